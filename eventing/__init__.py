@@ -1,0 +1,1 @@
+"""The runtime the services share: receive, settle, publish, store, log, start and stop."""

@@ -1,0 +1,164 @@
+"""The documents of a run, kept as JSON in the bucket: manifest, decision, receipt and their small helpers.
+
+Every document is frozen and written whole. Manifest, decision and receipt are create-only: they are the locks
+and the memory of the pipeline, and there is no other database.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.events import Markets, Outcome
+from contracts.names import Market, Revision, RunId
+
+CloseReason = Literal["complete", "deadline", "operator"]
+
+
+class Document(BaseModel):
+    """A JSON document; read with unknown fields ignored, so that an older reader survives a newer writer."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def to_json(self) -> bytes:
+        """UTF-8, indented: people read these."""
+        return self.model_dump_json(indent=2, exclude_none=True).encode()
+
+
+class CompletenessPolicy(Document):
+    """When a run is complete enough."""
+
+    minimum_share: float = Field(default=0.9, ge=0, le=1)
+    """Share of the markets that must have landed for a load after the deadline."""
+    quiet_seconds: float = Field(default=60, ge=0)
+    """How long nothing must have landed before a late part makes a new revision."""
+
+
+class Manifest(Document):
+    """What a run expects. Written once, before the first market message."""
+
+    run_id: RunId
+    markets: Markets
+    reason: str
+    created_at: datetime
+    deadline: datetime
+    """After it the run closes with what has landed, or fails."""
+    policy: CompletenessPolicy = CompletenessPolicy()
+    requested_by: str
+    """CloudEvents id of the request that created the run."""
+
+
+class Part(Document):
+    """One market's raw object; its generation and checksum are the evidence."""
+
+    market: Market
+    generation: int
+    crc32c: str
+    size: int
+    """Bytes, compressed."""
+
+
+class MissingMarket(Document):
+    """An expected market without a part, and why, as far as it is known."""
+
+    market: Market
+    reason: str
+
+
+class Decision(Document):
+    """These parts, at these generations, are the batch."""
+
+    run_id: RunId
+    revision: Revision
+    verdict: Literal["load", "fail"]
+    """fail: too little landed by the deadline; nothing is loaded."""
+    close_reason: CloseReason
+    parts: tuple[Part, ...]
+    missing: tuple[MissingMarket, ...] = ()
+    decided_at: datetime
+    owner: str
+    """Who created it; tells a winner from a loser after an uncertain upload."""
+    note: str | None = None
+    """What an operator gave as a reason."""
+
+
+class DeadLetterRecord(Document):
+    """A market whose message was given up; it counts as resolved, not as landed."""
+
+    run_id: RunId
+    market: Market
+    reason: str
+    subscription: str
+    message_id: str
+    delivery_count: int | None = None
+    recorded_at: datetime
+
+
+class ThrottledRecord(Document):
+    """A market that waits for Spotify's quota."""
+
+    run_id: RunId
+    market: Market
+    until: datetime
+    reason: str
+
+
+class ClusterClaim(Document):
+    """One attempt to have a cluster for a run; claimed before the cluster is created."""
+
+    run_id: RunId
+    attempt: int = Field(ge=1)
+    cluster: str
+    request_id: str
+    claimed_at: datetime
+
+
+class LoadResult(Document):
+    """What the Spark job of one decision counted; it writes this after its load."""
+
+    run_id: RunId
+    revision: Revision
+    files: int
+    albums: int
+    tracks: int
+    rows: int
+    quarantined: int
+    skipped: dict[str, int] = Field(default_factory=dict)
+
+
+class WarehouseCount(Document):
+    """What the warehouse holds for a run, counted there."""
+
+    rows: int
+    markets: int
+    albums: int
+    revision: int | None = None
+    """Revision of the rows; None where there are none."""
+
+
+class Receipt(Document):
+    """What a decision became."""
+
+    run_id: RunId
+    revision: Revision
+    outcome: Outcome
+    close_reason: CloseReason
+    landed: tuple[Market, ...]
+    missing: tuple[MissingMarket, ...] = ()
+    job_id: str | None = None
+    job_state: str | None = None
+    job_attempts: int = 0
+    cluster: str | None = None
+    cluster_attempts: int = 0
+    driver_output_uri: str | None = None
+    load: LoadResult | None = None
+    warehouse: WarehouseCount | None = None
+    error: str | None = None
+    """Why the outcome is failed."""
+    seconds: dict[str, float] = Field(default_factory=dict)
+    """Durations by stage: fetch, cluster, spark, total."""
+    source: dict[str, Any] = Field(default_factory=dict)
+    """What the fetch found out about its source."""
+    trace_id: str
+    decided_at: datetime
+    finished_at: datetime

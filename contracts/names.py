@@ -1,0 +1,196 @@
+"""Run ids, markets and object names: every identifier that becomes part of a path or a resource name.
+
+Identity is derived, never drawn: a redelivery makes the same name and collides harmlessly. Whatever comes
+from outside is validated here before it becomes a path.
+"""
+
+import hashlib
+import re
+from datetime import date
+from typing import Annotated, Final, NamedTuple
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+MARKETS: Final = tuple(
+    (
+        "AD AL AM AT AZ BA BE BG BY CH CY CZ DE DK EE ES FI FR GB GE GR HR HU IE "
+        "IS IT LI LT LU LV MC MD ME MK MT NL NO PL PT RO RS SE SI SK SM TR UA XK"
+    ).split(" ")
+)
+"""The 48 European markets of a weekly run, as Spotify codes them (XK is Kosovo, outside ISO 3166)."""
+
+
+def _real_date(value: str) -> str:
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("is not a calendar date; write it as 2026-11-23") from None
+    return value
+
+
+RunId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
+    AfterValidator(_real_date),
+]
+"""A run is one date in the schedule's time zone, such as `2026-11-23`."""
+
+Market = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+"""A market is two capital letters, such as `DK`."""
+
+Revision = Annotated[int, Field(ge=1, le=9999)]
+"""Number of a decision of a run; four digits in an object name."""
+
+
+def raw_prefix(run_id: str) -> str:
+    """Where the parts of a run lie."""
+    return f"raw/{run_id}/"
+
+
+def part_name(run_id: str, market: str) -> str:
+    """The raw object of one market of a run."""
+    return f"{raw_prefix(run_id)}{market}.jsonl.gz"
+
+
+def run_prefix(run_id: str) -> str:
+    """Where the documents of a run lie."""
+    return f"runs/{run_id}/"
+
+
+def manifest_name(run_id: str) -> str:
+    """What the run expects."""
+    return f"runs/{run_id}/manifest.json"
+
+
+def decisions_prefix(run_id: str) -> str:
+    """Where the decisions of a run lie."""
+    return f"runs/{run_id}/decisions/"
+
+
+def decision_name(run_id: str, revision: int) -> str:
+    """One decision of a run."""
+    return f"{decisions_prefix(run_id)}{revision:04}.json"
+
+
+def receipts_prefix(run_id: str) -> str:
+    """Where the receipts of a run lie."""
+    return f"runs/{run_id}/receipts/"
+
+
+def receipt_name(run_id: str, revision: int) -> str:
+    """What became of one decision."""
+    return f"{receipts_prefix(run_id)}{revision:04}.json"
+
+
+def load_name(run_id: str, revision: int) -> str:
+    """What the Spark job of one decision counted; the job writes it after its load."""
+    return f"runs/{run_id}/loads/{revision:04}.json"
+
+
+def dead_letters_prefix(run_id: str) -> str:
+    """Where the dead-lettered markets of a run are recorded."""
+    return f"runs/{run_id}/dead-letters/"
+
+
+def dead_letter_name(run_id: str, market: str) -> str:
+    """Why one market was given up."""
+    return f"{dead_letters_prefix(run_id)}{market}.json"
+
+
+def throttled_prefix(run_id: str) -> str:
+    """Where the throttled markets of a run are recorded."""
+    return f"runs/{run_id}/throttled/"
+
+
+def throttled_name(run_id: str, market: str) -> str:
+    """Until when one market waits for Spotify's quota."""
+    return f"{throttled_prefix(run_id)}{market}.json"
+
+
+def clusters_prefix(run_id: str) -> str:
+    """Where the cluster attempts of a run are claimed."""
+    return f"runs/{run_id}/clusters/"
+
+
+def cluster_claim_name(run_id: str, attempt: int) -> str:
+    """The claim on one cluster attempt, written before the cluster is created."""
+    return f"{clusters_prefix(run_id)}{attempt:04}.json"
+
+
+def quarantine_prefix(run_id: str, revision: int) -> str:
+    """Where the Spark job keeps the records it could not read."""
+    return f"quarantine/{run_id}/{revision:04}/"
+
+
+def album_cache_name(album_id: str) -> str:
+    """An album with all its tracks, kept between weeks. The caller has checked the id (`is_spotify_id`)."""
+    return f"cache/albums/{album_id}.json.gz"
+
+
+def is_spotify_id(value: object) -> bool:
+    """Whether a value is a base-62 Spotify id and therefore safe in a path and in a query.
+
+    Source: developer.spotify.com/documentation/web-api/concepts/spotify-uris-ids ("base-62 identifier").
+    """
+    return isinstance(value, str) and re.fullmatch(r"[0-9A-Za-z]{1,64}", value) is not None
+
+
+class PartKey(NamedTuple):
+    """Which part an object is."""
+
+    run_id: str
+    market: str
+
+
+_PART = re.compile(r"raw/([0-9]{4}-[0-9]{2}-[0-9]{2})/([A-Z]{2})\.jsonl\.gz")
+
+
+def parse_part_name(name: str) -> PartKey | None:
+    """The part an object name stands for, or None where the object is not a part."""
+    match = _PART.fullmatch(name)
+    if match is None:
+        return None
+    try:
+        date.fromisoformat(match[1])
+    except ValueError:
+        return None
+    return PartKey(match[1], match[2])
+
+
+def is_run_id(value: str) -> bool:
+    """Whether a text is a run id: a calendar date written as `2026-11-23`."""
+    try:
+        return len(value) == len("2026-11-23") and date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        return False
+
+
+def cluster_name(run_id: str, attempt: int) -> str:
+    """Name of the run's cluster, 1 to 51 of `[a-z0-9-]` as Dataproc demands; a new attempt is a new name."""
+    return f"new-releases-{run_id.replace('-', '')}-c{attempt}"
+
+
+def job_id(run_id: str, revision: int, attempt: int) -> str:
+    """Id of the Spark job of one decision; unique in the project, at most 100 of `[A-Za-z0-9_-]`."""
+    return f"new-releases-{run_id.replace('-', '')}-r{revision}-a{attempt}"
+
+
+_RESOURCE = re.compile(r"new-releases-([0-9]{4})([0-9]{2})([0-9]{2})-(?:c[0-9]+|r[0-9]+-a[0-9]+)")
+
+
+def run_of_resource(name: str) -> str | None:
+    """The run that a cluster name or job id was derived from, or None where it is not one of ours."""
+    match = _RESOURCE.fullmatch(name)
+    run_id = "-".join(match.groups()) if match else ""
+    return run_id if is_run_id(run_id) else None
+
+
+def trace_id(run_id: str) -> str:
+    """The W3C trace id of a run, 32 hexadecimal digits: the same from the tick to the receipt."""
+    return hashlib.sha256(f"run/{run_id}".encode()).hexdigest()[:32]
+
+
+def traceparent(run_id: str, step: str) -> str:
+    """A W3C traceparent for one step of a run. Source: w3.org/TR/trace-context, section 3.2."""
+    span = hashlib.sha256(f"run/{run_id}/{step}".encode()).hexdigest()[:16]
+    return f"00-{trace_id(run_id)}-{span}-01"

@@ -1,0 +1,177 @@
+"""The one HTTP skeleton of all services: receive at `POST /`, settle, report health.
+
+The way of a message: `_receive` verifies the caller and parses the body, `settle` runs the handler from the
+service's table and turns its end into an acknowledgement. 204 acknowledges; 503 with Retry-After asks for
+redelivery; 400 refuses, with every fault, until Pub/Sub dead-letters the message.
+"""
+
+import logging
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from aiohttp import web
+
+from contracts import envelope
+from contracts.events import DeadLettered, Delivery
+from contracts.faults import ContractError, Fault
+from contracts.names import trace_id
+from eventing import logs
+from eventing.errors import Permanent, Retryable
+from eventing.identity import CallerVerifier, Refused
+from eventing.settings import ServiceSettings
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Delivery], Awaitable[None]]
+Check = Callable[[], Awaitable[None]]
+"""Raises `Retryable` when what it looks at does not answer."""
+
+_BODY_LIMIT = 1024 * 1024  # bytes; our largest event, a request for all markets, is below 10 KiB
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A wired service: what it handles and what it needs to be ready."""
+
+    name: str
+    handlers: Mapping[type, Handler]
+    ready: Mapping[str, Check] = field(default_factory=dict)
+    status: Callable[[], Mapping[str, Any]] = dict
+    """Shown in readiness; a state worth seeing, such as a throttled source."""
+
+
+SERVICE = web.AppKey("service", Service)
+Opening = Callable[[], AbstractAsyncContextManager[Service]]
+"""Opens the service's clients and wires it; closes them at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How a delivery ended: the HTTP answer."""
+
+    status: int
+    faults: tuple[Fault, ...] = ()
+    retry_after: timedelta | None = None
+
+    def response(self) -> web.Response:
+        """204 without a body, or JSON that says what is wrong."""
+        if self.status == web.HTTPNoContent.status_code:
+            return web.Response(status=self.status)
+        headers = {}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(max(1, math.ceil(self.retry_after.total_seconds())))
+        body = {"faults": [fault._asdict() for fault in self.faults]}
+        return web.json_response(body, status=self.status, headers=headers)
+
+
+def create_app(opening: Opening, *, verifier: CallerVerifier | None) -> web.Application:
+    """The aiohttp application of a service; without a verifier every caller is believed (emulator only)."""
+
+    async def lifespan(app: web.Application) -> AsyncIterator[None]:
+        async with opening() as service:
+            app[SERVICE] = service
+            yield
+
+    async def receive(request: web.Request) -> web.Response:
+        return (await _receive(request, verifier)).response()
+
+    app = web.Application(client_max_size=_BODY_LIMIT)
+    app.cleanup_ctx.append(lifespan)
+    app.router.add_post("/", receive)
+    app.router.add_get("/health/live", _live)
+    app.router.add_get("/health/ready", _ready)
+    return app
+
+
+def serve(app: web.Application, settings: ServiceSettings) -> None:
+    """Serve until SIGTERM or SIGINT; deliveries under way get `drain_seconds` to end, then are given back."""
+    web.run_app(
+        app,
+        port=settings.port,
+        shutdown_timeout=settings.drain_seconds.total_seconds(),
+        access_log=None,
+        print=lambda *_: log.info("serving", extra={"port": settings.port}),
+    )
+
+
+async def _live(_request: web.Request) -> web.Response:
+    return web.json_response({"live": True})
+
+
+async def _ready(request: web.Request) -> web.Response:
+    service = request.app[SERVICE]
+    failures = {}
+    for name, check in service.ready.items():
+        try:
+            await check()
+        except Retryable as error:
+            failures[name] = str(error)
+    body = {"ready": not failures, "failures": failures, **service.status()}
+    return web.json_response(body, status=503 if failures else 200)
+
+
+async def _receive(request: web.Request, verifier: CallerVerifier | None) -> Settled:
+    try:
+        if verifier is not None:
+            await verifier.verify(request.headers.get("Authorization"))
+        delivery = envelope.parse(request.headers, await request.read())
+    except web.HTTPRequestEntityTooLarge:
+        return _refused(413, [Fault("body", f"is larger than {_BODY_LIMIT} bytes; events are small")])
+    except Refused as error:
+        return _refused(401, [Fault("caller", str(error))])
+    except Retryable as error:
+        return Settled(503, (Fault("service", str(error)),), error.after)
+    except ContractError as error:
+        return _refused(400, error.faults)
+    return await settle(request.app[SERVICE], delivery)
+
+
+def _refused(status: int, faults: Any) -> Settled:
+    log.warning("refused", extra={"status": status, "faults": [str(fault) for fault in faults]})
+    return Settled(status, tuple(faults))
+
+
+async def settle(service: Service, delivery: Delivery) -> Settled:
+    """Run the handler of a delivery and say how it ended. The one broad except of the process is here."""
+    _bind(delivery)
+    event_type = type(delivery.event)
+    handler = service.handlers.get(event_type)
+    if handler is None:
+        handled = ", ".join(sorted(kind.__name__ for kind in service.handlers))
+        return _refused(
+            400, [Fault("event", f"{event_type.__name__} is not for {service.name}; it takes {handled}")]
+        )
+    started = time.monotonic()
+    try:
+        await handler(delivery)
+    except Permanent as error:
+        return _refused(400, error.faults)
+    except Retryable as error:
+        log.warning("given_back", extra={"reason": str(error), "retry_after": error.after.total_seconds()})
+        return Settled(503, (Fault("service", str(error)),), error.after)
+    except Exception:
+        # An unknown fault is retried, loudly, until it is mended or dead-lettered.
+        log.exception("unexpected", extra={"event": event_type.__name__})
+        return Settled(503, (Fault("service", "unexpected fault; see the log"),), timedelta(seconds=30))
+    seconds = round(time.monotonic() - started, 3)
+    log.info("handled", extra={"event": event_type.__name__, "seconds": seconds})
+    return Settled(204)
+
+
+def _bind(delivery: Delivery) -> None:
+    event = delivery.event
+    if isinstance(event, DeadLettered):
+        event = event.original
+    run_id = getattr(event, "run_id", None)
+    logs.bind(
+        run_id=run_id,
+        market=getattr(event, "market", None),
+        trace_id=trace_id(run_id) if run_id else None,
+        event_id=delivery.event_id,
+        message_id=delivery.message_id,
+    )

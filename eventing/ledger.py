@@ -1,0 +1,187 @@
+"""What is known of a run, read from and written to the bucket: the only memory the services share.
+
+Reads are level-triggered: they list what is there now. Manifests, decisions, receipts and cluster claims are
+create-only; whoever loses reads the winner's document back.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from contracts import names
+from contracts.documents import (
+    ClusterClaim,
+    DeadLetterRecord,
+    Decision,
+    Document,
+    LoadResult,
+    Manifest,
+    Part,
+    Receipt,
+    ThrottledRecord,
+)
+from eventing.errors import Permanent
+from eventing.objects import ObjectInfo, ObjectStore
+
+DocumentT = TypeVar("DocumentT", bound=Document)
+
+
+@dataclass(frozen=True, slots=True)
+class RunIndex:
+    """What a listing alone tells about a run, without reading a document."""
+
+    run_id: str
+    has_manifest: bool
+    decisions: tuple[int, ...]
+    """Revisions, ascending."""
+    receipts: tuple[int, ...]
+
+    @property
+    def newest_decision(self) -> int:
+        """The newest revision, 0 where there is none."""
+        return self.decisions[-1] if self.decisions else 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the newest decision has its receipt."""
+        return self.newest_decision > 0 and self.newest_decision in self.receipts
+
+
+class RunLedger:
+    """The documents and parts of runs, over an `ObjectStore`."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._manifests: dict[str, Manifest] = {}
+
+    async def manifest(self, run_id: str) -> Manifest | None:
+        """What the run expects, or None while the run is unknown. Never changes once written."""
+        if run_id not in self._manifests:
+            found = await self._read(names.manifest_name(run_id), Manifest)
+            if found is None:
+                return None
+            self._manifests[run_id] = found
+        return self._manifests[run_id]
+
+    async def create_manifest(self, manifest: Manifest) -> Manifest:
+        """Write the manifest unless the run has one; gives the one that stands."""
+        if await self._create(names.manifest_name(manifest.run_id), manifest):
+            return manifest
+        standing = await self.manifest(manifest.run_id)
+        return standing or manifest
+
+    async def parts(self, run_id: str) -> dict[str, Part]:
+        """The parts that are in the bucket now, by market."""
+        found = {}
+        for info in await self._store.listing(names.raw_prefix(run_id)):
+            if (key := names.parse_part_name(info.name)) is not None:
+                found[key.market] = _part(key.market, info)
+        return found
+
+    async def index(self, run_id: str) -> RunIndex:
+        """Which decisions and receipts a run has."""
+        infos = await self._store.listing(names.run_prefix(run_id))
+        return _index(run_id, [info.name for info in infos])
+
+    async def indexes(self) -> list[RunIndex]:
+        """Every run there is, oldest first, by one listing."""
+        listed = [info.name for info in await self._store.listing("runs/")]
+        by_run = itertools.groupby(listed, key=lambda name: name.split("/")[1])
+        return [_index(run_id, found) for run_id, found in by_run if names.is_run_id(run_id)]
+
+    async def decision(self, run_id: str, revision: int) -> Decision | None:
+        """One decision."""
+        return await self._read(names.decision_name(run_id, revision), Decision)
+
+    async def create_decision(self, decision: Decision) -> bool:
+        """Write a decision; False when its number was taken by another."""
+        return await self._create(names.decision_name(decision.run_id, decision.revision), decision)
+
+    async def receipt(self, run_id: str, revision: int) -> Receipt | None:
+        """One receipt."""
+        return await self._read(names.receipt_name(run_id, revision), Receipt)
+
+    async def create_receipt(self, receipt: Receipt) -> bool:
+        """Write a receipt; False when there was another."""
+        return await self._create(names.receipt_name(receipt.run_id, receipt.revision), receipt)
+
+    async def load_result(self, run_id: str, revision: int) -> LoadResult | None:
+        """What the Spark job counted, or None where it wrote nothing."""
+        return await self._read(names.load_name(run_id, revision), LoadResult)
+
+    async def cluster_claims(self, run_id: str) -> list[ClusterClaim]:
+        """The cluster attempts of a run, in order."""
+        return await self._read_all(names.clusters_prefix(run_id), ClusterClaim)
+
+    async def create_cluster_claim(self, claim: ClusterClaim) -> bool:
+        """Claim a cluster attempt; False when another has claimed it."""
+        return await self._create(names.cluster_claim_name(claim.run_id, claim.attempt), claim)
+
+    async def dead_letters(self, run_id: str) -> dict[str, DeadLetterRecord]:
+        """The markets that were given up, by market."""
+        records = await self._read_all(names.dead_letters_prefix(run_id), DeadLetterRecord)
+        return {record.market: record for record in records}
+
+    async def record_dead_letter(self, record: DeadLetterRecord) -> None:
+        """Record why a market was given up; the newest record counts."""
+        await self._store.write(names.dead_letter_name(record.run_id, record.market), record.to_json())
+
+    async def clear_dead_letter(self, run_id: str, market: str) -> None:
+        """Forget that a market was given up: it landed, or is asked for again."""
+        await self._store.delete(names.dead_letter_name(run_id, market))
+
+    async def throttled(self, run_id: str) -> dict[str, ThrottledRecord]:
+        """The markets that wait for quota, by market."""
+        records = await self._read_all(names.throttled_prefix(run_id), ThrottledRecord)
+        return {record.market: record for record in records}
+
+    async def record_throttled(self, record: ThrottledRecord) -> None:
+        """Record until when a market waits."""
+        await self._store.write(names.throttled_name(record.run_id, record.market), record.to_json())
+
+    async def clear_throttled(self, run_id: str, market: str) -> None:
+        """The market waits no longer."""
+        await self._store.delete(names.throttled_name(run_id, market))
+
+    async def _create(self, name: str, document: Document) -> bool:
+        return await self._store.create(name, document.to_json())
+
+    async def _read(self, name: str, model: type[DocumentT]) -> DocumentT | None:
+        stored = await self._store.read(name)
+        if stored is None:
+            return None
+        try:
+            return model.model_validate_json(stored.body)
+        except ValidationError as error:
+            reason = (
+                f"{name} is not a readable {model.__name__} ({error.error_count()} faults); repair or remove it"
+            )
+            raise Permanent(reason) from error
+
+    async def _read_all(self, prefix: str, model: type[DocumentT]) -> list[DocumentT]:
+        listed = await self._store.listing(prefix)
+        found = await asyncio.gather(*(self._read(info.name, model) for info in listed))
+        return [document for document in found if document is not None]
+
+
+def _part(market: str, info: ObjectInfo) -> Part:
+    return Part(market=market, generation=info.generation, crc32c=info.crc32c, size=info.size)
+
+
+def _index(run_id: str, listed: Iterable[str]) -> RunIndex:
+    found = list(listed)
+    return RunIndex(
+        run_id=run_id,
+        has_manifest=names.manifest_name(run_id) in found,
+        decisions=_numbers(found, names.decisions_prefix(run_id)),
+        receipts=_numbers(found, names.receipts_prefix(run_id)),
+    )
+
+
+def _numbers(listed: Iterable[str], prefix: str) -> tuple[int, ...]:
+    stems = (name.removeprefix(prefix).removesuffix(".json") for name in listed if name.startswith(prefix))
+    return tuple(sorted(int(stem) for stem in stems if stem.isdecimal()))

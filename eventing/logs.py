@@ -1,0 +1,53 @@
+"""Logs as Cloud Logging reads them: one JSON object a line, with run, market and trace.
+
+A log line is a constant event name plus fields. Source of the special fields:
+cloud.google.com/logging/docs/structured-logging.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+_context: ContextVar[Mapping[str, str]] = ContextVar("log_context", default={})  # noqa: B039 -- never mutated
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def bind(**fields: str | None) -> None:
+    """Add fields to every further log line of this task, such as `run_id` and `market`."""
+    _context.set({**_context.get(), **{name: value for name, value in fields.items() if value is not None}})
+
+
+class CloudLoggingFormatter(logging.Formatter):
+    """Formats a record as one line of JSON."""
+
+    def __init__(self, *, project: str, service: str) -> None:
+        super().__init__()
+        self._project = project
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One JSON object with severity, message, time, trace and all fields."""
+        line: dict[str, Any] = {
+            "severity": record.levelname,
+            "message": record.getMessage(),
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "service": self._service,
+            **_context.get(),
+            **{name: value for name, value in vars(record).items() if name not in _STANDARD},
+        }
+        if trace := line.pop("trace_id", None):
+            line["logging.googleapis.com/trace"] = f"projects/{self._project}/traces/{trace}"
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def configure(*, project: str, service: str, level: str) -> None:
+    """Send everything to stdout in Cloud Logging's format."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(CloudLoggingFormatter(project=project, service=service))
+    logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -1,0 +1,171 @@
+"""The bucket as the services see it: named bytes with generations, and create-only writes as the only locks."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol, TypeVar
+
+from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
+from google.cloud import storage
+from requests.adapters import HTTPAdapter
+from requests.exceptions import RequestException
+
+from eventing.errors import Retryable
+
+ResultT = TypeVar("ResultT")
+_PARALLEL_CALLS = 32
+_TIMEOUT = 20.0  # seconds for one call; the shortest ack deadline in use is 60 s
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object's content and which write of it this is."""
+
+    body: bytes
+    generation: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a listing tells about an object."""
+
+    name: str
+    generation: int
+    crc32c: str
+    size: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class ObjectStore(Protocol):
+    """Named bytes, strongly consistent. All methods raise `Retryable` when the store cannot be reached."""
+
+    async def read(self, name: str) -> StoredObject | None:
+        """The object as it is now, or None."""
+        ...
+
+    async def create(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> bool:
+        """Write where nothing is yet.
+
+        True when this content stands, also if an earlier, uncertain attempt of ours wrote it; False when
+        another's content was there first.
+        """
+        ...
+
+    async def write(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> int:
+        """Write, replacing what is there; gives the new generation."""
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Remove the object; nothing happens where there is none."""
+        ...
+
+    async def listing(self, prefix: str) -> list[ObjectInfo]:
+        """All objects below a prefix, by name."""
+        ...
+
+    async def ping(self) -> None:
+        """Raise `Retryable` unless the store answers."""
+        ...
+
+
+class GcsObjectStore:
+    """An `ObjectStore` on one Cloud Storage bucket, through the official (blocking) client in a thread pool."""
+
+    def __init__(self, client: storage.Client, bucket: str) -> None:
+        self._client = client
+        self._bucket = client.bucket(bucket)
+        self._pool = ThreadPoolExecutor(_PARALLEL_CALLS, thread_name_prefix="gcs")
+        # The client's session keeps 10 connections by default and drops the rest after each call.
+        client._http.mount("https://", HTTPAdapter(pool_maxsize=_PARALLEL_CALLS))  # noqa: SLF001 -- no public way
+        client._http.mount("http://", HTTPAdapter(pool_maxsize=_PARALLEL_CALLS))  # noqa: SLF001 -- the same
+
+    async def aclose(self) -> None:
+        """Wait for calls under way and close the connections."""
+        await asyncio.to_thread(self._pool.shutdown)
+        self._client.close()
+
+    def uri(self, name: str) -> str:
+        """The gs:// address of an object."""
+        return f"gs://{self._bucket.name}/{name}"
+
+    async def read(self, name: str) -> StoredObject | None:
+        """See `ObjectStore.read`."""
+        return await self._call("read", name, lambda: self._read(name))
+
+    def _read(self, name: str) -> StoredObject | None:
+        blob = self._bucket.blob(name)
+        try:
+            # raw: the bytes as stored; a part is gzip by content, not by transport.
+            body: bytes = blob.download_as_bytes(raw_download=True, timeout=_TIMEOUT)
+        except NotFound:
+            return None
+        return StoredObject(body, int(blob.generation or 0), dict(blob.metadata or {}))
+
+    async def create(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> bool:
+        """See `ObjectStore.create`."""
+        try:
+            await self._call("create", name, lambda: self._upload(name, body, metadata, only_if=0))
+        except PreconditionFailed:
+            # The client repeats an upload whose answer was lost; the repeat meets our own object.
+            standing = await self.read(name)
+            return standing is not None and standing.body == body
+        return True
+
+    async def write(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> int:
+        """See `ObjectStore.write`."""
+        return await self._call("write", name, lambda: self._upload(name, body, metadata, only_if=None))
+
+    def _upload(self, name: str, body: bytes, metadata: Mapping[str, str] | None, *, only_if: int | None) -> int:
+        blob = self._bucket.blob(name)
+        if metadata:
+            blob.metadata = dict(metadata)
+        blob.upload_from_string(
+            body,
+            content_type=_content_type(name),
+            if_generation_match=only_if,
+            timeout=_TIMEOUT,
+            checksum="crc32c",
+        )
+        return int(blob.generation or 0)
+
+    async def delete(self, name: str) -> None:
+        """See `ObjectStore.delete`."""
+        await self._call("delete", name, lambda: self._delete(name))
+
+    def _delete(self, name: str) -> None:
+        try:
+            self._bucket.blob(name).delete(timeout=_TIMEOUT)
+        except NotFound:
+            return
+
+    async def listing(self, prefix: str) -> list[ObjectInfo]:
+        """See `ObjectStore.listing`."""
+        return await self._call("list", prefix, lambda: self._list(prefix))
+
+    def _list(self, prefix: str) -> list[ObjectInfo]:
+        blobs = self._client.list_blobs(self._bucket, prefix=prefix, timeout=_TIMEOUT)
+        found = [
+            ObjectInfo(b.name, int(b.generation), b.crc32c or "", int(b.size or 0), dict(b.metadata or {}))
+            for b in blobs
+        ]
+        return sorted(found, key=lambda info: info.name)
+
+    async def ping(self) -> None:
+        """See `ObjectStore.ping`."""
+        await self._call("ping", "", lambda: self._bucket.exists(timeout=_TIMEOUT))
+
+    async def _call(self, what: str, name: str, call: Callable[[], ResultT]) -> ResultT:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        except PreconditionFailed:
+            raise
+        except (GoogleAPIError, RequestException) as error:
+            reason = f"cloud storage: {what} {name!r} failed: {type(error).__name__}"
+            raise Retryable(reason, after=timedelta(seconds=10)) from error
+
+
+def _content_type(name: str) -> str:
+    return "application/gzip" if name.endswith(".gz") else "application/json"

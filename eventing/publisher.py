@@ -1,0 +1,60 @@
+"""Publishing events, batched by the official client."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Protocol
+
+from google.api_core.exceptions import GoogleAPIError
+from google.cloud import pubsub_v1
+
+from contracts.envelope import Origin, to_message
+from contracts.events import OwnEvent
+from contracts.names import traceparent
+from eventing.clock import Clock
+from eventing.errors import Retryable
+
+_TIMEOUT = 30.0  # seconds until a publish is given up; the shortest ack deadline in use is 60 s
+
+
+class Publisher(Protocol):
+    """Where events go. A publish that returns has been accepted; one that raises may have been."""
+
+    async def publish(self, events: Iterable[OwnEvent], *, cause: str) -> None:
+        """Publish all events to their topics.
+
+        Raises:
+            Retryable: not all were accepted; publishing all again is safe, every consumer being idempotent.
+        """
+        ...
+
+
+class PubSubPublisher:
+    """A `Publisher` on Google Cloud Pub/Sub."""
+
+    def __init__(self, client: pubsub_v1.PublisherClient, *, project: str, source: str, clock: Clock) -> None:
+        self._client = client
+        self._project = project
+        self._source = source
+        self._clock = clock
+
+    async def aclose(self) -> None:
+        """Flush and close."""
+        await asyncio.to_thread(self._client.stop)
+
+    async def publish(self, events: Iterable[OwnEvent], *, cause: str) -> None:
+        """See `Publisher.publish`."""
+        origin = Origin(self._source, cause, self._clock())
+        try:
+            futures = [self._send(event, origin) for event in events]
+            await asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
+        except (GoogleAPIError, TimeoutError) as error:
+            reason = f"pub/sub: publishing failed: {type(error).__name__}"
+            raise Retryable(reason, after=timedelta(seconds=10)) from error
+
+    def _send(self, event: OwnEvent, origin: Origin) -> pubsub_v1.publisher.futures.Future:
+        run_id = getattr(event, "run_id", None)
+        parent = traceparent(run_id, f"{event.type}/{event.subject}") if run_id else None
+        message = to_message(event, origin, traceparent=parent)
+        path = self._client.topic_path(self._project, event.topic)
+        return self._client.publish(path, message.data, timeout=_TIMEOUT, **message.attributes)
