@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.events import Markets, Outcome
-from contracts.names import Market, Revision, RunId
+from contracts.names import Market, Revision, RunId, cluster_name
 
 CloseReason = Literal["complete", "deadline", "operator"]
 
@@ -56,6 +56,7 @@ class Part(Document):
     crc32c: str
     size: int
     """Bytes, compressed."""
+    landed_at: datetime
 
 
 class MissingMarket(Document):
@@ -108,9 +109,15 @@ class ClusterClaim(Document):
 
     run_id: RunId
     attempt: int = Field(ge=1)
-    cluster: str
-    request_id: str
+    """Counts the clusters of the run; part of the cluster's name."""
+    revision: Revision
+    """The decision the cluster is for; attempts are bounded for each decision."""
     claimed_at: datetime
+
+    @property
+    def cluster(self) -> str:
+        """Name of the claimed cluster."""
+        return cluster_name(self.run_id, self.attempt)
 
 
 class LoadResult(Document):

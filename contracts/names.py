@@ -117,6 +117,11 @@ def cluster_claim_name(run_id: str, attempt: int) -> str:
     return f"{clusters_prefix(run_id)}{attempt:04}.json"
 
 
+def asking_name(run_id: str, slot: int) -> str:
+    """The claim on asking again for the missing markets of a run in one interval."""
+    return f"runs/{run_id}/askings/{slot:04}.json"
+
+
 def quarantine_prefix(run_id: str, revision: int) -> str:
     """Where the Spark job keeps the records it could not read."""
     return f"quarantine/{run_id}/{revision:04}/"

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import google.auth.transport.requests
 from google.auth.exceptions import GoogleAuthError, TransportError
@@ -56,7 +56,7 @@ class PushVerifier:
             raise Refused("Authorization: is missing; the push subscription must attach an OIDC token")
         try:
             claims = await asyncio.to_thread(
-                id_token.verify_token, token, self._request, self._audience, self._certs_url
+                id_token.verify_token, token, cast("Any", self._request), self._audience, self._certs_url
             )
         except TransportError as error:
             raise Retryable("signing keys cannot be fetched", after=timedelta(seconds=10)) from error

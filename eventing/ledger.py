@@ -6,6 +6,7 @@ create-only; whoever loses reads the winner's document back.
 
 import asyncio
 import itertools
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -39,6 +40,10 @@ class RunIndex:
     decisions: tuple[int, ...]
     """Revisions, ascending."""
     receipts: tuple[int, ...]
+    dead_letters: tuple[str, ...]
+    """Markets that were given up."""
+    throttled: tuple[str, ...]
+    """Markets that wait, or waited, for quota."""
 
     @property
     def newest_decision(self) -> int:
@@ -93,6 +98,11 @@ class RunLedger:
         by_run = itertools.groupby(listed, key=lambda name: name.split("/")[1])
         return [_index(run_id, found) for run_id, found in by_run if names.is_run_id(run_id)]
 
+    async def claim_asking(self, run_id: str, slot: int, owner: str) -> bool:
+        """Claim asking again for a run's missing markets in one interval; True for one owner, however often."""
+        claim = json.dumps({"slot": slot, "owner": owner}).encode()
+        return await self._store.create(names.asking_name(run_id, slot), claim)
+
     async def decision(self, run_id: str, revision: int) -> Decision | None:
         """One decision."""
         return await self._read(names.decision_name(run_id, revision), Decision)
@@ -115,16 +125,17 @@ class RunLedger:
 
     async def cluster_claims(self, run_id: str) -> list[ClusterClaim]:
         """The cluster attempts of a run, in order."""
-        return await self._read_all(names.clusters_prefix(run_id), ClusterClaim)
+        listed = await self._store.listing(names.clusters_prefix(run_id))
+        return await self._read_all([info.name for info in listed], ClusterClaim)
 
     async def create_cluster_claim(self, claim: ClusterClaim) -> bool:
         """Claim a cluster attempt; False when another has claimed it."""
         return await self._create(names.cluster_claim_name(claim.run_id, claim.attempt), claim)
 
-    async def dead_letters(self, run_id: str) -> dict[str, DeadLetterRecord]:
-        """The markets that were given up, by market."""
-        records = await self._read_all(names.dead_letters_prefix(run_id), DeadLetterRecord)
-        return {record.market: record for record in records}
+    async def dead_letters(self, index: RunIndex) -> dict[str, DeadLetterRecord]:
+        """The markets of a run that were given up, by market."""
+        wanted = [names.dead_letter_name(index.run_id, market) for market in index.dead_letters]
+        return {record.market: record for record in await self._read_all(wanted, DeadLetterRecord)}
 
     async def record_dead_letter(self, record: DeadLetterRecord) -> None:
         """Record why a market was given up; the newest record counts."""
@@ -134,10 +145,10 @@ class RunLedger:
         """Forget that a market was given up: it landed, or is asked for again."""
         await self._store.delete(names.dead_letter_name(run_id, market))
 
-    async def throttled(self, run_id: str) -> dict[str, ThrottledRecord]:
-        """The markets that wait for quota, by market."""
-        records = await self._read_all(names.throttled_prefix(run_id), ThrottledRecord)
-        return {record.market: record for record in records}
+    async def throttled(self, index: RunIndex) -> dict[str, ThrottledRecord]:
+        """The markets of a run that wait for quota, by market."""
+        wanted = [names.throttled_name(index.run_id, market) for market in index.throttled]
+        return {record.market: record for record in await self._read_all(wanted, ThrottledRecord)}
 
     async def record_throttled(self, record: ThrottledRecord) -> None:
         """Record until when a market waits."""
@@ -162,14 +173,15 @@ class RunLedger:
             )
             raise Permanent(reason) from error
 
-    async def _read_all(self, prefix: str, model: type[DocumentT]) -> list[DocumentT]:
-        listed = await self._store.listing(prefix)
-        found = await asyncio.gather(*(self._read(info.name, model) for info in listed))
+    async def _read_all(self, wanted: Iterable[str], model: type[DocumentT]) -> list[DocumentT]:
+        found = await asyncio.gather(*(self._read(name, model) for name in wanted))
         return [document for document in found if document is not None]
 
 
 def _part(market: str, info: ObjectInfo) -> Part:
-    return Part(market=market, generation=info.generation, crc32c=info.crc32c, size=info.size)
+    return Part(
+        market=market, generation=info.generation, crc32c=info.crc32c, size=info.size, landed_at=info.updated
+    )
 
 
 def _index(run_id: str, listed: Iterable[str]) -> RunIndex:
@@ -177,11 +189,14 @@ def _index(run_id: str, listed: Iterable[str]) -> RunIndex:
     return RunIndex(
         run_id=run_id,
         has_manifest=names.manifest_name(run_id) in found,
-        decisions=_numbers(found, names.decisions_prefix(run_id)),
-        receipts=_numbers(found, names.receipts_prefix(run_id)),
+        decisions=tuple(int(stem) for stem in _stems(found, names.decisions_prefix(run_id))),
+        receipts=tuple(int(stem) for stem in _stems(found, names.receipts_prefix(run_id))),
+        dead_letters=_stems(found, names.dead_letters_prefix(run_id)),
+        throttled=_stems(found, names.throttled_prefix(run_id)),
     )
 
 
-def _numbers(listed: Iterable[str], prefix: str) -> tuple[int, ...]:
-    stems = (name.removeprefix(prefix).removesuffix(".json") for name in listed if name.startswith(prefix))
-    return tuple(sorted(int(stem) for stem in stems if stem.isdecimal()))
+def _stems(listed: Iterable[str], prefix: str) -> tuple[str, ...]:
+    """The file names below a prefix, without `.json`, in order (numbers have four digits)."""
+    ours = (name.removeprefix(prefix) for name in listed if name.startswith(prefix) and name.endswith(".json"))
+    return tuple(sorted(name.removesuffix(".json") for name in ours))

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
-from google.cloud import storage
+from google.cloud.storage import Blob, Client
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 
@@ -36,6 +36,8 @@ class ObjectInfo:
     generation: int
     crc32c: str
     size: int
+    updated: datetime
+    """When this generation was written, as the store tells it."""
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -74,7 +76,7 @@ class ObjectStore(Protocol):
 class GcsObjectStore:
     """An `ObjectStore` on one Cloud Storage bucket, through the official (blocking) client in a thread pool."""
 
-    def __init__(self, client: storage.Client, bucket: str) -> None:
+    def __init__(self, client: Client, bucket: str) -> None:
         self._client = client
         self._bucket = client.bucket(bucket)
         self._pool = ThreadPoolExecutor(_PARALLEL_CALLS, thread_name_prefix="gcs")
@@ -147,11 +149,7 @@ class GcsObjectStore:
 
     def _list(self, prefix: str) -> list[ObjectInfo]:
         blobs = self._client.list_blobs(self._bucket, prefix=prefix, timeout=_TIMEOUT)
-        found = [
-            ObjectInfo(b.name, int(b.generation), b.crc32c or "", int(b.size or 0), dict(b.metadata or {}))
-            for b in blobs
-        ]
-        return sorted(found, key=lambda info: info.name)
+        return sorted(map(_info, blobs), key=lambda info: info.name)
 
     async def ping(self) -> None:
         """See `ObjectStore.ping`."""
@@ -169,3 +167,14 @@ class GcsObjectStore:
 
 def _content_type(name: str) -> str:
     return "application/gzip" if name.endswith(".gz") else "application/json"
+
+
+def _info(blob: Blob) -> ObjectInfo:
+    return ObjectInfo(
+        name=blob.name,
+        generation=int(blob.generation),
+        crc32c=blob.crc32c or "",
+        size=int(blob.size or 0),
+        updated=blob.updated,
+        metadata=dict(blob.metadata or {}),
+    )

@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Protocol
 
 from google.api_core.exceptions import GoogleAPIError
-from google.cloud import pubsub_v1
+from google.cloud.pubsub_v1 import PublisherClient
+from google.cloud.pubsub_v1.publisher.futures import Future
 
 from contracts.envelope import Origin, to_message
-from contracts.events import OwnEvent
+from contracts.events import OwnEvent, RunFinished
 from contracts.names import traceparent
 from eventing.clock import Clock
 from eventing.errors import Retryable
@@ -32,7 +33,7 @@ class Publisher(Protocol):
 class PubSubPublisher:
     """A `Publisher` on Google Cloud Pub/Sub."""
 
-    def __init__(self, client: pubsub_v1.PublisherClient, *, project: str, source: str, clock: Clock) -> None:
+    def __init__(self, client: PublisherClient, *, project: str, source: str, clock: Clock) -> None:
         self._client = client
         self._project = project
         self._source = source
@@ -41,6 +42,15 @@ class PubSubPublisher:
     async def aclose(self) -> None:
         """Flush and close."""
         await asyncio.to_thread(self._client.stop)
+
+    async def ping(self) -> None:
+        """Raise `Retryable` unless Pub/Sub answers."""
+        topic = self._client.topic_path(self._project, RunFinished.topic)
+        try:
+            await asyncio.to_thread(self._client.get_topic, topic=topic, timeout=5.0, retry=None)
+        except GoogleAPIError as error:
+            reason = f"pub/sub: topic {RunFinished.topic} is not reachable: {type(error).__name__}"
+            raise Retryable(reason, after=timedelta(seconds=5)) from error
 
     async def publish(self, events: Iterable[OwnEvent], *, cause: str) -> None:
         """See `Publisher.publish`."""
@@ -52,7 +62,7 @@ class PubSubPublisher:
             reason = f"pub/sub: publishing failed: {type(error).__name__}"
             raise Retryable(reason, after=timedelta(seconds=10)) from error
 
-    def _send(self, event: OwnEvent, origin: Origin) -> pubsub_v1.publisher.futures.Future:
+    def _send(self, event: OwnEvent, origin: Origin) -> Future:
         run_id = getattr(event, "run_id", None)
         parent = traceparent(run_id, f"{event.type}/{event.subject}") if run_id else None
         message = to_message(event, origin, traceparent=parent)

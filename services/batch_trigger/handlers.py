@@ -1,0 +1,156 @@
+"""Events wake the barrier; what it does comes from what the bucket shows."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from contracts.documents import DeadLetterRecord, Decision
+from contracts.events import BatchReady, DeadLettered, Delivery, MarketRequested, ObjectFinalized, SweepRequested
+from contracts.names import parse_part_name
+from eventing import logs
+from eventing.app import Handler
+from eventing.clock import Clock
+from eventing.coalescing import Coalescer
+from eventing.errors import Permanent, Retryable
+from eventing.ledger import RunLedger
+from eventing.publisher import Publisher
+from services.batch_trigger.decisions import Announce, Close, Facts, Step, Wait, WaitQuiet, decide
+from services.batch_trigger.settings import UNKNOWN_RUN_RETRY
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the handlers act on."""
+
+    ledger: RunLedger
+    publisher: Publisher
+    clock: Clock
+    owner: str
+    """Names this process in the decisions it creates."""
+    bucket: str
+
+
+def handlers(ports: Ports, coalescer: Coalescer) -> Mapping[type, Handler]:
+    """The events this service takes."""
+    return {
+        ObjectFinalized: partial(on_object_finalized, ports=ports, coalescer=coalescer),
+        DeadLettered: partial(on_dead_lettered, ports=ports, coalescer=coalescer),
+        SweepRequested: partial(on_sweep, ports=ports, coalescer=coalescer),
+    }
+
+
+async def on_object_finalized(delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -> None:
+    """A part may have landed."""
+    event: ObjectFinalized = delivery.event
+    if event.bucket != ports.bucket:
+        raise Permanent(f"bucket: {event.bucket!r} is not ours; point its notification elsewhere")
+    key = parse_part_name(event.name)
+    if key is None:
+        log.warning("not_a_part", extra={"object": event.name})
+        return
+    logs.bind(run_id=key.run_id, market=key.market)
+    await coalescer.run(key.run_id)
+
+
+async def on_dead_lettered(delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -> None:
+    """A market was given up: record it with its reason, then look at its run."""
+    event: DeadLettered = delivery.event
+    request = event.original
+    if not isinstance(request, MarketRequested):
+        # Kept in the operator's subscription of the same topic; there is no market to record it under.
+        log.error("dead_letter_without_market", extra={"from": event.subscription, "faults": event.unreadable})
+        return
+    await ports.ledger.record_dead_letter(
+        DeadLetterRecord(
+            run_id=request.run_id,
+            market=request.market,
+            reason=f"given up after {event.delivery_count or '?'} deliveries ({request.reason})",
+            subscription=event.subscription,
+            message_id=event.message_id,
+            delivery_count=event.delivery_count,
+            recorded_at=ports.clock(),
+        )
+    )
+    log.error("market_dead_lettered", extra={"deliveries": event.delivery_count})
+    await coalescer.run(request.run_id)
+
+
+async def on_sweep(_delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -> None:
+    """Look at every run that a lost event may have left behind."""
+    for index in await ports.ledger.indexes():
+        if index.has_manifest:
+            try:
+                await coalescer.run(index.run_id)
+            except Retryable as error:
+                # One run that waits must not keep the sweep from the others; its own event comes again.
+                log.info("sweep_waits", extra={"run_id": index.run_id, "reason": str(error)})
+
+
+async def reconcile(run_id: str, *, ports: Ports) -> None:
+    """Bring one run's barrier to where its parts say it should be.
+
+    Raises:
+        Retryable: the run is unknown as yet, or a late part must wait for quiet.
+    """
+    facts = await _facts(run_id, ports.ledger)
+    step = decide(facts, ports.clock())
+    await _act(step, facts, ports)
+
+
+async def _facts(run_id: str, ledger: RunLedger) -> Facts:
+    manifest = await ledger.manifest(run_id)
+    if manifest is None:
+        raise Retryable(f"run {run_id} has no manifest (yet); request it first", after=UNKNOWN_RUN_RETRY)
+    index = await ledger.index(run_id)
+    # The decision is read before the parts: a part that lands in between is then news, never overlooked.
+    newest = await ledger.decision(run_id, index.newest_decision) if index.newest_decision else None
+    parts = await ledger.parts(run_id)
+    return Facts(
+        manifest=manifest,
+        parts={market: part for market, part in parts.items() if market in manifest.markets},
+        newest=newest,
+        newest_has_receipt=index.is_settled,
+        dead_letters=await ledger.dead_letters(index),
+        throttled=await ledger.throttled(index),
+    )
+
+
+async def _act(step: Step, facts: Facts, ports: Ports) -> None:
+    run_id = facts.manifest.run_id
+    match step:
+        case Wait(reason):
+            log.info("batch_waits", extra={"run_id": run_id, "reason": reason})
+        case WaitQuiet(remaining):
+            raise Retryable(f"run {run_id} waits for quiet before a new revision", after=remaining)
+        case Announce(revision):
+            await _announce(run_id, revision, ports)
+        case Close():
+            await _close(step, facts, ports)
+
+
+async def _close(step: Close, facts: Facts, ports: Ports) -> None:
+    run_id = facts.manifest.run_id
+    decision = Decision(
+        run_id=run_id,
+        revision=step.revision,
+        verdict="load" if step.verdict_load else "fail",
+        close_reason=step.close_reason,
+        parts=step.parts,
+        missing=step.missing,
+        decided_at=ports.clock(),
+        owner=ports.owner,
+    )
+    won = await ports.ledger.create_decision(decision)
+    outcome = {"run_id": run_id, "revision": step.revision, "won": won, "missing": len(step.missing)}
+    log.info("batch_closed", extra=outcome | {"close_reason": step.close_reason, "verdict": decision.verdict})
+    # The loser says it too: the winner may have died between its decision and its message.
+    await _announce(run_id, step.revision, ports)
+
+
+async def _announce(run_id: str, revision: int, ports: Ports) -> None:
+    await ports.publisher.publish(
+        [BatchReady(run_id=run_id, revision=revision)], cause=f"{run_id}/decision/{revision}"
+    )

@@ -1,0 +1,22 @@
+"""What the batch trigger is told by its environment."""
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from eventing.settings import Seconds, ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """How a burst of events is met."""
+
+    linger: Seconds = Field(
+        default=timedelta(milliseconds=200),
+        ge=timedelta(0),
+        le=timedelta(seconds=10),
+        description="Seconds in which the events of one run are gathered before the bucket is listed once.",
+    )
+
+
+UNKNOWN_RUN_RETRY = timedelta(seconds=15)
+"""When a part of an unknown run is looked at again: its manifest may not be visible yet, or never come."""

@@ -1,0 +1,35 @@
+"""Builds the batch trigger: the one place that makes its clients."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from aiohttp import web
+
+from eventing.app import Service, create_app
+from eventing.clients import google_publisher, object_store, push_verifier
+from eventing.clock import Clock, system_clock
+from eventing.coalescing import Coalescer
+from eventing.ledger import RunLedger
+from services.batch_trigger.handlers import Ports, handlers, reconcile
+from services.batch_trigger.settings import Settings
+
+
+def build_app(settings: Settings, *, clock: Clock = system_clock) -> web.Application:
+    """The service's application."""
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Service]:
+        async with (
+            object_store(settings) as store,
+            google_publisher(settings, source="batch_trigger", clock=clock) as publisher,
+        ):
+            # Not an identity of anything in the pipeline: it only tells two processes apart.
+            owner = f"batch_trigger/{uuid.uuid4().hex}"
+            ports = Ports(RunLedger(store), publisher, clock, owner, settings.bucket)
+            coalescer = Coalescer(partial(reconcile, ports=ports), linger=settings.linger)
+            ready = {"storage": store.ping, "pubsub": publisher.ping}
+            yield Service("batch_trigger", handlers(ports, coalescer), ready=ready)
+
+    return create_app(opening, verifier=push_verifier(settings))

@@ -1,0 +1,254 @@
+"""Dataproc through the official asynchronous clients; translates their types and errors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast, get_args
+
+from google.api_core.exceptions import (
+    AlreadyExists,
+    FailedPrecondition,
+    GoogleAPICallError,
+    InvalidArgument,
+    NotFound,
+    RetryError,
+)
+from google.cloud import dataproc_v1
+from google.protobuf.duration_pb2 import Duration
+
+from contracts.names import job_id, load_name, quarantine_prefix, raw_prefix
+from eventing.errors import Permanent, Retryable
+from services.cluster_manager.ports import APP_LABEL, Cluster, ClusterState, Job, JobRequest, JobState
+
+_TIMEOUT = 30.0  # seconds for one call; the shortest ack deadline in use is 60 s
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterShape:
+    """What a cluster is made of."""
+
+    image_version: str
+    machine_type: str
+    connector_version: str
+    idle_ttl: timedelta
+    max_ttl: timedelta
+    subnetwork: str | None = None
+    service_account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobShape:
+    """What a job runs, and where it reads and writes."""
+
+    main_uri: str
+    package_uri: str
+    bucket: str
+    temporary_bucket: str
+    table: str
+    quarantine_threshold: float
+    properties: Mapping[str, str]
+
+
+class GoogleDataproc:
+    """A `Dataproc` on the real API, or on anything that speaks it."""
+
+    def __init__(
+        self,
+        clusters: dataproc_v1.ClusterControllerAsyncClient,
+        jobs: dataproc_v1.JobControllerAsyncClient,
+        *,
+        project: str,
+        region: str,
+        cluster_shape: ClusterShape,
+        job_shape: JobShape,
+    ) -> None:
+        self._clusters = clusters
+        self._jobs = jobs
+        self._where = {"project_id": project, "region": region}
+        self._cluster_shape = cluster_shape
+        self._job_shape = job_shape
+
+    async def ping(self) -> None:
+        """Raise `Retryable` unless Dataproc answers."""
+        await self.clusters()
+
+    async def clusters(self, run_id: str | None = None) -> list[Cluster]:
+        """See `Dataproc.clusters`."""
+        labels = f"labels.app = {APP_LABEL}" + (f" AND labels.run = {run_id}" if run_id else "")
+        try:
+            request = {**self._where, "filter": labels}
+            pages = await self._clusters.list_clusters(request=request, timeout=_TIMEOUT)
+            return [_cluster(found) async for found in pages]
+        except (GoogleAPICallError, RetryError) as error:
+            raise _translated("list clusters", error) from error
+
+    async def cluster(self, name: str) -> Cluster | None:
+        """See `Dataproc.cluster`."""
+        try:
+            request = {**self._where, "cluster_name": name}
+            return _cluster(await self._clusters.get_cluster(request=request, timeout=_TIMEOUT))
+        except NotFound:
+            return None
+        except (GoogleAPICallError, RetryError) as error:
+            raise _translated(f"get cluster {name}", error) from error
+
+    async def create_cluster(self, name: str, run_id: str) -> None:
+        """See `Dataproc.create_cluster`."""
+        cluster = cluster_message(name, run_id, self._where["project_id"], self._cluster_shape)
+        request = {**self._where, "cluster": cluster, "request_id": name}
+        try:
+            await self._clusters.create_cluster(request=request, timeout=_TIMEOUT)
+        except AlreadyExists:
+            # Whether what exists is ours and sound is looked at by the next step, never assumed here.
+            return
+        except (GoogleAPICallError, RetryError) as error:
+            raise _translated(f"create cluster {name}", error) from error
+
+    async def delete_cluster(self, name: str, uuid: str) -> None:
+        """See `Dataproc.delete_cluster`."""
+        request = {**self._where, "cluster_name": name, "cluster_uuid": uuid}
+        try:
+            await self._clusters.delete_cluster(request=request, timeout=_TIMEOUT)
+        except NotFound:
+            return
+        except (GoogleAPICallError, RetryError) as error:
+            raise _translated(f"delete cluster {name}", error) from error
+
+    async def jobs(self, run_id: str) -> list[Job]:
+        """See `Dataproc.jobs`."""
+        request = {**self._where, "filter": f"labels.app = {APP_LABEL} AND labels.run = {run_id}"}
+        try:
+            pages = await self._jobs.list_jobs(request=request, timeout=_TIMEOUT)
+            found = [_job(job) async for job in pages]
+        except (GoogleAPICallError, RetryError) as error:
+            raise _translated("list jobs", error) from error
+        return sorted(found, key=lambda job: (job.revision, job.attempt))
+
+    async def submit_job(self, request: JobRequest) -> None:
+        """See `Dataproc.submit_job`."""
+        identity = job_id(request.run_id, request.revision, request.attempt)
+        message = {**self._where, "job": job_message(identity, request, self._job_shape), "request_id": identity}
+        try:
+            await self._jobs.submit_job(request=message, timeout=_TIMEOUT)
+        except AlreadyExists:
+            return
+        except (GoogleAPICallError, RetryError) as error:
+            raise _translated(f"submit job {identity}", error) from error
+
+
+def cluster_message(name: str, run_id: str, project: str, shape: ClusterShape) -> dict[str, Any]:
+    """The Cluster message: one machine, our labels, both TTLs, internal addresses only."""
+    machine: dict[str, Any] = {"internal_ip_only": True, "metadata": _metadata(shape)}
+    if shape.subnetwork:
+        machine["subnetwork_uri"] = shape.subnetwork
+    if shape.service_account:
+        machine["service_account"] = shape.service_account
+        machine["service_account_scopes"] = ["https://www.googleapis.com/auth/cloud-platform"]
+    return {
+        "project_id": project,
+        "cluster_name": name,
+        "labels": {"app": APP_LABEL, "run": run_id},
+        "config": {
+            "gce_cluster_config": machine,
+            "master_config": {"num_instances": 1, "machine_type_uri": shape.machine_type},
+            "worker_config": {"num_instances": 0},
+            "software_config": {
+                "image_version": shape.image_version,
+                "properties": {
+                    "dataproc:dataproc.allow.zero.workers": "true",
+                    "dataproc:dataproc.logging.stackdriver.job.driver.enable": "true",
+                },
+            },
+            "lifecycle_config": {
+                "idle_delete_ttl": Duration(seconds=int(shape.idle_ttl.total_seconds())),
+                "auto_delete_ttl": Duration(seconds=int(shape.max_ttl.total_seconds())),
+            },
+        },
+    }
+
+
+def _metadata(shape: ClusterShape) -> dict[str, str]:
+    return {"SPARK_BQ_CONNECTOR_VERSION": shape.connector_version}
+
+
+def job_message(identity: str, request: JobRequest, shape: JobShape) -> dict[str, Any]:
+    """The Job message of one attempt at one decision."""
+    return {
+        "reference": {"job_id": identity},
+        "placement": {"cluster_name": request.cluster},
+        "labels": {
+            "app": APP_LABEL,
+            "run": request.run_id,
+            "revision": str(request.revision),
+            "attempt": str(request.attempt),
+        },
+        "pyspark_job": {
+            "main_python_file_uri": shape.main_uri,
+            "python_file_uris": [shape.package_uri],
+            "args": job_arguments(request, shape),
+            "properties": dict(shape.properties),
+        },
+    }
+
+
+def job_arguments(request: JobRequest, shape: JobShape) -> list[str]:
+    """The command line of the Spark job."""
+    at = f"gs://{shape.bucket}/"
+    return [
+        f"--input={at}{raw_prefix(request.run_id)}",
+        f"--run-id={request.run_id}",
+        f"--revision={request.revision}",
+        f"--table={shape.table}",
+        f"--temporary-bucket={shape.temporary_bucket}",
+        f"--result={at}{load_name(request.run_id, request.revision)}",
+        f"--quarantine={at}{quarantine_prefix(request.run_id, request.revision)}",
+        f"--quarantine-threshold={shape.quarantine_threshold}",
+    ]
+
+
+def _cluster(message: dataproc_v1.Cluster) -> Cluster:
+    statuses = [*message.status_history, message.status]
+    running = [s.state_start_time for s in statuses if s.state.name == "RUNNING" and s.state_start_time]
+    return Cluster(
+        name=message.cluster_name,
+        uuid=message.cluster_uuid,
+        state=_state(message.status.state.name),
+        labels=dict(message.labels),
+        running_since=_utc(min(running)) if running else None,
+    )
+
+
+def _state(name: str) -> ClusterState:
+    # A state that this client does not know yet is treated as UNKNOWN: no job is submitted to it.
+    return cast("ClusterState", name if name in get_args(ClusterState) else "UNKNOWN")
+
+
+def _job(message: dataproc_v1.Job) -> Job:
+    statuses = [*message.status_history, message.status]
+    running = [s.state_start_time for s in statuses if s.state.name == "RUNNING" and s.state_start_time]
+    over = message.status.state.name in ("DONE", "ERROR", "CANCELLED")
+    name = message.status.state.name
+    return Job(
+        id=message.reference.job_id,
+        revision=int(message.labels.get("revision", "0")),
+        attempt=int(message.labels.get("attempt", "0")),
+        state=cast("JobState", name if name in get_args(JobState) else "STATE_UNSPECIFIED"),
+        cluster=message.placement.cluster_name,
+        details=message.status.details,
+        driver_output_uri=message.driver_output_resource_uri or None,
+        started_at=_utc(min(running)) if running else None,
+        ended_at=_utc(message.status.state_start_time) if over and message.status.state_start_time else None,
+    )
+
+
+def _utc(moment: datetime) -> datetime:
+    return datetime.fromtimestamp(moment.timestamp(), UTC)
+
+
+def _translated(what: str, error: Exception) -> Retryable | Permanent:
+    reason = f"dataproc: {what} failed: {type(error).__name__}: {getattr(error, 'message', error)}"
+    if isinstance(error, InvalidArgument):
+        return Permanent(reason)
+    # FailedPrecondition: the cluster changed under us; the next look decides anew.
+    seconds = 5 if isinstance(error, FailedPrecondition | NotFound) else 20
+    return Retryable(reason, after=timedelta(seconds=seconds))

@@ -1,0 +1,231 @@
+"""What to do about a run's cluster and job: pure, total over every cluster and job state.
+
+Desired is the newest decision without a receipt; observed are the run's clusters and jobs. Each call gives the
+actions of one step; the next event or sweep asks again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from contracts.documents import ClusterClaim, Decision
+from contracts.names import cluster_name
+from services.cluster_manager.ports import Cluster, ClusterState, Job, JobState
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How often, and how long."""
+
+    cluster_attempts: int
+    job_attempts: int
+    cluster_start: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A run as the bucket and Dataproc show it."""
+
+    run_id: str
+    newest: Decision | None
+    receipts: frozenset[int]
+    """Revisions that have a receipt."""
+    claims: Sequence[ClusterClaim]
+    """In order of their attempts."""
+    clusters: Sequence[Cluster]
+    """Ours by label, and whatever bears the newest claim's name."""
+    jobs: Sequence[Job]
+    """In order of revision and attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Something is under way; its event will come."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimCluster:
+    """Take the next cluster attempt for the decision, then create it."""
+
+    attempt: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCluster:
+    """Create the claimed cluster (again: the name makes a repeat harmless)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitJob:
+    """Submit the job of the decision."""
+
+    revision: int
+    attempt: int
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Write the receipt of a decision and say that it is finished."""
+
+    revision: int
+    job: Job | None
+    error: str | None
+    """None where the job ended well; what it loaded is still to be checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnnounceAgain:
+    """The receipt stands but clean-up was not done: the announcement may have been lost with it."""
+
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCluster:
+    """Delete exactly this cluster."""
+
+    name: str
+    uuid: str
+
+
+Action = Wait | ClaimCluster | CreateCluster | SubmitJob | Finish | AnnounceAgain | DeleteCluster
+
+
+def decide(facts: Facts, now: datetime, limits: Limits) -> list[Action]:
+    """The next step of a run, in the order in which its actions are to be done."""
+    if active := [job for job in facts.jobs if is_active(job.state)]:
+        # A job under way is always left to end, even when a newer decision stands: two writers never overlap.
+        return [Wait(f"job {active[0].id} is {active[0].state}")]
+    overdue = _unfinished_older(facts)
+    return [*overdue, *_newest(facts, now, limits)]
+
+
+def _unfinished_older(facts: Facts) -> list[Action]:
+    """Receipts for older decisions whose job has ended but whose end was not recorded."""
+    newest = facts.newest.revision if facts.newest else 0
+    last_jobs = {job.revision: job for job in facts.jobs if job.revision < newest}
+    return [
+        Finish(revision, job, _ended_badly(job))
+        for revision, job in last_jobs.items()
+        if revision not in facts.receipts
+    ]
+
+
+def _newest(facts: Facts, now: datetime, limits: Limits) -> list[Action]:
+    newest = facts.newest
+    if newest is None:
+        return [*_delete_all(facts, keep=None)] or [Wait("no decision yet")]
+    if newest.revision in facts.receipts:
+        deletes = _delete_all(facts, keep=None)
+        return [AnnounceAgain(newest.revision), *deletes] if deletes else [Wait("finished and clean")]
+    if newest.verdict == "fail":
+        error = f"{len(newest.missing)} markets missing at the deadline, more than the policy allows"
+        return [Finish(newest.revision, None, error), *_delete_all(facts, keep=None)]
+    return _load(facts, newest.revision, now, limits)
+
+
+def _load(facts: Facts, revision: int, now: datetime, limits: Limits) -> list[Action]:
+    jobs = [job for job in facts.jobs if job.revision == revision]
+    last = jobs[-1] if jobs else None
+    if last is not None and last.state == "DONE":
+        return [Finish(revision, last, None), *_delete_all(facts, keep=None)]
+    if last is not None and last.attempt >= limits.job_attempts:
+        return [Finish(revision, last, _ended_badly(last)), *_delete_all(facts, keep=None)]
+    attempt = last.attempt + 1 if last else 1
+    return _on_cluster(facts, revision, attempt, now, limits)
+
+
+def _on_cluster(facts: Facts, revision: int, attempt: int, now: datetime, limits: Limits) -> list[Action]:
+    """Submit where a cluster runs; otherwise see to it that one will."""
+    claims = [claim for claim in facts.claims if claim.revision == revision]
+    claim = claims[-1] if claims else None
+    reuse = _usable(facts)
+    if reuse is not None:
+        return [*_delete_all(facts, keep=reuse.name), SubmitJob(revision, attempt, reuse.name)]
+    if claim is None:
+        return [ClaimCluster(_next_attempt(facts), revision), *_delete_all(facts, keep=None)]
+    cluster = next((found for found in facts.clusters if found.name == claim.cluster), None)
+    late = now - claim.claimed_at > limits.cluster_start
+    if cluster is not None and cluster.is_ours(facts.run_id) and is_coming(cluster.state) and not late:
+        return [Wait(f"cluster {cluster.name} is {cluster.state}")]
+    if cluster is None and not late and not any(job.cluster == claim.cluster for job in facts.jobs):
+        return [CreateCluster(claim.cluster)]
+    return _next_cluster(facts, revision, len(claims), limits)
+
+
+def _next_cluster(facts: Facts, revision: int, tried: int, limits: Limits) -> list[Action]:
+    """The claimed cluster is broken, late, gone or another's."""
+    if tried >= limits.cluster_attempts:
+        error = f"no working cluster after {tried} attempts; see Dataproc's log of the last one"
+        return [Finish(revision, None, error), *_delete_all(facts, keep=None)]
+    # The claim comes first: once a new attempt is on record, the broken one is never mistaken for it.
+    return [ClaimCluster(_next_attempt(facts), revision), *_delete_all(facts, keep=None)]
+
+
+def _usable(facts: Facts) -> Cluster | None:
+    """A running cluster of ours that the newest claim named; also one left from an older decision of the run."""
+    claimed = {claim.cluster for claim in facts.claims}
+    running = [c for c in facts.clusters if c.name in claimed and c.is_ours(facts.run_id) and takes_jobs(c.state)]
+    return running[-1] if running else None
+
+
+def _next_attempt(facts: Facts) -> int:
+    return max((claim.attempt for claim in facts.claims), default=0) + 1
+
+
+def _delete_all(facts: Facts, *, keep: str | None) -> list[Action]:
+    """Delete every cluster of ours but one. A cluster without our labels is never touched."""
+    return [
+        DeleteCluster(cluster.name, cluster.uuid)
+        for cluster in facts.clusters
+        if cluster.name != keep and cluster.is_ours(facts.run_id) and cluster.state != "DELETING"
+    ]
+
+
+def _ended_badly(job: Job) -> str | None:
+    if job.state == "DONE":
+        return None
+    return f"job {job.id} ended {job.state}" + (f": {job.details}" if job.details else "")
+
+
+def takes_jobs(state: ClusterState) -> bool:
+    """Whether jobs may be submitted. Source: ClusterStatus.State says so of these three."""
+    return state in ("RUNNING", "UPDATING", "ERROR_DUE_TO_UPDATE")
+
+
+def is_coming(state: ClusterState) -> bool:
+    """Whether a cluster that takes no jobs now will do so by itself."""
+    match state:
+        case "CREATING" | "STARTING" | "REPAIRING":
+            return True
+        case "RUNNING" | "UPDATING" | "ERROR_DUE_TO_UPDATE":
+            return True
+        case "ERROR" | "UNKNOWN" | "DELETING" | "STOPPING" | "STOPPED":
+            return False
+        case _:
+            assert_never(state)
+
+
+def is_active(state: JobState) -> bool:
+    """Whether a job may still do something."""
+    match state:
+        case "DONE" | "ERROR" | "CANCELLED":
+            return False
+        case "PENDING" | "SETUP_DONE" | "RUNNING" | "CANCEL_PENDING" | "CANCEL_STARTED":
+            return True
+        case "ATTEMPT_FAILURE" | "STATE_UNSPECIFIED":
+            return True
+        case _:
+            assert_never(state)
+
+
+def expected_cluster(facts: Facts) -> str | None:
+    """The name the newest claim stands for; whatever bears it is looked at, ours or not."""
+    return cluster_name(facts.run_id, facts.claims[-1].attempt) if facts.claims else None

@@ -1,0 +1,194 @@
+"""Events wake the manager; what it does comes from what the bucket and Dataproc show."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from contracts.documents import ClusterClaim
+from contracts.events import BatchReady, DataprocOperation, Delivery, RunFinished, SweepRequested
+from contracts.names import cluster_name, is_run_id, receipt_name, run_of_resource
+from eventing import logs
+from eventing.app import Handler
+from eventing.clock import Clock
+from eventing.coalescing import Coalescer
+from eventing.errors import Permanent, Retryable
+from eventing.ledger import RunLedger
+from eventing.publisher import Publisher
+from services.cluster_manager.decisions import (
+    Action,
+    AnnounceAgain,
+    ClaimCluster,
+    CreateCluster,
+    DeleteCluster,
+    Facts,
+    Finish,
+    Limits,
+    SubmitJob,
+    Wait,
+    decide,
+    expected_cluster,
+)
+from services.cluster_manager.ports import Cluster, Dataproc, JobRequest, Warehouse
+from services.cluster_manager.receipts import Evidence, receipt_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the handlers act on."""
+
+    ledger: RunLedger
+    publisher: Publisher
+    dataproc: Dataproc
+    warehouse: Warehouse
+    clock: Clock
+    bucket: str
+
+
+def handlers(ports: Ports, coalescer: Coalescer) -> Mapping[type, Handler]:
+    """The events this service takes."""
+    return {
+        BatchReady: partial(on_batch_ready, coalescer=coalescer),
+        DataprocOperation: partial(on_dataproc_operation, coalescer=coalescer),
+        SweepRequested: partial(on_sweep, ports=ports, coalescer=coalescer),
+    }
+
+
+async def on_batch_ready(delivery: Delivery, *, coalescer: Coalescer) -> None:
+    """A decision stands."""
+    event: BatchReady = delivery.event
+    await coalescer.run(event.run_id)
+
+
+async def on_dataproc_operation(delivery: Delivery, *, coalescer: Coalescer) -> None:
+    """A cluster or job has begun or ended something."""
+    event: DataprocOperation = delivery.event
+    run_id = run_of_resource(event.resource)
+    if run_id is None:
+        log.info("not_our_resource", extra={"resource": event.resource})
+        return
+    logs.bind(run_id=run_id)
+    await coalescer.run(run_id)
+
+
+async def on_sweep(_delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -> None:
+    """Look at every run that is not settled and at every run that still has a cluster."""
+    unsettled = {
+        index.run_id for index in await ports.ledger.indexes() if index.decisions and not index.is_settled
+    }
+    labelled = {cluster.labels.get("run", "") for cluster in await ports.dataproc.clusters()}
+    for run_id in sorted(unsettled | {run for run in labelled if is_run_id(run)}):
+        try:
+            await coalescer.run(run_id)
+        except (Retryable, Permanent) as error:
+            # One run's trouble must not keep the sweep from the others; the next sweep comes back to it.
+            log.warning("sweep_failed", extra={"run_id": run_id, "reason": str(error)})
+
+
+async def reconcile(run_id: str, *, ports: Ports, limits: Limits) -> None:
+    """Take the next step of one run."""
+    facts = await _facts(run_id, ports)
+    for action in decide(facts, ports.clock(), limits):
+        await _act(action, facts, ports)
+
+
+async def _facts(run_id: str, ports: Ports) -> Facts:
+    index = await ports.ledger.index(run_id)
+    newest = await ports.ledger.decision(run_id, index.newest_decision) if index.newest_decision else None
+    facts = Facts(
+        run_id=run_id,
+        newest=newest,
+        receipts=frozenset(index.receipts),
+        claims=await ports.ledger.cluster_claims(run_id),
+        clusters=await ports.dataproc.clusters(run_id),
+        jobs=await ports.dataproc.jobs(run_id),
+    )
+    return await _with_claimed_cluster(facts, ports)
+
+
+async def _with_claimed_cluster(facts: Facts, ports: Ports) -> Facts:
+    """Add whatever bears the claimed name: a listing by label does not show a stranger's cluster."""
+    name = expected_cluster(facts)
+    if name is None or any(cluster.name == name for cluster in facts.clusters):
+        return facts
+    found = await ports.dataproc.cluster(name)
+    if found is None:
+        return facts
+    return replace(facts, clusters=[*facts.clusters, found])
+
+
+async def _act(action: Action, facts: Facts, ports: Ports) -> None:
+    run_id = facts.run_id
+    log.info("step", extra={"run_id": run_id, "action": type(action).__name__, "detail": str(action)})
+    match action:
+        case Wait():
+            return
+        case ClaimCluster(attempt, revision):
+            await _claim(run_id, attempt, revision, ports)
+        case CreateCluster(name):
+            await ports.dataproc.create_cluster(name, run_id)
+        case SubmitJob(revision, attempt, cluster):
+            await ports.dataproc.submit_job(JobRequest(run_id, revision, attempt, cluster))
+        case Finish():
+            await _finish(action, facts, ports)
+        case AnnounceAgain(revision):
+            await _announce(run_id, revision, ports)
+        case DeleteCluster(name, uuid):
+            await ports.dataproc.delete_cluster(name, uuid)
+
+
+async def _claim(run_id: str, attempt: int, revision: int, ports: Ports) -> None:
+    claim = ClusterClaim(run_id=run_id, attempt=attempt, revision=revision, claimed_at=ports.clock())
+    # Whoever wins the claim, the cluster it names is to be created; both may ask, the name makes them one.
+    await ports.ledger.create_cluster_claim(claim)
+    await ports.dataproc.create_cluster(cluster_name(run_id, attempt), run_id)
+
+
+async def _finish(action: Finish, facts: Facts, ports: Ports) -> None:
+    run_id, revision = facts.run_id, action.revision
+    evidence = await _evidence(action, facts, ports)
+    receipt = receipt_of(evidence, ports.clock())
+    await ports.ledger.create_receipt(receipt)
+    level = logging.ERROR if receipt.outcome == "failed" else logging.INFO
+    fields = {"run_id": run_id, "revision": revision, "outcome": receipt.outcome, "reason": receipt.error}
+    log.log(level, "run_finished", extra=fields)
+    await _announce(run_id, revision, ports)
+
+
+async def _evidence(action: Finish, facts: Facts, ports: Ports) -> Evidence:
+    run_id, revision, job = facts.run_id, action.revision, action.job
+    manifest = await ports.ledger.manifest(run_id)
+    decision = await ports.ledger.decision(run_id, revision)
+    if manifest is None or decision is None:
+        raise Permanent(f"run {run_id} has a job for revision {revision} but no manifest or decision; restore it")
+    done = action.error is None
+    return Evidence(
+        manifest=manifest,
+        decision=decision,
+        job=job,
+        error=action.error,
+        load=await ports.ledger.load_result(run_id, revision) if done else None,
+        warehouse=await ports.warehouse.count(run_id) if done else None,
+        claims=tuple(claim for claim in facts.claims if claim.revision == revision),
+        cluster=_cluster_of(facts, job.cluster if job else None),
+    )
+
+
+def _cluster_of(facts: Facts, name: str | None) -> Cluster | None:
+    return next((cluster for cluster in facts.clusters if cluster.name == name), None)
+
+
+async def _announce(run_id: str, revision: int, ports: Ports) -> None:
+    """Publish what the standing receipt says."""
+    standing = await ports.ledger.receipt(run_id, revision)
+    if standing is None:
+        raise Permanent(f"receipt {revision} of run {run_id} vanished; restore it")
+    event = RunFinished(
+        run_id=run_id,
+        revision=revision,
+        outcome=standing.outcome,
+        receipt_uri=f"gs://{ports.bucket}/{receipt_name(run_id, revision)}",
+    )
+    await ports.publisher.publish([event], cause=f"{run_id}/receipt/{revision}")

@@ -1,0 +1,92 @@
+"""What a decision became, as a document: pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from contracts.documents import ClusterClaim, Decision, LoadResult, Manifest, Receipt, WarehouseCount
+from contracts.events import Outcome
+from contracts.names import trace_id
+from services.cluster_manager.ports import Cluster, Job
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known when a decision is finished."""
+
+    manifest: Manifest
+    decision: Decision
+    job: Job | None
+    error: str | None
+    """Why the decision failed before its table was looked at."""
+    load: LoadResult | None
+    warehouse: WarehouseCount | None
+    claims: tuple[ClusterClaim, ...]
+    cluster: Cluster | None
+
+
+def receipt_of(evidence: Evidence, now: datetime) -> Receipt:
+    """The receipt: an outcome only as good as the evidence for it."""
+    decision, job = evidence.decision, evidence.job
+    error = evidence.error or _doubt(evidence)
+    claim = _claim(evidence)
+    return Receipt(
+        run_id=decision.run_id,
+        revision=decision.revision,
+        outcome=_outcome(decision, error),
+        close_reason=decision.close_reason,
+        landed=tuple(part.market for part in decision.parts),
+        missing=decision.missing,
+        job_id=job.id if job else None,
+        job_state=job.state if job else None,
+        job_attempts=job.attempt if job else 0,
+        cluster=job.cluster if job else (claim.cluster if claim else None),
+        cluster_attempts=len(evidence.claims),
+        driver_output_uri=job.driver_output_uri if job else None,
+        load=evidence.load,
+        warehouse=evidence.warehouse,
+        error=error,
+        seconds=_seconds(evidence, now),
+        trace_id=trace_id(decision.run_id),
+        decided_at=decision.decided_at,
+        finished_at=now,
+    )
+
+
+def _outcome(decision: Decision, error: str | None) -> Outcome:
+    if error:
+        return "failed"
+    return "partial" if decision.missing else "loaded"
+
+
+def _doubt(evidence: Evidence) -> str | None:
+    """What keeps a job that ended DONE from counting as loaded."""
+    load, table, revision = evidence.load, evidence.warehouse, evidence.decision.revision
+    if load is None:
+        return "the job ended DONE but left no load result"
+    if table is None:
+        return "the table was not counted"
+    if table.rows != load.rows:
+        return f"the table holds {table.rows} rows of the run, the job loaded {load.rows}"
+    if load.rows and table.revision != revision:
+        return f"the table holds revision {table.revision} of the run, not {revision}"
+    return None
+
+
+def _claim(evidence: Evidence) -> ClusterClaim | None:
+    names = {evidence.job.cluster} if evidence.job else {claim.cluster for claim in evidence.claims[-1:]}
+    return next((claim for claim in evidence.claims if claim.cluster in names), None)
+
+
+def _seconds(evidence: Evidence, now: datetime) -> dict[str, float]:
+    claim, cluster, job = _claim(evidence), evidence.cluster, evidence.job
+    spans = {
+        "fetch": (evidence.manifest.created_at, evidence.decision.decided_at),
+        "cluster": (claim.claimed_at if claim else None, cluster.running_since if cluster else None),
+        "spark": (job.started_at if job else None, job.ended_at if job else None),
+        "total": (evidence.manifest.created_at, now),
+    }
+    return {name: _span(begin, end) for name, (begin, end) in spans.items() if begin and end}
+
+
+def _span(begin: datetime, end: datetime) -> float:
+    return round(max(end - begin, timedelta(0)).total_seconds(), 3)

@@ -1,0 +1,77 @@
+"""What the cluster manager is told by its environment."""
+
+from datetime import timedelta
+
+from pydantic import Field, field_validator
+
+from eventing.settings import Seconds, ServiceSettings, Words
+
+
+class Settings(ServiceSettings):
+    """Cluster, job and table."""
+
+    region: str = Field(
+        default="europe-west3", pattern=r"^[a-z0-9-]+$", description="Dataproc region of cluster and job."
+    )
+    temporary_bucket: str | None = Field(
+        default=None, description="Bucket for the load's temporary files; BUCKET where it is not set."
+    )
+    bigquery_dataset: str = Field(default="music", pattern=r"^\w+$", description="Dataset of the table.")
+    bigquery_table: str = Field(default="new_releases", pattern=r"^\w+$", description="Table that is loaded.")
+    dataproc_emulator_host: str | None = Field(
+        default=None, description="host:port of a Dataproc stand-in, spoken to without TLS."
+    )
+    bigquery_emulator_host: str | None = Field(
+        default=None, description="http://host:port of a BigQuery emulator."
+    )
+    job_main_uri: str | None = Field(
+        default=None, description="The Spark job's main.py; gs://BUCKET/jobs/main.py where it is not set."
+    )
+    job_package_uri: str | None = Field(
+        default=None, description="The Spark job's zip; gs://BUCKET/jobs/spark_job.zip where it is not set."
+    )
+    quarantine_threshold: float = Field(
+        default=0.01, ge=0, le=1, description="Share of unreadable records above which the job loads nothing."
+    )
+    image_version: str = Field(
+        default="3.0-debian13", description="Dataproc image; pinned, since the default moves."
+    )
+    machine_type: str = Field(default="e2-standard-2", description="Machine type of master and workers.")
+    subnetwork: str | None = Field(
+        default=None, description="Subnetwork of the cluster; the default network where it is not set."
+    )
+    cluster_service_account: str | None = Field(
+        default=None, description="E-mail of the account the cluster's machines run as."
+    )
+    bigquery_connector_version: str = Field(
+        default="0.45.0", description="Spark-BigQuery connector installed on the image; pinned."
+    )
+    cluster_idle_ttl: Seconds = Field(
+        default=timedelta(minutes=15),
+        ge=timedelta(minutes=5),
+        le=timedelta(days=14),
+        description="Seconds of idleness after which Dataproc itself deletes the cluster.",
+    )
+    cluster_max_ttl: Seconds = Field(
+        default=timedelta(hours=2),
+        ge=timedelta(minutes=10),
+        le=timedelta(days=14),
+        description="Seconds after which Dataproc itself deletes the cluster, whatever it does.",
+    )
+    cluster_start_timeout: Seconds = Field(
+        default=timedelta(minutes=20),
+        gt=timedelta(0),
+        description="Seconds after which a cluster that is not running yet is taken for broken.",
+    )
+    max_cluster_attempts: int = Field(default=3, ge=1, le=10, description="Clusters tried for one decision.")
+    max_job_attempts: int = Field(default=2, ge=1, le=10, description="Jobs tried for one decision.")
+    job_properties: Words = Field(
+        default=(), description="Further Spark properties as key=value, by comma; for tuning only."
+    )
+
+    @field_validator("job_properties")
+    @classmethod
+    def _are_pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [entry for entry in value if "=" not in entry]:
+            raise ValueError(f"write each as key=value; look at {', '.join(wrong)}")
+        return value

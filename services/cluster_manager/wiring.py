@@ -1,0 +1,124 @@
+"""Builds the cluster manager: the one place that makes its clients."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+
+import grpc
+from aiohttp import web
+from google.api_core.client_options import ClientOptions
+from google.cloud import bigquery, dataproc_v1
+from google.cloud.dataproc_v1.services.cluster_controller.transports import ClusterControllerGrpcAsyncIOTransport
+from google.cloud.dataproc_v1.services.job_controller.transports import JobControllerGrpcAsyncIOTransport
+
+from eventing.app import Service, create_app
+from eventing.clients import anonymous, google_publisher, object_store, push_verifier
+from eventing.clock import Clock, system_clock
+from eventing.coalescing import Coalescer
+from eventing.ledger import RunLedger
+from services.cluster_manager.dataproc import ClusterShape, GoogleDataproc, JobShape
+from services.cluster_manager.decisions import Limits
+from services.cluster_manager.handlers import Ports, handlers, reconcile
+from services.cluster_manager.settings import Settings
+from services.cluster_manager.warehouse import BigQueryWarehouse
+
+_LINGER = timedelta(milliseconds=20)  # gathers the few events that come together; nobody waits for it
+
+
+def build_app(settings: Settings, *, clock: Clock = system_clock) -> web.Application:
+    """The service's application."""
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Service]:
+        async with (
+            object_store(settings) as store,
+            google_publisher(settings, source="cluster_manager", clock=clock) as publisher,
+            _dataproc(settings) as dataproc,
+        ):
+            warehouse = BigQueryWarehouse(_bigquery(settings), _table(settings))
+            ports = Ports(RunLedger(store), publisher, dataproc, warehouse, clock, settings.bucket)
+            coalescer = Coalescer(partial(reconcile, ports=ports, limits=_limits(settings)), linger=_LINGER)
+            ready = {"storage": store.ping, "pubsub": publisher.ping, "dataproc": dataproc.ping}
+            yield Service("cluster_manager", handlers(ports, coalescer), ready=ready)
+
+    return create_app(opening, verifier=push_verifier(settings))
+
+
+@asynccontextmanager
+async def _dataproc(settings: Settings) -> AsyncIterator[GoogleDataproc]:
+    clusters, jobs = _emulated(settings) if settings.dataproc_emulator_host else _real(settings)
+    try:
+        yield GoogleDataproc(
+            clusters,
+            jobs,
+            project=settings.google_cloud_project,
+            region=settings.region,
+            cluster_shape=_cluster_shape(settings),
+            job_shape=_job_shape(settings),
+        )
+    finally:
+        await clusters.transport.close()
+        await jobs.transport.close()
+
+
+Clients = tuple[dataproc_v1.ClusterControllerAsyncClient, dataproc_v1.JobControllerAsyncClient]
+
+
+def _real(settings: Settings) -> Clients:
+    options = ClientOptions(api_endpoint=f"{settings.region}-dataproc.googleapis.com:443")
+    return (
+        dataproc_v1.ClusterControllerAsyncClient(client_options=options),
+        dataproc_v1.JobControllerAsyncClient(client_options=options),
+    )
+
+
+def _emulated(settings: Settings) -> Clients:
+    host = settings.dataproc_emulator_host
+    return (
+        dataproc_v1.ClusterControllerAsyncClient(
+            transport=ClusterControllerGrpcAsyncIOTransport(channel=grpc.aio.insecure_channel(host))
+        ),
+        dataproc_v1.JobControllerAsyncClient(
+            transport=JobControllerGrpcAsyncIOTransport(channel=grpc.aio.insecure_channel(host))
+        ),
+    )
+
+
+def _bigquery(settings: Settings) -> bigquery.Client:
+    """The client library itself follows BIGQUERY_EMULATOR_HOST; only its credentials differ."""
+    credentials = anonymous() if settings.bigquery_emulator_host else None
+    return bigquery.Client(project=settings.google_cloud_project, credentials=credentials)
+
+
+def _table(settings: Settings) -> str:
+    return f"{settings.google_cloud_project}.{settings.bigquery_dataset}.{settings.bigquery_table}"
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(settings.max_cluster_attempts, settings.max_job_attempts, settings.cluster_start_timeout)
+
+
+def _cluster_shape(settings: Settings) -> ClusterShape:
+    return ClusterShape(
+        image_version=settings.image_version,
+        machine_type=settings.machine_type,
+        connector_version=settings.bigquery_connector_version,
+        idle_ttl=settings.cluster_idle_ttl,
+        max_ttl=settings.cluster_max_ttl,
+        subnetwork=settings.subnetwork,
+        service_account=settings.cluster_service_account,
+    )
+
+
+def _job_shape(settings: Settings) -> JobShape:
+    jobs = f"gs://{settings.bucket}/jobs"
+    return JobShape(
+        main_uri=settings.job_main_uri or f"{jobs}/main.py",
+        package_uri=settings.job_package_uri or f"{jobs}/spark_job.zip",
+        bucket=settings.bucket,
+        temporary_bucket=settings.temporary_bucket or settings.bucket,
+        table=_table(settings),
+        quarantine_threshold=settings.quarantine_threshold,
+        properties=dict(entry.split("=", 1) for entry in settings.job_properties),
+    )

@@ -1,0 +1,81 @@
+"""What the scheduler decides, as pure functions: which run a tick means, what it expects, whom to ask."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from contracts.documents import CompletenessPolicy, Manifest, ThrottledRecord
+from contracts.events import MarketRequested, RunRequested
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The schedule's settings, as far as decisions need them."""
+
+    zone: ZoneInfo
+    markets: tuple[str, ...]
+    deadline: timedelta
+    policy: CompletenessPolicy
+
+
+def run_id_at(published: datetime, zone: ZoneInfo) -> str:
+    """The run a tick means: the date, in the schedule's zone, on which it was published."""
+    return published.astimezone(zone).date().isoformat()
+
+
+def manifest_for(request: RunRequested, run_id: str, *, plan: Plan, now: datetime, event_id: str) -> Manifest:
+    """What a new run expects."""
+    return Manifest(
+        run_id=run_id,
+        markets=request.markets or plan.markets,
+        reason=request.reason,
+        created_at=now,
+        deadline=now + plan.deadline,
+        policy=plan.policy,
+        requested_by=event_id,
+    )
+
+
+def requests_on_tick(manifest: Manifest, landed: Collection[str]) -> list[MarketRequested]:
+    """One request per expected market that has no part yet."""
+    return _requests(manifest, [market for market in manifest.markets if market not in landed], reason="run")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What is known of a run's missing markets."""
+
+    landed: Collection[str]
+    dead: Collection[str]
+    throttled: Mapping[str, ThrottledRecord]
+
+
+def requests_on_sweep(manifest: Manifest, waiting: Waiting, now: datetime) -> list[MarketRequested]:
+    """Requests for markets whose message must be taken for lost, or whose quota wait outlived its message.
+
+    A dead-lettered market stays given up, unless it was only waiting for quota: then its end is the time to ask
+    again. A market that still waits is left alone.
+    """
+    again = []
+    for market in manifest.markets:
+        record = waiting.throttled.get(market)
+        still_waits = record is not None and now < record.until
+        given_up = market in waiting.dead and record is None
+        if market not in waiting.landed and not still_waits and not given_up:
+            again.append(market)
+    return _requests(manifest, again, reason="asked again by the sweep")
+
+
+def slot_of(manifest: Manifest, now: datetime, interval: timedelta) -> int:
+    """Which asking interval of a run the present lies in, from 0."""
+    return int((now - manifest.created_at) / interval)
+
+
+def is_recent(run_id: str, now: datetime, span: timedelta) -> bool:
+    """Whether a run's date is near enough that its missing markets are still asked for."""
+    return abs(now.date() - date.fromisoformat(run_id)) <= span + timedelta(days=1)
+
+
+def _requests(manifest: Manifest, markets: list[str], *, reason: str) -> list[MarketRequested]:
+    return [MarketRequested(run_id=manifest.run_id, market=market, reason=reason) for market in markets]

@@ -1,0 +1,81 @@
+"""What the scheduler is told by its environment."""
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, field_validator
+
+from contracts.documents import CompletenessPolicy
+from contracts.events import Markets
+from contracts.names import MARKETS
+from eventing.settings import Seconds, ServiceSettings, Words
+
+
+class Settings(ServiceSettings):
+    """The schedule and what a run expects."""
+
+    markets: Words = Field(
+        default=MARKETS, min_length=1, description="Markets of a run, by comma; a request may name others."
+    )
+    time_zone: str = Field(
+        default="Europe/Copenhagen",
+        description="Zone in which a tick's publish time becomes the run's date; the schedule's own zone.",
+    )
+    run_deadline: Seconds = Field(
+        default=timedelta(hours=6),
+        gt=timedelta(0),
+        description="Seconds after which a run closes with what has landed; a quota wait of minutes fits well.",
+    )
+    minimum_share: float = Field(
+        default=0.9,
+        ge=0,
+        le=1,
+        description="Share of the markets without which nothing is loaded at the deadline.",
+    )
+    quiet: Seconds = Field(
+        default=timedelta(seconds=60),
+        ge=timedelta(0),
+        description="Seconds without a new part before late parts make a new revision.",
+    )
+    ask_again: Seconds = Field(
+        default=timedelta(hours=1),
+        gt=timedelta(0),
+        description="Seconds after which a market without part, dead letter or quota wait is asked for again.",
+    )
+    ask_again_for: Seconds = Field(
+        default=timedelta(days=7),
+        gt=timedelta(0),
+        description="Seconds after a run's start during which its missing markets are asked for again.",
+    )
+
+    @field_validator("markets")
+    @classmethod
+    def _are_markets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [market for market in value if not (len(market) == 2 and market.isascii() and market.isupper())]  # noqa: PLR2004 -- two letters
+        if wrong or len(set(value)) != len(value):
+            raise ValueError(
+                f"each must be two capital letters and named once; look at {', '.join(wrong or value)}"
+            )
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("is not an IANA time zone; write it as Europe/Copenhagen")
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The schedule's time zone."""
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def policy(self) -> CompletenessPolicy:
+        """When a run is complete enough."""
+        return CompletenessPolicy(minimum_share=self.minimum_share, quiet_seconds=self.quiet.total_seconds())
+
+    @property
+    def default_markets(self) -> Markets:
+        """The markets of a run whose request names none."""
+        return self.markets

@@ -1,0 +1,31 @@
+"""Builds the scheduler: the one place that makes its clients."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from eventing.app import Service, create_app
+from eventing.clients import google_publisher, object_store, push_verifier
+from eventing.clock import Clock, system_clock
+from eventing.ledger import RunLedger
+from services.scheduler.decisions import Plan
+from services.scheduler.handlers import AskAgain, Ports, handlers
+from services.scheduler.settings import Settings
+
+
+def build_app(settings: Settings, *, clock: Clock = system_clock) -> web.Application:
+    """The service's application."""
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Service]:
+        plan = Plan(settings.zone, settings.default_markets, settings.run_deadline, settings.policy)
+        async with (
+            object_store(settings) as store,
+            google_publisher(settings, source="scheduler", clock=clock) as publisher,
+        ):
+            ports = Ports(RunLedger(store), publisher, clock)
+            table = handlers(ports, plan, AskAgain(settings.ask_again, settings.ask_again_for))
+            yield Service("scheduler", table, ready={"storage": store.ping, "pubsub": publisher.ping})
+
+    return create_app(opening, verifier=push_verifier(settings))
