@@ -106,8 +106,19 @@ def parse_message(message: Message, *, message_id: str, subscription: str | None
 # --- CloudEvents over HTTP -------------------------------------------------------------------------------------
 
 
+_REQUIRED = ("id", "source", "specversion", "type")
+
+
 def _read_http(headers: dict[str, str], body: bytes) -> BaseCloudEvent:
     ours = {name: value for name, value in headers.items() if name.startswith("ce-") or name == "content-type"}
+    binary = {name.removeprefix("ce-"): value for name, value in ours.items() if name.startswith("ce-")}
+    # The SDK draws an id where there is none; an event without identity could then never be recognised again.
+    given = binary or _json_object(body, "body")
+    if missing := [name for name in _REQUIRED if not given.get(name)]:
+        raise ContractError([Fault(f"ce-{name}", "is missing; CloudEvents 1.0 asks for it") for name in missing])
+    if given["specversion"] != "1.0":
+        problem = f"{given['specversion']!r} is not spoken here; send CloudEvents 1.0"
+        raise ContractError([Fault("ce-specversion", problem)])
     try:
         return http.from_http_event(http.HTTPMessage(ours, body))
     except CloudEventValidationError as error:
