@@ -25,12 +25,11 @@ class StoredObject:
 
     body: bytes
     generation: int
-    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What a listing tells about an object."""
+    """What is told of an object without reading it."""
 
     name: str
     generation: int
@@ -46,6 +45,10 @@ class ObjectStore(Protocol):
 
     async def read(self, name: str) -> StoredObject | None:
         """The object as it is now, or None."""
+        ...
+
+    async def stat(self, name: str) -> ObjectInfo | None:
+        """What is known of the object, its metadata included, without reading it; None where there is none."""
         ...
 
     async def create(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> bool:
@@ -104,7 +107,12 @@ class GcsObjectStore:
             body: bytes = blob.download_as_bytes(raw_download=True, timeout=_TIMEOUT)
         except NotFound:
             return None
-        return StoredObject(body, int(blob.generation or 0), dict(blob.metadata or {}))
+        return StoredObject(body, int(blob.generation or 0))
+
+    async def stat(self, name: str) -> ObjectInfo | None:
+        """See `ObjectStore.stat`."""
+        blob = await self._call("stat", name, lambda: self._bucket.get_blob(name, timeout=_TIMEOUT))
+        return None if blob is None else _info(blob)
 
     async def create(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> bool:
         """See `ObjectStore.create`."""
