@@ -1,0 +1,65 @@
+"""Small documents for tests: everything given that a test does not care about."""
+
+from datetime import UTC, datetime, timedelta
+
+from contracts.documents import CompletenessPolicy, Decision, Manifest, Part
+from contracts.events import Delivery, OwnEvent
+
+RUN = "2026-11-23"
+NOW = datetime(2026, 11, 22, 23, 5, tzinfo=UTC)
+"""Five minutes into the run: Monday 00:05 in Copenhagen."""
+START = NOW - timedelta(minutes=5)
+
+
+class TestClock:
+    """A present that a test moves."""
+
+    __test__ = False
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        """The present."""
+        return self.now
+
+    def advance(self, **span: float) -> None:
+        """Let time pass."""
+        self.now += timedelta(**span)
+
+
+def manifest(markets: str = "DK SE NO", *, minimum: float = 0.6, quiet: float = 60) -> Manifest:
+    return Manifest(
+        run_id=RUN,
+        markets=tuple(markets.split()),
+        reason="test",
+        created_at=START,
+        deadline=START + timedelta(hours=6),
+        policy=CompletenessPolicy(minimum_share=minimum, quiet_seconds=quiet),
+        requested_by="tick",
+    )
+
+
+def part(market: str, generation: int = 1, landed_at: datetime = NOW) -> Part:
+    return Part(market=market, generation=generation, crc32c="AAAAAA==", size=10, landed_at=landed_at)
+
+
+def parts(markets: str, generation: int = 1, landed_at: datetime = NOW) -> dict[str, Part]:
+    return {market: part(market, generation, landed_at) for market in markets.split()}
+
+
+def decision(markets: str, revision: int = 1, **changes: object) -> Decision:
+    given: dict[str, object] = {
+        "run_id": RUN,
+        "revision": revision,
+        "verdict": "load",
+        "close_reason": "complete",
+        "parts": tuple(parts(markets).values()),
+        "decided_at": NOW,
+        "owner": "test",
+    }
+    return Decision.model_validate(given | changes)
+
+
+def delivery(event: OwnEvent, *, event_id: str = "e1", published: datetime | None = START) -> Delivery:
+    return Delivery(event=event, event_id=event_id, message_id=f"m-{event_id}", publish_time=published)

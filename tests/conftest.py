@@ -1,0 +1,71 @@
+"""Real emulators, started once for a test session. A test keeps to names of its own: a project, a bucket, a dataset."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import tools
+from local.bigquery import BigQuery
+from local.processes import Supervisor
+from local.pubsub import PubSub
+from local.storage import Storage
+
+
+@pytest.fixture(scope="session")
+def java() -> tools.Java:
+    """A Java that Spark runs on."""
+    return tools.java(os.environ, tools.ROOT / ".tools")
+
+
+@pytest.fixture(scope="session")
+def pubsub(java: tools.Java, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PubSub]:
+    """Google's Pub/Sub emulator, running."""
+    jar = tools.pubsub_jar(os.environ, tools.ROOT / ".tools")
+    with Supervisor(tmp_path_factory.mktemp("pubsub")) as supervisor:
+        emulator = PubSub.start(supervisor, java=java.executable, jar=jar, environment=os.environ)
+        emulator.wait()
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
+    """fake-gcs-server, running, without notifications."""
+    folder = tmp_path_factory.mktemp("storage")
+    with Supervisor(folder) as supervisor:
+        fake = Storage.start(
+            supervisor, binary=tools.storage_binary(), root=folder / "objects", environment=os.environ
+        )
+        fake.wait()
+        yield fake
+
+
+@pytest.fixture(scope="session")
+def bigquery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BigQuery]:
+    """bqemulator, running, without a dataset."""
+    folder = tmp_path_factory.mktemp("bigquery")
+    with Supervisor(folder) as supervisor:
+        emulator = BigQuery.start(
+            supervisor, python=tools.bigquery_python(tools.ROOT), data=folder / "data", environment=os.environ
+        )
+        emulator.wait()
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def pubsub_emulator(pubsub: PubSub) -> str:
+    """What PUBSUB_EMULATOR_HOST wants: `127.0.0.1:P`."""
+    return pubsub.host
+
+
+@pytest.fixture(scope="session")
+def gcs_emulator(storage: Storage) -> tuple[str, Path]:
+    """What STORAGE_EMULATOR_HOST wants, `http://127.0.0.1:P`, and the folder with `<bucket>/<object>` files."""
+    return storage.url, storage.root
+
+
+@pytest.fixture(scope="session")
+def bigquery_emulator(bigquery: BigQuery) -> str:
+    """What BIGQUERY_EMULATOR_HOST wants: `http://127.0.0.1:P`."""
+    return bigquery.url

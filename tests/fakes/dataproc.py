@@ -1,0 +1,73 @@
+"""Dataproc in memory, moved on by the test: clusters and jobs change state only when told."""
+
+from dataclasses import dataclass, field, replace
+
+from contracts.names import job_id
+from eventing.clock import Clock
+from services.cluster_manager.ports import APP_LABEL, Cluster, ClusterState, Job, JobRequest, JobState
+
+
+@dataclass
+class MemoryDataproc:
+    """A `Dataproc` as two dictionaries."""
+
+    clock: Clock
+    machines: dict[str, Cluster] = field(default_factory=dict)
+    submitted: dict[str, Job] = field(default_factory=dict)
+    created: list[str] = field(default_factory=list)
+    """Every cluster that was ever made, in order."""
+    deleted: list[str] = field(default_factory=list)
+
+    async def clusters(self, run_id: str | None = None) -> list[Cluster]:
+        """See `Dataproc.clusters`."""
+        ours = [found for found in self.machines.values() if found.labels.get("app") == APP_LABEL]
+        return [found for found in ours if run_id is None or found.labels.get("run") == run_id]
+
+    async def cluster(self, name: str) -> Cluster | None:
+        """See `Dataproc.cluster`."""
+        return self.machines.get(name)
+
+    async def create_cluster(self, name: str, run_id: str) -> None:
+        """See `Dataproc.create_cluster`; the same name is the same request and makes one cluster ever."""
+        if name in self.machines or name in self.created:
+            return
+        self.created.append(name)
+        labels = {"app": APP_LABEL, "run": run_id}
+        self.machines[name] = Cluster(name, f"uuid-{len(self.created)}", "CREATING", labels)
+
+    async def delete_cluster(self, name: str, uuid: str) -> None:
+        """See `Dataproc.delete_cluster`."""
+        found = self.machines.get(name)
+        if found and found.uuid == uuid:
+            self.deleted.append(name)
+            self.machines[name] = replace(found, state="DELETING")
+
+    async def jobs(self, run_id: str) -> list[Job]:
+        """See `Dataproc.jobs`."""
+        mine = [
+            job for job in self.submitted.values() if job.id.startswith(f"new-releases-{run_id.replace('-', '')}")
+        ]
+        return sorted(mine, key=lambda job: (job.revision, job.attempt))
+
+    async def submit_job(self, request: JobRequest) -> None:
+        """See `Dataproc.submit_job`."""
+        identity = job_id(request.run_id, request.revision, request.attempt)
+        if identity not in self.submitted:
+            self.submitted[identity] = Job(
+                identity, request.revision, request.attempt, "PENDING", request.cluster, started_at=self.clock()
+            )
+
+    def turn(self, name: str, state: ClusterState) -> None:
+        """Put a cluster into a state."""
+        since = self.clock() if state == "RUNNING" else self.machines[name].running_since
+        self.machines[name] = replace(self.machines[name], state=state, running_since=since)
+
+    def vanish(self, name: str) -> None:
+        """A deletion has ended, or someone else made one."""
+        del self.machines[name]
+
+    def end_job(self, identity: str, state: JobState, details: str = "") -> None:
+        """End a job."""
+        uri = f"gs://b/driver/{identity}"
+        ended = {"state": state, "details": details, "ended_at": self.clock(), "driver_output_uri": uri}
+        self.submitted[identity] = replace(self.submitted[identity], **ended)  # type: ignore[arg-type]

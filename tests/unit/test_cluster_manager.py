@@ -1,0 +1,425 @@
+"""One cluster for a decision, one job that counts, a receipt that tells the truth, and nothing left running."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import Any, get_args
+
+import pytest
+
+from contracts import names
+from contracts.documents import ClusterClaim, LoadResult, MissingMarket, WarehouseCount
+from contracts.events import BatchReady, DataprocOperation, Delivery, RunFinished, SweepRequested
+from eventing.coalescing import Coalescer
+from eventing.errors import Permanent
+from eventing.ledger import RunLedger
+from services.cluster_manager.decisions import (
+    ClaimCluster,
+    CreateCluster,
+    DeleteCluster,
+    Facts,
+    Finish,
+    Limits,
+    SubmitJob,
+    Wait,
+    decide,
+)
+from services.cluster_manager.handlers import Ports, handlers, reconcile
+from services.cluster_manager.ports import APP_LABEL, Cluster, ClusterState, Job, JobState
+from tests.builders import NOW, RUN, TestClock, decision, manifest
+from tests.fakes.dataproc import MemoryDataproc
+from tests.fakes.objects import MemoryObjectStore
+from tests.fakes.publisher import MemoryPublisher
+
+LIMITS = Limits(cluster_attempts=2, job_attempts=2, cluster_start=timedelta(minutes=20))
+LABELS = {"app": APP_LABEL, "run": RUN}
+C1, C2 = names.cluster_name(RUN, 1), names.cluster_name(RUN, 2)
+
+
+def cluster(name: str = C1, state: ClusterState = "RUNNING", **changes: Any) -> Cluster:
+    return replace(Cluster(name, f"uuid-of-{name}", state, LABELS, NOW), **changes)
+
+
+def job(state: JobState, revision: int = 1, attempt: int = 1, on: str = C1) -> Job:
+    return Job(names.job_id(RUN, revision, attempt), revision, attempt, state, on)
+
+
+def claim(attempt: int = 1, revision: int = 1, age_minutes: float = 0) -> ClusterClaim:
+    at = NOW - timedelta(minutes=age_minutes)
+    return ClusterClaim(run_id=RUN, attempt=attempt, revision=revision, claimed_at=at)
+
+
+def facts(**given: Any) -> Facts:
+    default: dict[str, Any] = {
+        "run_id": RUN,
+        "newest": decision("DK SE NO"),
+        "receipts": frozenset(),
+        "claims": [],
+        "clusters": [],
+        "jobs": [],
+    }
+    return Facts(**(default | given))
+
+
+def delete(name: str) -> DeleteCluster:
+    return DeleteCluster(name, f"uuid-of-{name}")
+
+
+def test_a_decision_without_a_cluster_gets_one() -> None:
+    """The claim is written before the cluster exists, so attempts stay bounded through any crash."""
+    assert decide(facts(), NOW, LIMITS) == [ClaimCluster(1, 1)]
+
+
+def test_a_claim_whose_creation_was_lost_is_created() -> None:
+    """A crash between claim and create must not leave the run waiting for a cluster that nobody asked for."""
+    assert decide(facts(claims=[claim()]), NOW, LIMITS) == [CreateCluster(C1)]
+
+
+@pytest.mark.parametrize("state", ["CREATING", "STARTING", "REPAIRING"])
+def test_a_cluster_that_is_coming_is_waited_for(state: ClusterState) -> None:
+    """No handler blocks; the cluster's own event comes."""
+    step = decide(facts(claims=[claim()], clusters=[cluster(state=state)]), NOW, LIMITS)
+    assert isinstance(step[0], Wait)
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "UPDATING", "ERROR_DUE_TO_UPDATE"])
+def test_a_cluster_that_takes_jobs_gets_the_job(state: ClusterState) -> None:
+    """Those are the three states in which Dataproc takes jobs."""
+    step = decide(facts(claims=[claim()], clusters=[cluster(state=state)]), NOW, LIMITS)
+    assert step == [SubmitJob(1, 1, C1)]
+
+
+@pytest.mark.parametrize("state", ["ERROR", "UNKNOWN", "STOPPED", "STOPPING"])
+def test_a_broken_cluster_is_deleted_and_made_anew_under_a_new_name(state: ClusterState) -> None:
+    """A retry must never meet its own broken cluster."""
+    step = decide(facts(claims=[claim()], clusters=[cluster(state=state)]), NOW, LIMITS)
+    assert step == [ClaimCluster(2, 1), delete(C1)]
+
+
+def test_a_cluster_being_deleted_is_replaced_without_a_second_deletion() -> None:
+    """Someone deletes it already; a second deletion would only be an error to handle."""
+    step = decide(facts(claims=[claim()], clusters=[cluster(state="DELETING")]), NOW, LIMITS)
+    assert step == [ClaimCluster(2, 1)]
+
+
+def test_a_cluster_that_never_comes_up_is_given_up() -> None:
+    """CREATING for ever is a failure too."""
+    late = claim(age_minutes=21)
+    step = decide(facts(claims=[late], clusters=[cluster(state="CREATING")]), NOW, LIMITS)
+    assert step == [ClaimCluster(2, 1), delete(C1)]
+    assert decide(facts(claims=[late]), NOW, LIMITS) == [ClaimCluster(2, 1)]
+
+
+def test_a_cluster_that_vanished_under_its_job_is_not_created_again_by_the_same_name() -> None:
+    """Dataproc takes a repeated request id for the first request: the old name would never come back."""
+    step = decide(facts(claims=[claim()], jobs=[job("ERROR")]), NOW, LIMITS)
+    assert step == [ClaimCluster(2, 1)]
+
+
+def test_cluster_attempts_are_bounded() -> None:
+    """A quota that is used up must end in a failed run, not in an endless row of clusters."""
+    broken = facts(claims=[claim(1), claim(2)], clusters=[cluster(C2, "ERROR")])
+    first, *rest = decide(broken, NOW, LIMITS)
+    assert isinstance(first, Finish)
+    assert first.error is not None
+    assert "no working cluster after 2 attempts" in first.error
+    assert rest == [delete(C2)]
+
+
+def test_each_revision_has_its_own_cluster_attempts() -> None:
+    """A replay on Thursday must not inherit Monday's bad luck."""
+    newest = decision("DK SE NO", revision=2)
+    step = decide(facts(newest=newest, receipts=frozenset({1}), claims=[claim(1), claim(2)]), NOW, LIMITS)
+    assert step == [ClaimCluster(3, 2)]
+
+
+@pytest.mark.parametrize(
+    "state", ["PENDING", "SETUP_DONE", "RUNNING", "CANCEL_PENDING", "CANCEL_STARTED", "ATTEMPT_FAILURE"]
+)
+@pytest.mark.parametrize("newest", [1, 2])
+def test_a_job_under_way_is_left_to_end_even_when_a_newer_decision_stands(state: JobState, newest: int) -> None:
+    """Two writers of one partition never overlap."""
+    step = decide(
+        facts(newest=decision("DK", revision=newest), claims=[claim()], clusters=[cluster()], jobs=[job(state)]),
+        NOW,
+        LIMITS,
+    )
+    assert len(step) == 1
+    assert isinstance(step[0], Wait)
+
+
+def test_a_job_that_is_done_is_finished_then_its_cluster_deleted() -> None:
+    """Receipt first: the cluster is the reminder that the receipt is still to be written."""
+    done = job("DONE")
+    step = decide(facts(claims=[claim()], clusters=[cluster()], jobs=[done]), NOW, LIMITS)
+    assert step == [Finish(1, done, None), delete(C1)]
+
+
+@pytest.mark.parametrize("state", ["ERROR", "CANCELLED"])
+def test_a_job_that_failed_is_tried_again_and_then_fails_the_run(state: JobState) -> None:
+    """Attempts are bounded, and a failed run ends failed even though its cluster is gone."""
+    once = facts(claims=[claim()], clusters=[cluster()], jobs=[job(state)])
+    assert decide(once, NOW, LIMITS) == [SubmitJob(1, 2, C1)]
+    twice = facts(claims=[claim()], clusters=[cluster()], jobs=[job(state), job(state, attempt=2)])
+    first, *rest = decide(twice, NOW, LIMITS)
+    assert isinstance(first, Finish)
+    assert first.error == f"job {names.job_id(RUN, 1, 2)} ended {state}"
+    assert rest == [delete(C1)]
+
+
+def test_after_a_jobs_end_only_the_newest_decision_is_run() -> None:
+    """Revision 2 is skipped when 3 stands: its parts are in 3 as well. Revision 1 still gets its receipt."""
+    done = job("DONE")
+    step = decide(
+        facts(newest=decision("DK", revision=3), claims=[claim()], clusters=[cluster()], jobs=[done]), NOW, LIMITS
+    )
+    assert step == [Finish(1, done, None), SubmitJob(3, 1, C1)]
+
+
+def test_a_decision_to_fail_needs_no_cluster() -> None:
+    """Too little landed: nothing is loaded, and the receipt says so."""
+    newest = decision("DK", verdict="fail", missing=(MissingMarket(market="SE", reason="x"),))
+    [step] = decide(facts(newest=newest), NOW, LIMITS)
+    assert isinstance(step, Finish)
+    assert step.job is None
+    assert step.error is not None
+    assert "1 markets missing" in step.error
+
+
+def test_a_finished_run_keeps_no_cluster() -> None:
+    """Nothing desired and a cluster of ours exists: delete, and say again that the run is finished."""
+    done = facts(receipts=frozenset({1}), clusters=[cluster()], jobs=[job("DONE")])
+    assert decide(done, NOW, LIMITS)[1:] == [delete(C1)]
+    assert decide(facts(newest=None, clusters=[cluster()]), NOW, LIMITS) == [delete(C1)]
+
+
+def test_a_strangers_cluster_is_neither_used_nor_deleted() -> None:
+    """Ownership is by label: a name alone proves nothing."""
+    stranger = cluster(labels={"app": "another"})
+    assert decide(facts(claims=[claim()], clusters=[stranger]), NOW, LIMITS) == [ClaimCluster(2, 1)]
+    other_run = cluster(labels={"app": APP_LABEL, "run": "2026-11-16"})
+    assert decide(facts(claims=[claim()], clusters=[other_run]), NOW, LIMITS) == [ClaimCluster(2, 1)]
+    settled = facts(receipts=frozenset({1}), clusters=[stranger])
+    assert not [step for step in decide(settled, NOW, LIMITS) if isinstance(step, DeleteCluster)]
+
+
+def test_every_combination_of_states_has_a_next_step() -> None:
+    """Total: no cluster state, job state, claim or receipt leaves the manager without an answer."""
+    cluster_states: list[Any] = [None, *get_args(ClusterState)]
+    job_states: list[Any] = [None, *get_args(JobState)]
+    claims: list[list[ClusterClaim]] = [[], [claim()], [claim(age_minutes=30)], [claim(1), claim(2)]]
+    count = 0
+    for c, j, claimed, receipt in itertools.product(
+        cluster_states, job_states, claims, [frozenset(), frozenset({1})]
+    ):
+        given = facts(
+            claims=claimed,
+            receipts=receipt,
+            clusters=[cluster(state=c)] if c else [],
+            jobs=[job(j)] if j else [],
+        )
+        steps = decide(given, NOW, LIMITS)
+        assert steps
+        submits = [step for step in steps if isinstance(step, SubmitJob)]
+        assert len(submits) <= 1
+        assert not (submits and receipt)
+        deleted = {step.name for step in steps if isinstance(step, DeleteCluster)}
+        assert not {step.cluster for step in submits} & deleted
+        count += 1
+    assert count == 12 * 11 * 4 * 2
+
+
+class CountingWarehouse:
+    """A table that says what it is told to say."""
+
+    def __init__(self) -> None:
+        self.answer = WarehouseCount(rows=30, markets=3, albums=5, revision=1)
+
+    async def count(self, run_id: str) -> WarehouseCount:
+        return self.answer
+
+
+class World:
+    """The cluster manager with everything it acts on in memory."""
+
+    def __init__(self) -> None:
+        self.clock = TestClock()
+        self.store = MemoryObjectStore(self.clock)
+        self.publisher = MemoryPublisher()
+        self.dataproc = MemoryDataproc(self.clock)
+        self.warehouse = CountingWarehouse()
+        ledger = RunLedger(self.store)
+        self.ports = Ports(ledger, self.publisher, self.dataproc, self.warehouse, self.clock, "b")
+        work = partial(reconcile, ports=self.ports, limits=LIMITS)
+        self.table: Mapping[type, Any] = handlers(self.ports, Coalescer(work, linger=timedelta(0)))
+
+    async def handle(self, event: Any) -> None:
+        await self.table[type(event)](Delivery(event=event, event_id="e", message_id="m"))
+
+    async def batch(self, revision: int = 1, **changes: Any) -> None:
+        await self.ports.ledger.create_manifest(manifest())
+        await self.ports.ledger.create_decision(decision("DK SE NO", revision, **changes))
+        await self.handle(BatchReady(run_id=RUN, revision=revision))
+
+    async def operation(self, resource: str) -> None:
+        await self.handle(DataprocOperation(method="m", resource=resource, last=True))
+
+    async def loaded(self, revision: int = 1, rows: int = 30) -> None:
+        result = LoadResult(run_id=RUN, revision=revision, files=3, albums=5, tracks=30, rows=rows, quarantined=0)
+        await self.store.write(names.load_name(RUN, revision), result.to_json())
+        self.warehouse.answer = WarehouseCount(rows=rows, markets=3, albums=5, revision=revision)
+
+
+async def test_a_decision_becomes_a_receipt_and_no_cluster() -> None:
+    """The whole life: claim, create, submit, receipt, event, delete."""
+    world = World()
+    await world.batch()
+    world.clock.advance(minutes=2)
+    world.dataproc.turn(C1, "RUNNING")
+    await world.operation(C1)
+    [identity] = world.dataproc.submitted
+    await world.loaded()
+    world.clock.advance(minutes=1)
+    world.dataproc.end_job(identity, "DONE")
+    await world.operation(identity)
+    receipt = await world.ports.ledger.receipt(RUN, 1)
+    assert receipt is not None
+    assert (receipt.outcome, receipt.error, receipt.job_state) == ("loaded", None, "DONE")
+    assert receipt.warehouse is not None
+    assert receipt.warehouse.rows == 30
+    assert receipt.driver_output_uri == f"gs://b/driver/{identity}"
+    assert receipt.seconds == {"fetch": 300, "cluster": 120, "spark": 60, "total": 480}
+    assert receipt.trace_id == names.trace_id(RUN)
+    uri = f"gs://b/{names.receipt_name(RUN, 1)}"
+    finished = RunFinished(run_id=RUN, revision=1, outcome="loaded", receipt_uri=uri)
+    assert world.publisher.take() == [finished]
+    assert world.dataproc.deleted == [C1]
+
+
+async def test_every_event_twice_makes_the_same_world() -> None:
+    """Redelivery after each step: still one cluster, one job, one receipt."""
+    world = World()
+    await world.batch()
+    await world.batch()
+    world.dataproc.turn(C1, "RUNNING")
+    for _ in range(2):
+        await world.operation(C1)
+    [identity] = world.dataproc.submitted
+    await world.loaded()
+    world.dataproc.end_job(identity, "DONE")
+    for _ in range(2):
+        await world.operation(identity)
+    world.dataproc.vanish(C1)
+    for resource in (identity, C1):
+        await world.operation(resource)
+    assert world.dataproc.created == [C1]
+    assert list(world.dataproc.submitted) == [identity]
+    assert world.dataproc.deleted == [C1]
+    assert len({event.model_dump_json() for event in world.publisher.take()}) == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "table", "error"),
+    [
+        (None, WarehouseCount(rows=30, markets=3, albums=5, revision=1), "left no load result"),
+        (
+            30,
+            WarehouseCount(rows=29, markets=3, albums=5, revision=1),
+            "holds 29 rows of the run, the job loaded 30",
+        ),
+        (30, WarehouseCount(rows=30, markets=3, albums=5, revision=7), "holds revision 7 of the run, not 1"),
+    ],
+)
+async def test_done_is_not_believed_without_evidence(rows: int | None, table: WarehouseCount, error: str) -> None:
+    """The receipt's row count comes from the table, and an outcome is only as good as its evidence."""
+    world = World()
+    await world.batch()
+    world.dataproc.turn(C1, "RUNNING")
+    await world.operation(C1)
+    [identity] = world.dataproc.submitted
+    if rows:
+        await world.loaded(rows=rows)
+    world.warehouse.answer = table
+    world.dataproc.end_job(identity, "DONE")
+    await world.operation(identity)
+    receipt = await world.ports.ledger.receipt(RUN, 1)
+    assert receipt is not None
+    assert receipt.outcome == "failed"
+    assert error in (receipt.error or "")
+    assert world.dataproc.deleted == [C1], "a doubtful load leaves no cluster running either"
+
+
+async def test_missing_markets_make_a_partial_outcome() -> None:
+    """Loaded, but not whole: the receipt names what is missing."""
+    world = World()
+    missing = (MissingMarket(market="IS", reason="dead-lettered"),)
+    await world.batch(missing=missing, close_reason="deadline")
+    world.dataproc.turn(C1, "RUNNING")
+    await world.operation(C1)
+    await world.loaded()
+    world.dataproc.end_job(next(iter(world.dataproc.submitted)), "DONE")
+    await world.operation(C1)
+    receipt = await world.ports.ledger.receipt(RUN, 1)
+    assert receipt is not None
+    assert (receipt.outcome, receipt.missing, receipt.close_reason) == ("partial", missing, "deadline")
+
+
+async def test_a_lost_announcement_is_made_good_while_the_cluster_stands() -> None:
+    """A crash after the receipt: the next look announces again and deletes the cluster."""
+    world = World()
+    await world.batch()
+    world.dataproc.turn(C1, "RUNNING")
+    await world.operation(C1)
+    await world.loaded()
+    world.dataproc.end_job(next(iter(world.dataproc.submitted)), "DONE")
+    await world.operation(C1)
+    world.publisher.take()
+    world.dataproc.turn(C1, "RUNNING")
+    await world.handle(SweepRequested())
+    [event] = world.publisher.take()
+    assert isinstance(event, RunFinished)
+    assert world.dataproc.deleted == [C1, C1]
+
+
+async def test_a_sweep_takes_every_open_run_on_and_survives_one_in_trouble() -> None:
+    """With all events lost, sweeps alone carry a run from its decision to its receipt."""
+    world = World()
+    await world.store.write(names.decision_name("2026-11-16", 1), b"not a decision")
+    await world.ports.ledger.create_manifest(manifest())
+    await world.ports.ledger.create_decision(decision("DK SE NO"))
+    await world.handle(SweepRequested())
+    world.dataproc.turn(C1, "RUNNING")
+    await world.handle(SweepRequested())
+    await world.loaded()
+    world.dataproc.end_job(next(iter(world.dataproc.submitted)), "DONE")
+    await world.handle(SweepRequested())
+    receipt = await world.ports.ledger.receipt(RUN, 1)
+    assert receipt is not None
+    assert receipt.outcome == "loaded"
+    assert world.dataproc.deleted == [C1]
+
+
+async def test_a_cluster_left_by_a_settled_run_is_found_by_the_sweep() -> None:
+    """Never left running: the label leads back to the run."""
+    world = World()
+    world.dataproc.machines[C1] = cluster()
+    await world.handle(SweepRequested())
+    assert world.dataproc.deleted == [C1]
+
+
+async def test_an_operation_on_anothers_resource_is_acknowledged() -> None:
+    """The sink sees every cluster of the project; only derived names are ours."""
+    world = World()
+    await world.operation("somebody-elses-cluster")
+    await world.operation("new-releases-20261332-c1")
+    assert world.store.listings == []
+
+
+async def test_a_job_without_its_decision_is_a_clear_error() -> None:
+    """Documents that were removed by hand cannot be guessed."""
+    world = World()
+    await world.ports.ledger.create_decision(decision("DK", verdict="fail"))
+    with pytest.raises(Permanent, match="no manifest or decision"):
+        await world.handle(BatchReady(run_id=RUN, revision=1))

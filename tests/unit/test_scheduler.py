@@ -1,0 +1,155 @@
+"""A tick becomes one run, whatever arrives twice or stops half-way."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from contracts import names
+from contracts.documents import CompletenessPolicy, DeadLetterRecord, ThrottledRecord
+from contracts.events import MarketRequested, OwnEvent, RunRequested, SweepRequested
+from eventing.errors import Retryable
+from eventing.ledger import RunLedger
+from services.scheduler.decisions import Plan, run_id_at
+from services.scheduler.handlers import AskAgain, Ports, on_run_requested, on_sweep
+from tests.builders import NOW, RUN, START, TestClock, delivery
+from tests.fakes.objects import MemoryObjectStore
+from tests.fakes.publisher import MemoryPublisher
+
+PLAN = Plan(ZoneInfo("Europe/Copenhagen"), ("DK", "SE", "NO"), timedelta(hours=6), CompletenessPolicy())
+TICK = delivery(RunRequested(), event_id="tick")
+
+
+class World:
+    """The scheduler with everything it acts on in memory."""
+
+    def __init__(self) -> None:
+        self.clock = TestClock(START)
+        self.store = MemoryObjectStore(self.clock)
+        self.publisher = MemoryPublisher()
+        self.ports = Ports(RunLedger(self.store), self.publisher, self.clock)
+
+    async def tick(self) -> list[str]:
+        await on_run_requested(TICK, ports=self.ports, plan=PLAN)
+        return self.asked()
+
+    async def sweep(self, event_id: str) -> list[str]:
+        again = AskAgain(timedelta(hours=1), timedelta(days=7))
+        await on_sweep(delivery(SweepRequested(), event_id=event_id), ports=self.ports, ask_again=again)
+        return self.asked()
+
+    def asked(self) -> list[str]:
+        return [event.market for event in self.publisher.take() if isinstance(event, MarketRequested)]
+
+    async def land(self, market: str) -> None:
+        await self.store.write(names.part_name(RUN, market), b"x")
+
+
+@pytest.mark.parametrize(
+    ("published", "run_id"),
+    [
+        ("2026-11-22T23:00:00+00:00", "2026-11-23"),
+        ("2026-11-22T22:59:59+00:00", "2026-11-22"),
+        ("2026-06-14T22:00:00+00:00", "2026-06-15"),
+        ("2026-06-14T21:59:59+00:00", "2026-06-14"),
+    ],
+)
+def test_the_run_is_the_date_in_the_schedules_zone(published: str, run_id: str) -> None:
+    """Midnight in Copenhagen is 23:00 UTC in winter and 22:00 in summer; the date must follow the wall there."""
+    assert run_id_at(datetime.fromisoformat(published), ZoneInfo("Europe/Copenhagen")) == run_id
+
+
+async def test_a_tick_asks_for_every_market_once() -> None:
+    """One message per market, after the manifest."""
+    world = World()
+    assert await world.tick() == ["DK", "SE", "NO"]
+    manifest = await world.ports.ledger.manifest(RUN)
+    assert manifest is not None
+    assert (manifest.markets, manifest.deadline) == (("DK", "SE", "NO"), START + timedelta(hours=6))
+
+
+async def test_a_second_tick_completes_and_changes_nothing() -> None:
+    """A duplicate tick asks only for what has not landed, and the first manifest stands."""
+    world = World()
+    await world.tick()
+    first = await world.store.read(names.manifest_name(RUN))
+    await world.land("SE")
+    world.clock.advance(hours=2)
+    assert await world.tick() == ["DK", "NO"]
+    assert await world.store.read(names.manifest_name(RUN)) == first
+
+
+async def test_a_request_that_names_date_and_markets_is_taken_at_its_word() -> None:
+    """A person may ask for a run of any date, with any markets."""
+    world = World()
+    event = RunRequested(run_id="2026-11-16", markets=("XK",), reason="try")
+    await on_run_requested(delivery(event), ports=world.ports, plan=PLAN)
+    asked = world.publisher.take()
+    assert asked == [MarketRequested(run_id="2026-11-16", market="XK")]
+
+
+async def test_the_first_request_of_a_run_decides_its_markets() -> None:
+    """A run's expectation never changes under the barrier."""
+    world = World()
+    await world.tick()
+    event = RunRequested(run_id=RUN, markets=("XK",))
+    await on_run_requested(delivery(event), ports=world.ports, plan=PLAN)
+    assert world.asked() == ["DK", "SE", "NO"]
+
+
+async def test_a_crash_before_publishing_is_completed_by_the_redelivery() -> None:
+    """The manifest alone is not a run: the tick must come again and finish."""
+    world = World()
+
+    class Broken(MemoryPublisher):
+        async def publish(self, events: Iterable[OwnEvent], *, cause: str) -> None:
+            raise Retryable("pub/sub is away", after=timedelta(seconds=1))
+
+    broken = Ports(world.ports.ledger, Broken(), world.clock)
+    with pytest.raises(Retryable):
+        await on_run_requested(TICK, ports=broken, plan=PLAN)
+    assert await world.tick() == ["DK", "SE", "NO"]
+
+
+async def test_a_sweep_asks_again_for_lost_markets_once_an_hour() -> None:
+    """A market message that vanished must not wait for the next week, nor be asked for at every sweep."""
+    world = World()
+    await world.tick()
+    await world.land("SE")
+    assert await world.sweep("s1") == []
+    world.clock.advance(hours=1)
+    assert await world.sweep("s2") == ["DK", "NO"]
+    assert await world.sweep("s3") == []
+    assert await world.sweep("s2") == ["DK", "NO"], "the same sweep, redelivered after a crash, must ask again"
+    world.clock.advance(hours=1)
+    assert await world.sweep("s4") == ["DK", "NO"]
+
+
+async def test_a_sweep_leaves_given_up_and_waiting_markets_alone() -> None:
+    """A dead letter is a verdict; a quota wait has its own end, and only then is the market asked for again."""
+    world = World()
+    await world.tick()
+    ledger = world.ports.ledger
+    for market in ("DK", "SE"):
+        await ledger.record_dead_letter(
+            DeadLetterRecord(
+                run_id=RUN, market=market, reason="r", subscription="s", message_id="1", recorded_at=NOW
+            )
+        )
+    until = START + timedelta(hours=24)
+    await ledger.record_throttled(ThrottledRecord(run_id=RUN, market="SE", until=until, reason="quota"))
+    world.clock.advance(hours=2)
+    assert await world.sweep("s1") == ["NO"]
+    world.clock.advance(hours=23)
+    assert await world.sweep("s2") == ["SE", "NO"]
+    index = await ledger.index(RUN)
+    assert index.dead_letters == ("DK",), "a market that is asked for again is not given up any more"
+
+
+async def test_an_old_run_is_left_in_peace() -> None:
+    """After a week the next run is there; asking for the past would spend the quota of the present."""
+    world = World()
+    await world.tick()
+    world.clock.now = datetime(2026, 12, 3, tzinfo=UTC)
+    assert await world.sweep("s1") == []
