@@ -1,0 +1,47 @@
+"""What Cloud Logging is given: one JSON object a line, with severity, run, market and trace."""
+
+import json
+import logging
+import sys
+
+from eventing import logs
+from eventing.logs import CloudLoggingFormatter
+
+
+def line(record: logging.LogRecord) -> dict[str, object]:
+    formatted = CloudLoggingFormatter(project="p", service="scheduler").format(record)
+    assert "\n" not in formatted
+    parsed: dict[str, object] = json.loads(formatted)
+    return parsed
+
+
+def record(message: str, **fields: object) -> logging.LogRecord:
+    made = logging.makeLogRecord({"msg": message, "levelname": "WARNING", "created": 1_763_852_400.0})
+    vars(made).update(fields)
+    return made
+
+
+def test_a_line_carries_its_event_its_fields_and_its_trace() -> None:
+    """One trace id leads from tick to table, so every line of a run must carry it where the console looks."""
+    logs.bind(run_id="2026-11-23", market="DK", trace_id="abc", nothing=None)
+    read = line(record("markets_requested", requested=48))
+    assert read == {
+        "severity": "WARNING",
+        "message": "markets_requested",
+        "time": "2025-11-22T23:00:00+00:00",
+        "service": "scheduler",
+        "run_id": "2026-11-23",
+        "market": "DK",
+        "requested": 48,
+        "logging.googleapis.com/trace": "projects/p/traces/abc",
+    }
+
+
+def test_an_exception_stays_on_its_line() -> None:
+    """A traceback over many lines would be many log entries."""
+    made = record("unexpected")
+    try:
+        int("boom")
+    except ValueError:
+        made.exc_info = sys.exc_info()
+    assert "ValueError: invalid literal" in str(line(made)["exception"])
