@@ -19,7 +19,6 @@ from aiohttp import web
 from contracts import envelope
 from contracts.events import DeadLettered, Delivery
 from contracts.faults import ContractError, Fault
-from contracts.names import trace_id
 from eventing import logs
 from eventing.errors import Permanent, Retryable
 from eventing.identity import CallerVerifier, Refused
@@ -168,10 +167,6 @@ def _bind(delivery: Delivery) -> None:
     if isinstance(event, DeadLettered):
         event = event.original
     run_id = getattr(event, "run_id", None)
-    logs.bind(
-        run_id=run_id,
-        market=getattr(event, "market", None),
-        trace_id=trace_id(run_id) if run_id else None,
-        event_id=delivery.event_id,
-        message_id=delivery.message_id,
-    )
+    if run_id:
+        logs.bind_run(run_id, getattr(event, "market", None))
+    logs.bind(event_id=delivery.event_id, message_id=delivery.message_id)

@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
+from contracts.names import trace_id
+
 _context: ContextVar[Mapping[str, str]] = ContextVar("log_context", default={})  # noqa: B039 -- never mutated
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -19,6 +21,11 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 def bind(**fields: str | None) -> None:
     """Add fields to every further log line of this task, such as `run_id` and `market`."""
     _context.set({**_context.get(), **{name: value for name, value in fields.items() if value is not None}})
+
+
+def bind_run(run_id: str, market: str | None = None) -> None:
+    """Every further log line of this task is about this run: it carries the run's trace, too."""
+    bind(run_id=run_id, market=market, trace_id=trace_id(run_id))
 
 
 class CloudLoggingFormatter(logging.Formatter):

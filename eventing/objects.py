@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
 from google.cloud.storage import Blob, Client
+from google.cloud.storage.retry import DEFAULT_RETRY
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 
@@ -16,7 +17,10 @@ from eventing.errors import Retryable
 
 ResultT = TypeVar("ResultT")
 _PARALLEL_CALLS = 32
-_TIMEOUT = 20.0  # seconds for one call; the shortest ack deadline in use is 60 s
+_TIMEOUT = 10.0  # seconds for one attempt
+_RETRY_FOR = 20.0  # seconds for all attempts of a call; the shortest ack deadline in use is 60 s
+_RETRY = DEFAULT_RETRY.with_timeout(_RETRY_FOR)
+_PING_TIMEOUT = 3.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +108,14 @@ class GcsObjectStore:
         blob = self._bucket.blob(name)
         try:
             # raw: the bytes as stored; a part is gzip by content, not by transport.
-            body: bytes = blob.download_as_bytes(raw_download=True, timeout=_TIMEOUT)
+            body: bytes = blob.download_as_bytes(raw_download=True, timeout=_TIMEOUT, retry=_RETRY)
         except NotFound:
             return None
         return StoredObject(body, int(blob.generation or 0))
 
     async def stat(self, name: str) -> ObjectInfo | None:
         """See `ObjectStore.stat`."""
-        blob = await self._call("stat", name, lambda: self._bucket.get_blob(name, timeout=_TIMEOUT))
+        blob = await self._call("stat", name, lambda: self._bucket.get_blob(name, timeout=_TIMEOUT, retry=_RETRY))
         return None if blob is None else _info(blob)
 
     async def create(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> bool:
@@ -137,6 +141,8 @@ class GcsObjectStore:
             content_type=_content_type(name),
             if_generation_match=only_if,
             timeout=_TIMEOUT,
+            # Whole objects of the same content: writing twice is writing once.
+            retry=_RETRY,
             checksum="crc32c",
         )
         return int(blob.generation or 0)
@@ -147,7 +153,7 @@ class GcsObjectStore:
 
     def _delete(self, name: str) -> None:
         try:
-            self._bucket.blob(name).delete(timeout=_TIMEOUT)
+            self._bucket.blob(name).delete(timeout=_TIMEOUT, retry=_RETRY)
         except NotFound:
             return
 
@@ -156,12 +162,12 @@ class GcsObjectStore:
         return await self._call("list", prefix, lambda: self._list(prefix))
 
     def _list(self, prefix: str) -> list[ObjectInfo]:
-        blobs = self._client.list_blobs(self._bucket, prefix=prefix, timeout=_TIMEOUT)
+        blobs = self._client.list_blobs(self._bucket, prefix=prefix, timeout=_TIMEOUT, retry=_RETRY)
         return sorted(map(_info, blobs), key=lambda info: info.name)
 
     async def ping(self) -> None:
         """See `ObjectStore.ping`."""
-        await self._call("ping", "", lambda: self._bucket.exists(timeout=_TIMEOUT))
+        await self._call("ping", "", lambda: self._bucket.exists(timeout=_PING_TIMEOUT, retry=None))
 
     async def _call(self, what: str, name: str, call: Callable[[], ResultT]) -> ResultT:
         try:

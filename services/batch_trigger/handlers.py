@@ -51,7 +51,7 @@ async def on_object_finalized(delivery: Delivery, *, ports: Ports, coalescer: Co
     if key is None:
         log.warning("not_a_part", extra={"object": event.name})
         return
-    logs.bind(run_id=key.run_id, market=key.market)
+    logs.bind_run(key.run_id, key.market)
     await coalescer.run(key.run_id)
 
 

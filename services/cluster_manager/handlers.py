@@ -69,7 +69,7 @@ async def on_dataproc_operation(delivery: Delivery, *, coalescer: Coalescer) -> 
     if run_id is None:
         log.info("not_our_resource", extra={"resource": event.resource})
         return
-    logs.bind(run_id=run_id)
+    logs.bind_run(run_id)
     await coalescer.run(run_id)
 
 

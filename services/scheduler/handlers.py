@@ -57,7 +57,7 @@ async def on_run_requested(delivery: Delivery, *, ports: Ports, plan: Plan) -> N
     request: RunRequested = delivery.event
     now = ports.clock()
     run_id = request.run_id or run_id_at(delivery.publish_time or now, plan.zone)
-    logs.bind(run_id=run_id)
+    logs.bind_run(run_id)
     wanted = manifest_for(request, run_id, plan=plan, now=now, event_id=delivery.event_id)
     manifest = await ports.ledger.create_manifest(wanted)
     if request.markets and set(request.markets) != set(manifest.markets):
