@@ -1,4 +1,4 @@
-"""Real emulators, started once for a test session. A test keeps to names of its own: a project, a bucket, a dataset."""
+"""Real emulators, started once for a test session. A test uses a project and a bucket of its own."""
 
 import os
 from collections.abc import Iterator

@@ -1,0 +1,104 @@
+"""bqemulator as a child process in its own environment, and the dataset and table in it.
+
+The emulator wants DuckDB's `spatial` extension and would fetch it when it starts; here it is installed from the
+environment's wheel into a home folder inside that environment, so nothing is fetched and nothing outside the
+clone is touched. What is not imitated: the Storage API's billing, partition decorators in load jobs.
+"""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from google.api_core.client_options import ClientOptions
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from local.processes import LOOPBACK, Child, Supervisor, answers
+from local.tools import ToolError
+
+_START = 60.0  # seconds; about 1 alone, 5 while everything else starts on two cores
+_IMPORT_SPATIAL = 'import duckdb_extensions; duckdb_extensions.import_extension("spatial")'
+
+
+class BigQuery:
+    """A running emulator: `url` is what BIGQUERY_EMULATOR_HOST wants."""
+
+    def __init__(self, child: Child, port: int) -> None:
+        self.child = child
+        self.url = f"http://{LOOPBACK}:{port}"
+
+    @classmethod
+    def start(
+        cls,
+        supervisor: Supervisor,
+        *,
+        python: Path,
+        data: Path,
+        environment: Mapping[str, str],
+        bucket_root: Path | None = None,
+    ) -> "BigQuery":
+        """Start on this folder; with `bucket_root`, load jobs read gs:// from the fake storage's files."""
+        home = python.parent.parent / "home"
+        prepare(python, home, environment)
+        data.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "HOME": str(home),
+            "BQEMU_ENABLE_FORMAT_EXTENSIONS": "false",  # Avro is not used, and DuckDB would fetch it from the web
+            "BQEMU_QUERY_CACHE_TTL_SECONDS": "0",  # counts are asked anew after each load
+            "BQEMU_UPLOAD_STAGING_DIR": str(data / "uploads"),
+        }
+        if bucket_root is not None:
+            settings["BQEMU_GCS_LOCAL_ROOT"] = str(bucket_root)
+        command: list[str | Path] = [python, "-m", "bqemulator", "start", "--persistent", "--data-dir", data]
+        port = supervisor.ports.take()
+        command += ["--rest-port", str(port), "--grpc-port", "0", "--log-format", "json"]
+        return cls(supervisor.start("bigquery", command, {**environment, **settings}), port)
+
+    def wait(self) -> None:
+        """Wait until it serves."""
+        self.child.wait_until(answers(f"{self.url}/bigquery/v2/projects/any/datasets"), within=_START)
+
+    def client(self, project: str) -> bigquery.Client:
+        """A client of this emulator, whatever the environment says."""
+        return bigquery.Client(
+            project=project,
+            credentials=AnonymousCredentials(),
+            client_options=ClientOptions(api_endpoint=self.url),
+        )
+
+    def ensure_table(self, project: str, dataset: str, table: str, *, schema: Path) -> None:
+        """Create the dataset and the table unless there: partitioned by load_date, clustered by market."""
+        client = self.client(project)
+        client.create_dataset(dataset, exists_ok=True)
+        wanted = bigquery.Table(f"{project}.{dataset}.{table}", schema=_fields(schema))
+        wanted.time_partitioning = bigquery.TimePartitioning(field="load_date")
+        wanted.clustering_fields = ["market"]
+        client.create_table(wanted, exists_ok=True)
+        client.close()
+
+
+def prepare(python: Path, home: Path, environment: Mapping[str, str]) -> None:
+    """Install DuckDB's spatial extension into the home folder, once.
+
+    Raises:
+        ToolError: the emulator's environment is broken.
+    """
+    if any(home.glob(".duckdb/extensions/*/*/spatial.duckdb_extension")):
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    seen = {**environment, "HOME": str(home)}
+    done = subprocess.run(
+        [python, "-c", _IMPORT_SPATIAL], env=seen, capture_output=True, text=True, check=False, timeout=120
+    )
+    if done.returncode:
+        raise ToolError(
+            f"DuckDB's spatial extension cannot be installed into {home}: {done.stderr.strip()[-500:]}. "
+            f"Remove {python.parent.parent} and run: make setup"
+        )
+
+
+def _fields(schema: Path) -> list[bigquery.SchemaField]:
+    described: list[dict[str, Any]] = json.loads(schema.read_text())
+    return [bigquery.SchemaField.from_api_repr(field) for field in described]

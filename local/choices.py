@@ -1,0 +1,161 @@
+"""What a person may choose about a local stack, and the environment its processes get. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Final, Literal
+
+from contracts.names import MARKETS, is_run_id
+from local.processes import LOOPBACK
+
+PROJECT: Final = "new-releases-local"
+BUCKET: Final = "new-releases"
+DATASET: Final = "music"
+TABLE: Final = "new_releases"
+REGION: Final = "europe-west3"
+SERVICES: Final = ("scheduler", "market_fetcher", "batch_trigger", "cluster_manager")
+
+AppKind = Literal["developer", "extended"]
+_MARKET_LETTERS = 2
+_CLIENT_ID = "local-client"
+_CLIENT_SECRET = "local-secret"  # noqa: S105 -- the simulator takes any
+# What a process needs from the caller's environment to run at all; everything else is said by the stack.
+_KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")
+
+
+class ChoiceError(ValueError):
+    """The environment asks for something there is not; lists every fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A Spotify app's own; never printed."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """One stack."""
+
+    home: Path
+    """Everything the stack writes lies here: logs/, storage/, bigquery/."""
+    markets: tuple[str, ...] = MARKETS
+    fresh: bool = False
+    """Begin with empty data, whatever an earlier stack left in the folder."""
+    run_date: str | None = None
+    """The run that is asked for; today in the schedule's zone where it is None."""
+    app: AppKind = "extended"
+    """Which kind of Spotify app the simulator takes us for."""
+    seed: int = 1
+    """Of the simulator's catalogue."""
+    spotify: Credentials | None = None
+    """With them the real API is called and there is no simulator."""
+    sweep_seconds: float = 5.0
+    """Between two sweep ticks; hours in production."""
+    service_settings: Mapping[str, str] = field(default_factory=dict)
+    """Further variables for the four services."""
+
+
+def read(environment: Mapping[str, str], *, home: Path) -> Choices:
+    """Read MARKETS, RUN_DATE, SPOTIFY_SIMULATOR, SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET.
+
+    Raises:
+        ChoiceError: one of them makes no sense.
+    """
+    markets = tuple(environment.get("MARKETS", "").replace(",", " ").split()) or MARKETS
+    run_date = environment.get("RUN_DATE") or None
+    app = environment.get("SPOTIFY_SIMULATOR") or "extended"
+    client_id, secret = environment.get("SPOTIFY_CLIENT_ID", ""), environment.get("SPOTIFY_CLIENT_SECRET", "")
+    faults = [
+        f"MARKETS: {market!r} is not a market; write two capital letters, such as DK,SE"
+        for market in markets
+        if not (len(market) == _MARKET_LETTERS and market.isascii() and market.isalpha() and market.isupper())
+    ]
+    if len(set(markets)) != len(markets):
+        faults.append("MARKETS: names a market twice; name each once")
+    if run_date is not None and not is_run_id(run_date):
+        faults.append(f"RUN_DATE: {run_date!r} is not a date; write it as {date(2026, 11, 23)}")
+    if app not in ("developer", "extended"):
+        faults.append(f"SPOTIFY_SIMULATOR: {app!r} is not known; write developer or extended")
+    if bool(client_id) != bool(secret):
+        faults.append("SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET: one is missing; set both, or none")
+    if faults:
+        raise ChoiceError("\n".join(faults))
+    return Choices(
+        home=home,
+        markets=markets,
+        run_date=run_date,
+        app="developer" if app == "developer" else "extended",
+        spotify=Credentials(client_id, secret) if client_id else None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Where the stack's processes are."""
+
+    pubsub: str
+    """host:port, as the four that follow are unless they begin with http."""
+    storage: str
+    bigquery: str
+    dataproc: str
+    secret_manager: str
+    simulator: str | None
+    """None: the real API is used."""
+    services: Mapping[str, str]
+    """URL of each service."""
+
+
+def client_environment(addresses: Addresses) -> dict[str, str]:
+    """With these any Google client reaches the stack."""
+    return {
+        "GOOGLE_CLOUD_PROJECT": PROJECT,
+        "BUCKET": BUCKET,
+        "BIGQUERY_DATASET": DATASET,
+        "BIGQUERY_TABLE": TABLE,
+        "REGION": REGION,
+        "PUBSUB_EMULATOR_HOST": addresses.pubsub,
+        "STORAGE_EMULATOR_HOST": addresses.storage,
+        "BIGQUERY_EMULATOR_HOST": addresses.bigquery,
+        "DATAPROC_EMULATOR_HOST": addresses.dataproc,
+        "SECRET_MANAGER_EMULATOR_HOST": addresses.secret_manager,
+    }
+
+
+def base_environment(caller: Mapping[str, str], *, root: Path, java_home: Path) -> dict[str, str]:
+    """What every process of the stack gets: little of the caller's, so that nothing leaks in by accident."""
+    kept = {name: caller[name] for name in _KEPT if name in caller}
+    kept["PATH"] = f"{java_home / 'bin'}:{kept.get('PATH', '/usr/bin:/bin')}"
+    return {**kept, "PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1", "JAVA_HOME": str(java_home)}
+
+
+def service_environment(
+    choices: Choices, addresses: Addresses, caller: Mapping[str, str], base: Mapping[str, str]
+) -> dict[str, str]:
+    """What the four services get besides their PORT."""
+    told = {**base, **client_environment(addresses), "MARKETS": ",".join(choices.markets)}
+    for half in ("CLIENT_ID", "CLIENT_SECRET"):
+        told[f"SPOTIFY_{half}_SECRET"] = f"projects/{PROJECT}/secrets/{secret_name(half)}/versions/latest"
+    if addresses.simulator:
+        told["SPOTIFY_API_URL"] = f"{addresses.simulator}/v1"
+        told["SPOTIFY_TOKEN_URL"] = f"{addresses.simulator}/api/token"
+        told["SPOTIFY_RATE"] = "1000"  # the simulator has no quota worth saving
+    else:
+        told |= {name: caller[name] for name in _PROXIES if name in caller}
+        told["NO_PROXY"] = f"{LOOPBACK},localhost"
+    return {**told, **choices.service_settings}
+
+
+def secret_name(half: str) -> str:
+    """The secret that holds one half of the credentials, CLIENT_ID or CLIENT_SECRET."""
+    return f"spotify-{half.lower().replace('_', '-')}"
+
+
+def secrets(choices: Choices) -> dict[str, str]:
+    """What the Secret Manager stand-in keeps, by secret."""
+    spotify = choices.spotify or Credentials(_CLIENT_ID, _CLIENT_SECRET)
+    return {secret_name("CLIENT_ID"): spotify.client_id, secret_name("CLIENT_SECRET"): spotify.client_secret}

@@ -1,0 +1,83 @@
+"""What goes wrong on request: a count for each (step, kind), taken one by one as the step comes by.
+
+| kind        | create_cluster            | cluster_start            | submit_job                | job             | delete_cluster           |
+|-------------|---------------------------|--------------------------|---------------------------|-----------------|--------------------------|
+| error       | CREATING, at once ERROR   | CREATING for a while, ERROR | PENDING, at once ERROR | RUNNING, ERROR  | DELETING, then ERROR     |
+| never       | CREATING for ever         | CREATING for ever        | PENDING for ever          | RUNNING for ever | DELETING for ever       |
+| unavailable | UNAVAILABLE, no effect    | -                        | UNAVAILABLE, no effect    | -               | UNAVAILABLE, no effect   |
+| lost_answer | effect, then UNAVAILABLE  | -                        | effect, then UNAVAILABLE  | -               | effect, then UNAVAILABLE |
+| lose_audit  | first CreateCluster entry | last CreateCluster entry | first SubmitJob entry     | last SubmitJob entry | both DeleteCluster entries, counted singly |
+
+A job with an ordered fault never starts its driver. Nothing is random here: who orders decides.
+"""
+
+from collections import Counter
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Step(StrEnum):
+    """Where a fault can strike."""
+
+    CREATE_CLUSTER = "create_cluster"
+    CLUSTER_START = "cluster_start"
+    SUBMIT_JOB = "submit_job"
+    JOB = "job"
+    DELETE_CLUSTER = "delete_cluster"
+
+
+class Kind(StrEnum):
+    """What a fault does; see the module's table."""
+
+    ERROR = "error"
+    UNAVAILABLE = "unavailable"
+    LOST_ANSWER = "lost_answer"
+    NEVER = "never"
+    LOSE_AUDIT = "lose_audit"
+
+
+_CALLS = frozenset({Step.CREATE_CLUSTER, Step.SUBMIT_JOB, Step.DELETE_CLUSTER})
+
+
+class Order(BaseModel):
+    """The next `times` passages of this step go wrong in this way."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: Step
+    kind: Kind
+    times: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+
+    @model_validator(mode="after")
+    def _strikes_somewhere(self) -> "Order":
+        if self.kind in {Kind.UNAVAILABLE, Kind.LOST_ANSWER} and self.step not in _CALLS:
+            raise ValueError(f"{self.kind} strikes calls only: {', '.join(sorted(_CALLS))}")
+        return self
+
+
+class Faults:
+    """The orders not yet carried out."""
+
+    def __init__(self) -> None:
+        self._left: Counter[tuple[Step, Kind]] = Counter()
+
+    def order(self, order: Order) -> None:
+        """Add to what is to go wrong."""
+        self._left[order.step, order.kind] += order.times
+
+    def take(self, step: Step, kind: Kind) -> bool:
+        """Say whether this passage goes wrong in this way, and count it off."""
+        if not self._left[step, kind]:
+            return False
+        self._left[step, kind] -= 1
+        return True
+
+    def clear(self) -> None:
+        """Forget every order."""
+        self._left.clear()
+
+    def left(self) -> list[Order]:
+        """List what is still to go wrong."""
+        return [Order(step=step, kind=kind, times=times) for (step, kind), times in self._left.items() if times]

@@ -1,0 +1,240 @@
+"""One weekly run on a stack of its own: asked for by a tick, watched, counted, and held to what it should be.
+
+It begins with empty data every time, so a second demo does all of it again and must come to the same rows. What
+it says about the run it reads where a person would: documents and parts in the bucket, rows in the warehouse,
+clusters from Dataproc. It succeeds only if all of that is complete; otherwise it names the log to read.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
+
+from contracts import names
+from contracts.documents import Decision, Manifest, Receipt
+from contracts.events import RunRequested
+from local.choices import DATASET, TABLE, Choices
+from local.display import Display
+from local.stack import Stack
+
+_LOOK = 0.2  # seconds between two looks at the run
+_STALL_SIMULATED = 180.0  # seconds without any progress; the longest step is the Spark job, about 40
+_STALL_REAL = 3600.0  # the real API may ask for a long wait
+_CLUSTER_GONE = 60.0  # seconds until the cluster must be gone after the receipt
+
+
+class DemoFailed(RuntimeError):
+    """The run is not what it should be; says what is missing and which log to read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a look at the run found."""
+
+    manifest: Manifest | None = None
+    calls: Mapping[str, int] = field(default_factory=dict)
+    """Calls to Spotify, for each market that has landed."""
+    decision: Decision | None = None
+    clusters: tuple[str, ...] = ()
+    receipt: Receipt | None = None
+
+    @property
+    def stage(self) -> str:
+        """What the run waits for."""
+        if self.manifest is None:
+            return "tick"
+        if self.decision is None:
+            return "fetch"
+        if self.receipt is None:
+            return "spark" if self.clusters else "cluster"
+        return "done"
+
+
+STAGES = {
+    "tick": "the tick is on its way to the scheduler",
+    "fetch": "fetching the markets",
+    "cluster": "all there is has landed; a cluster starts",
+    "spark": "the Spark job flattens the albums and replaces the run's partition",
+    "done": "loaded and counted; the cluster goes",
+}
+_LOG_OF_STAGE = {
+    "tick": "scheduler",
+    "fetch": "market_fetcher",
+    "cluster": "cluster_manager",
+    "spark": "dataproc",
+    "done": "cluster_manager",
+}
+
+
+def run(choices: Choices, environment: Mapping[str, str], *, report_to: Path, install_seconds: float) -> None:
+    """Run the demo and write its report.
+
+    Raises:
+        DemoFailed: the run is incomplete; the report is written where there is enough to say.
+        FolderInUse, ToolError, ProcessError: the stack did not come up.
+    """
+    report_to.parent.mkdir(parents=True, exist_ok=True)
+    report_to.unlink(missing_ok=True)
+    started = time.monotonic()
+    with Display() as display:
+        display.say(f"starting the stack on fresh data in {choices.home}")
+        with Stack(choices, environment) as stack:
+            emulators = time.monotonic() - started
+            display.say(f"emulators, stand-ins and services are up after {emulators:.1f} s")
+            seen = _watch(stack, display)
+            left = _clusters_left(stack)
+            rows = _count(stack, seen)
+        seconds = {
+            "total": round(time.monotonic() - started, 1),
+            "install": install_seconds,
+            "emulators": round(emulators, 1),
+        }
+        report = report_of(seen, rows=rows, clusters_left=left, seconds=seconds)
+        report_to.write_text(json.dumps(report, indent=2) + "\n")
+        display.summary(report, where(choices, report_to))
+    faults = faults_of(report, seen, expected_rows(choices, seen))
+    if faults:
+        raise DemoFailed(f"{'; '.join(faults)}. Read {choices.home / 'logs'}/{_LOG_OF_STAGE['spark']}.log")
+
+
+# --- watching --------------------------------------------------------------------------------------------------
+
+
+def _watch(stack: Stack, display: Display) -> Seen:
+    stack.publish(RunRequested(run_id=stack.choices.run_date, reason="demo"), cause=str(time.time_ns()))
+    seen, told, moved = Seen(), "", time.monotonic()
+    while seen.receipt is None:
+        if seen.stage != told:
+            told = seen.stage
+            display.say(STAGES[told])
+        display.progress(len(seen.calls), len(stack.choices.markets))
+        _give_up_when_stalled(stack, seen, since=moved)
+        stack.check()
+        time.sleep(_LOOK)
+        before, seen = seen, _look(stack, seen)
+        moved = moved if seen == before else time.monotonic()
+    display.progress(len(seen.calls), len(stack.choices.markets))
+    display.say(STAGES["done"])
+    return seen
+
+
+def _give_up_when_stalled(stack: Stack, seen: Seen, *, since: float) -> None:
+    limit = _STALL_REAL if stack.choices.spotify else _STALL_SIMULATED
+    if time.monotonic() - since > limit:
+        log = stack.log_dir / f"{_LOG_OF_STAGE[seen.stage]}.log"
+        raise DemoFailed(f"nothing has moved for {limit:.0f} s while {STAGES[seen.stage]}. Read {log}")
+
+
+def _look(stack: Stack, before: Seen) -> Seen:
+    """Read what the run has become since; what stands for good is not read again."""
+    manifest = before.manifest or _manifest(stack)
+    if manifest is None:
+        return before
+    run_id = manifest.run_id
+    if before.decision is None:
+        parts = list(stack.bucket.list_blobs(prefix=names.raw_prefix(run_id)))
+        calls = {
+            Path(part.name).name.partition(".")[0]: int((part.metadata or {}).get("calls", 0)) for part in parts
+        }
+    else:
+        calls = dict(before.calls)
+    decision = before.decision or _read(stack, names.decision_name(run_id, 1), Decision)
+    return Seen(
+        manifest=manifest,
+        calls=calls,
+        decision=decision,
+        clusters=tuple(stack.clusters()) if decision else (),
+        receipt=_read(stack, names.receipt_name(run_id, decision.revision), Receipt) if decision else None,
+    )
+
+
+def _manifest(stack: Stack) -> Manifest | None:
+    """The one manifest there is: the data were empty, and one tick was published."""
+    for blob in stack.bucket.list_blobs(prefix="runs/"):
+        if blob.name.endswith("/manifest.json"):
+            return Manifest.model_validate_json(blob.download_as_bytes())
+    return None
+
+
+def _read(stack: Stack, name: str, model: type[Any]) -> Any:
+    blob = stack.bucket.get_blob(name)
+    return None if blob is None else model.model_validate_json(blob.download_as_bytes())
+
+
+def _clusters_left(stack: Stack) -> int:
+    """How many clusters stay although they have had a minute to go."""
+    deadline = time.monotonic() + _CLUSTER_GONE
+    while stack.clusters() and time.monotonic() < deadline:
+        stack.check()
+        time.sleep(_LOOK)
+    return len(stack.clusters())
+
+
+def _count(stack: Stack, seen: Seen) -> int:
+    """The run's rows in the warehouse, counted there by the real client."""
+    if seen.manifest is None:
+        return 0
+    client = stack.bigquery_client()
+    question = f"SELECT COUNT(*) FROM {DATASET}.{TABLE} WHERE load_date = @run"  # noqa: S608 -- constants
+    wanted = QueryJobConfig(query_parameters=[ScalarQueryParameter("run", "DATE", seen.manifest.run_id)])
+    (row,) = client.query_and_wait(question, job_config=wanted)
+    client.close()
+    return int(row[0])
+
+
+# --- judging: pure ---------------------------------------------------------------------------------------------
+
+
+def report_of(seen: Seen, *, rows: int, clusters_left: int, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """What `.local/demo.json` says."""
+    manifest, receipt = seen.manifest, seen.receipt
+    if manifest is None or receipt is None:
+        raise DemoFailed("the run has no receipt")
+    load = receipt.load
+    return {
+        "run_id": receipt.run_id,
+        "markets": {
+            "expected": len(manifest.markets),
+            "landed": len(receipt.landed),
+            "missing": sorted(set(manifest.markets) - set(receipt.landed)),
+        },
+        "albums": load.albums if load else 0,
+        "tracks": load.tracks if load else 0,
+        "rows": rows,
+        "quarantined": load.quarantined if load else 0,
+        "revision": receipt.revision,
+        "job_state": receipt.job_state,
+        "clusters_left": clusters_left,
+        "seconds": {**seconds, **_stages(receipt)},
+        "api_calls": sum(seen.calls.values()),
+    }
+
+
+def _stages(receipt: Receipt) -> dict[str, float]:
+    """Seconds of each stage; load is from the end of the job until its rows were counted and the receipt stood."""
+    known = {stage: round(receipt.seconds.get(stage, 0.0), 1) for stage in ("fetch", "cluster", "spark")}
+    before = sum(receipt.seconds.get(stage, 0.0) for stage in ("fetch", "cluster", "spark"))
+    return {**known, "load": round(max(receipt.seconds.get("total", 0.0) - before, 0.0), 1)}
+
+
+def faults_of(report: Mapping[str, Any], seen: Seen, expected: int | None) -> list[str]:
+    """What keeps the run from being complete; nothing, if it is."""
+    receipt, markets = seen.receipt, report["markets"]
+    faults = []
+    if markets["missing"]:
+        faults.append(f"missing markets: {', '.join(markets['missing'])}")
+    if receipt is None or receipt.outcome != "loaded":
+        faults.append(f"the run is {receipt.outcome if receipt else 'open'}: {receipt.error if receipt else ''}")
+    if report["job_state"] != "DONE":
+        faults.append(f"the Spark job is {report['job_state']}")
+    if report["quarantined"]:
+        faults.append(f"{report['quarantined']} records are in quarantine")
+    if expected is not None and report["rows"] != expected:
+        faults.append(f"the table holds {report['rows']} rows of the run, Spotify's answers make {expected}")
+    if report["clusters_left"]:
+        faults.append(f"{report['clusters_left']} cluster(s) still there")
+    return faults

@@ -1,0 +1,155 @@
+"""A stack that stays: started by `up`, ended by `down`, reached by whoever sources its environment file.
+
+The stack is held by a process of its own, `serve`. Whether it is there is told by the lock on its folder, never
+by a process number alone, which may by now be another process's.
+"""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from contracts.events import RunRequested
+from local.choices import Choices
+from local.processes import ProcessError
+from local.stack import ROOT, FolderInUse, Stack, publish, sole_use
+
+STATE = ROOT / ".local" / "stack.json"
+ENVIRONMENT = ROOT / ".local" / "env"
+_LOOK = 0.2  # seconds
+_UP = 120.0  # seconds until the stack must be there
+_DOWN = 90.0  # seconds until it must be gone; deliveries under way are let end
+
+
+class NotRunning(RuntimeError):
+    """There is no stack to talk to."""
+
+
+def serve(choices: Choices, environment: Mapping[str, str]) -> None:
+    """Hold a stack until SIGTERM or SIGINT; ends with an error if one of its processes does.
+
+    Raises:
+        FolderInUse, ToolError, ProcessError: the stack did not come up, or did not stay.
+    """
+    with Stack(choices, environment) as stack:
+        try:
+            _write_state(stack)
+            print("ready", flush=True)
+            while True:
+                time.sleep(_LOOK)
+                stack.check()
+        finally:
+            STATE.unlink(missing_ok=True)
+            ENVIRONMENT.unlink(missing_ok=True)
+
+
+def _write_state(stack: Stack) -> None:
+    told = stack.client_environment
+    STATE.parent.mkdir(parents=True, exist_ok=True)
+    ENVIRONMENT.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in told.items()))
+    state = {
+        "pid": os.getpid(),
+        "home": str(stack.choices.home),
+        "environment": told,
+        "services": dict(stack.addresses.services),
+        "spotify": stack.addresses.simulator,
+    }
+    STATE.write_text(json.dumps(state, indent=2) + "\n")
+
+
+def up(home: Path, environment: Mapping[str, str]) -> Mapping[str, Any]:
+    """Start a stack that stays, and give its state.
+
+    Raises:
+        FolderInUse: one is there already.
+        ProcessError: it did not come up; names the log.
+    """
+    log = home / "stack.log"
+    with sole_use(home):
+        pass
+    with log.open("wb") as output:
+        holder = subprocess.Popen(
+            [sys.executable, "-m", "local", "serve"],
+            cwd=ROOT,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        return _wait_for_state(holder, log)
+    except BaseException:
+        holder.terminate()
+        holder.wait()
+        raise
+
+
+def _wait_for_state(holder: subprocess.Popen[bytes], log: Path) -> Mapping[str, Any]:
+    deadline = time.monotonic() + _UP
+    while time.monotonic() < deadline:
+        if holder.poll() is not None:
+            raise ProcessError(f"the stack did not come up:\n{log.read_text(errors='replace').strip()}")
+        if log.read_bytes().endswith(b"ready\n"):
+            holder.returncode = 0  # it stays on purpose; without this Python warns that it still runs
+            return state()
+        time.sleep(_LOOK)
+    raise ProcessError(f"the stack is not up after {_UP:.0f} s. Read {log}")
+
+
+def state() -> dict[str, Any]:
+    """What `up` wrote about the stack.
+
+    Raises:
+        NotRunning: there is none.
+    """
+    try:
+        found: dict[str, Any] = json.loads(STATE.read_text())
+    except FileNotFoundError:
+        raise NotRunning("no stack is up in this clone; start one with: make up") from None
+    return found
+
+
+def down() -> None:
+    """End the stack and wait until all of it is gone.
+
+    Raises:
+        NotRunning: there is none.
+        ProcessError: it does not end.
+    """
+    found = state()
+    home = Path(found["home"])
+    if not _is_held(home):
+        STATE.unlink(missing_ok=True)
+        ENVIRONMENT.unlink(missing_ok=True)
+        raise NotRunning("the stack ended without being told to; its state is cleared now")
+    os.kill(found["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + _DOWN
+    while _is_held(home):
+        if time.monotonic() > deadline:
+            raise ProcessError(f"process {found['pid']} does not end. Read {home / 'stack.log'}")
+        time.sleep(_LOOK)
+
+
+def _is_held(home: Path) -> bool:
+    try:
+        with sole_use(home):
+            return False
+    except FolderInUse:
+        return True
+
+
+def tick(environment: Mapping[str, str]) -> None:
+    """Ask the stack for a run: of RUN_DATE, or of today as the weekly tick does.
+
+    Raises:
+        NotRunning: there is no stack.
+    """
+    host = state()["environment"]["PUBSUB_EMULATOR_HOST"]
+    publish(host, RunRequested(run_id=environment.get("RUN_DATE") or None), cause=str(time.time_ns()))

@@ -1,0 +1,306 @@
+"""The whole pipeline on one machine: emulators, stand-ins, simulator, the four services and the clock's ticks.
+
+`Stack` is a context manager; everything it starts is gone when it ends. Everything it writes lies in one folder,
+which one stack at a time may use; stacks in different folders run side by side. The services are the ones that
+run in the cloud, told apart by their environment alone.
+"""
+
+import fcntl
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import grpc
+from google.api_core.exceptions import GoogleAPICallError
+from google.cloud import bigquery, dataproc_v1
+from google.cloud.dataproc_v1.services.cluster_controller.transports import ClusterControllerGrpcTransport
+from google.cloud.storage import Bucket
+from google.pubsub_v1.types import PubsubMessage
+
+from contracts.envelope import Origin, to_message
+from contracts.events import OwnEvent, SweepRequested
+from local import choices as chosen
+from local import tools, topology
+from local.bigquery import BigQuery
+from local.choices import BUCKET, DATASET, PROJECT, REGION, SERVICES, TABLE, Addresses, Choices
+from local.processes import LOOPBACK, Child, Supervisor, answers
+from local.pubsub import PubSub, publisher_at
+from local.storage import Notification, Storage
+
+ROOT = tools.ROOT
+TOOLS = ROOT / ".tools"
+_TOPOLOGY = ROOT / "infra" / "topology.json"
+_SCHEMA = ROOT / "infra" / "bigquery" / "new_releases.schema.json"
+_START = 90.0  # seconds until a process must be ready; all of them import at once on two cores
+
+
+class FolderInUse(RuntimeError):
+    """Another stack uses the folder."""
+
+
+@contextmanager
+def sole_use(folder: Path) -> Iterator[None]:
+    """Hold the folder; the hold ends with the process, however that ends.
+
+    Raises:
+        FolderInUse: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise FolderInUse(
+                f"another stack, process {lock.read().strip() or 'unknown'}, runs in {folder}; end it first"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+class Stack:
+    """A local stack; see the module."""
+
+    def __init__(self, choices: Choices, environment: Mapping[str, str]) -> None:
+        """Nothing starts yet.
+
+        Args:
+            choices: What to start.
+            environment: The caller's: where Java and the tools are looked for.
+        """
+        self.choices = choices
+        self._caller = environment
+        self._supervisor = Supervisor(choices.home / "logs")
+        self._opened = ExitStack()
+        self._children: dict[str, Child] = {}
+
+    def __enter__(self) -> Self:
+        """Start everything and wait until it serves.
+
+        Raises:
+            FolderInUse: another stack uses the folder.
+            ToolError: something is missing on this machine.
+            ProcessError: a process did not come up; names its log.
+        """
+        try:
+            self._opened.enter_context(sole_use(self.choices.home))
+            if self.choices.fresh:
+                _empty(self.choices.home)
+            self._opened.callback(self._supervisor.stop)
+            self._spawn()
+            self._furnish()
+            self._wait_for_services()
+            self._opened.callback(self._start_sweeping())
+        except BaseException:
+            self._opened.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    # --- what is there ---------------------------------------------------------------------------------------
+
+    @property
+    def log_dir(self) -> Path:
+        """One log for each process."""
+        return self._supervisor.log_dir
+
+    @property
+    def client_environment(self) -> dict[str, str]:
+        """With these variables any Google client reaches the stack."""
+        return chosen.client_environment(self.addresses)
+
+    @property
+    def bucket(self) -> Bucket:
+        """The bucket of manifests, parts, decisions and receipts."""
+        return self._storage_client.bucket(BUCKET)
+
+    def bigquery_client(self) -> bigquery.Client:
+        """A client of the warehouse."""
+        return self.bigquery.client(PROJECT)
+
+    def clusters(self) -> list[str]:
+        """Names of the clusters there are now, as the real client sees them."""
+        with grpc.insecure_channel(self.addresses.dataproc) as channel:
+            client = dataproc_v1.ClusterControllerClient(transport=ClusterControllerGrpcTransport(channel=channel))
+            found = client.list_clusters(project_id=PROJECT, region=REGION)
+            return [cluster.cluster_name for cluster in found]
+
+    def publish(self, event: OwnEvent, *, cause: str) -> None:
+        """Publish an event, as Cloud Scheduler or a person would."""
+        publish(self.pubsub.host, event, cause=cause)
+
+    def check(self) -> None:
+        """Raise `ProcessError` if one of the processes has ended."""
+        self._supervisor.check()
+
+    # --- starting --------------------------------------------------------------------------------------------
+
+    def _spawn(self) -> None:
+        """Start every process at once: each knows its own port and those of all others beforehand."""
+        java = tools.java(self._caller, TOOLS)
+        base = chosen.base_environment(self._caller, root=ROOT, java_home=java.home)
+        self._spawn_emulators(java, base)
+        self.addresses = self._draw_addresses()
+        self._spawn_stand_ins(base)
+        told = chosen.service_environment(self.choices, self.addresses, self._caller, base)
+        for name, url in self.addresses.services.items():
+            seen = {**told, "PORT": url.rsplit(":", 1)[1]}
+            self._python(name, f"services.{name}", [], seen)
+
+    def _spawn_emulators(self, java: tools.Java, base: Mapping[str, str]) -> None:
+        self.topology = topology.read(_TOPOLOGY)
+        jar = tools.pubsub_jar(self._caller, TOOLS)
+        self.pubsub = PubSub.start(self._supervisor, java=java.executable, jar=jar, environment=base)
+        self.storage = Storage.start(
+            self._supervisor,
+            binary=tools.storage_binary(),
+            root=self.choices.home / "storage",
+            environment=base,
+            notification=Notification(
+                pubsub_host=self.pubsub.host,
+                project=PROJECT,
+                topic=self.topology.bucket_notification.topic,
+                bucket=BUCKET,
+                prefix=self.topology.bucket_notification.object_prefix,
+            ),
+        )
+        self.bigquery = BigQuery.start(
+            self._supervisor,
+            python=tools.bigquery_python(ROOT),
+            data=self.choices.home / "bigquery",
+            environment=base,
+            bucket_root=self.storage.root,
+        )
+
+    def _draw_addresses(self) -> Addresses:
+        take = self._supervisor.ports.take
+        return Addresses(
+            pubsub=self.pubsub.host,
+            storage=self.storage.url,
+            bigquery=self.bigquery.url,
+            dataproc=f"{LOOPBACK}:{take()}",
+            secret_manager=f"{LOOPBACK}:{take()}",
+            simulator=None if self.choices.spotify else f"http://{LOOPBACK}:{take()}",
+            services={name: f"http://{LOOPBACK}:{take()}" for name in SERVICES},
+        )
+
+    def _spawn_stand_ins(self, base: Mapping[str, str]) -> None:
+        home, addresses = self.choices.home, self.addresses
+        if addresses.simulator:
+            arguments = ["--mode", self.choices.app, "--seed", str(self.choices.seed)]
+            self._python("spotify", "local.spotify", [*_port(addresses.simulator), *arguments], base)
+        kept = {f"SECRET_{number}": item for number, item in enumerate(chosen.secrets(self.choices).items())}
+        arguments = [
+            word for variable, (name, _) in kept.items() for word in ("--secret-from-env", f"{name}={variable}")
+        ]
+        values = {variable: value for variable, (_, value) in kept.items()}
+        self._python(
+            "secret_manager",
+            "local.secret_manager",
+            [*_port(addresses.secret_manager), *arguments],
+            {**base, **values},
+        )
+        arguments = ["--storage-root", str(self.storage.root), "--pubsub-emulator", addresses.pubsub]
+        arguments += ["--project", PROJECT, "--topic", "dataproc-operations", "--log-dir", str(self.log_dir)]
+        seen = {**base, **chosen.client_environment(addresses)}
+        self._python("dataproc", "local.dataproc", [*_port(addresses.dataproc), *arguments], seen, cwd=home)
+
+    def _python(
+        self, name: str, module: str, arguments: list[str], environment: Mapping[str, str], cwd: Path = ROOT
+    ) -> None:
+        command = [sys.executable, "-m", module, *arguments]
+        self._children[name] = self._supervisor.start(name, command, environment, cwd=cwd)
+
+    # --- waiting ---------------------------------------------------------------------------------------------
+
+    def _furnish(self) -> None:
+        """Put into the emulators what the infrastructure puts into the cloud."""
+        self.storage.wait()
+        self.storage.ensure_bucket(PROJECT, BUCKET)
+        self._storage_client = self.storage.client(PROJECT)
+        self._opened.callback(self._storage_client.close)
+        self._upload_job()
+        self.pubsub.wait()
+        with self.pubsub.publisher() as publisher, self.pubsub.subscriber() as subscriber:
+            urls = {name: f"{url}/" for name, url in self.addresses.services.items()}
+            topology.create(
+                self.topology, project=PROJECT, service_urls=urls, publisher=publisher, subscriber=subscriber
+            )
+        self.bigquery.wait()
+        self.bigquery.ensure_table(PROJECT, DATASET, TABLE, schema=_SCHEMA)
+
+    def _upload_job(self) -> None:
+        from local.spark import package  # noqa: PLC0415 -- knows Spark's layout; only a stack needs it
+
+        for built in package.build(self.choices.home / "jobs"):
+            self.bucket.blob(f"jobs/{built.name}").upload_from_filename(str(built))
+
+    def _wait_for_services(self) -> None:
+        for name in ("spotify", "secret_manager", "dataproc"):
+            if name in self._children:
+                self._children[name].wait_for_line("^ready ", within=_START)
+        for name, url in self.addresses.services.items():
+            self._children[name].wait_until(answers(f"{url}/health/ready"), within=_START)
+
+    def _start_sweeping(self) -> "Sweeper":
+        sweeper = Sweeper(self.pubsub.host, self.choices.sweep_seconds)
+        sweeper.start()
+        return sweeper
+
+
+class Sweeper(threading.Thread):
+    """Publishes the sweep tick, as Cloud Scheduler does; calling it ends it."""
+
+    def __init__(self, host: str, seconds: float) -> None:
+        super().__init__(name="sweeper", daemon=True)
+        self._host = host
+        self._seconds = seconds
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Tick until called."""
+        while not self._over.wait(self._seconds):
+            try:
+                publish(self._host, SweepRequested(), cause=datetime.now(UTC).isoformat())
+            except GoogleAPICallError as error:
+                # The next tick does what this one would have done; a dead emulator is told of by `Stack.check`.
+                print(f"sweep tick not published: {error}", file=sys.stderr)
+
+    def __call__(self) -> None:
+        """End the ticks."""
+        self._over.set()
+        self.join()
+
+
+def publish(host: str, event: OwnEvent, *, cause: str) -> None:
+    """Publish an event to the emulator at `host`, as the clock would."""
+    message = to_message(event, Origin("cloud-scheduler", cause, datetime.now(UTC)))
+    with publisher_at(host) as publisher:
+        publisher.publish(
+            topic=f"projects/{PROJECT}/topics/{event.topic}",
+            messages=[PubsubMessage(data=message.data, attributes=message.attributes)],
+            timeout=20,
+        )
+
+
+def _empty(home: Path) -> None:
+    """Remove what an earlier stack left in the folder."""
+    for name in ("storage", "bigquery", "jobs", "logs"):
+        shutil.rmtree(home / name, ignore_errors=True)
+
+
+def _port(address: str) -> list[str]:
+    return ["--port", address.rsplit(":", 1)[1]]

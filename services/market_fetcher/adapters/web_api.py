@@ -1,0 +1,173 @@
+"""Spotify's Web API and its token endpoint: each call within the budget, repeated while a fault may pass."""
+
+import asyncio
+import base64
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import assert_never
+
+from eventing.errors import Retryable
+from services.market_fetcher.adapters.http import Request, Send, Unreachable
+from services.market_fetcher.adapters.limiter import Limiter
+from services.market_fetcher.decisions import Again, Good, No, Verdict, Wait, backoff, judge
+from services.market_fetcher.ports import Credentials, Json, Refused, Throttled, Time
+
+log = logging.getLogger(__name__)
+
+_MOST_FAILURES = 6  # attempts; with backoff about 15 s of outage are sat out
+_MOST_WAITS = 20  # a call told to wait so often is given back; the delivery's budget usually ends it before
+_GIVEN_BACK = timedelta(seconds=30)
+_TOKEN_LIFE = 3600.0  # seconds, where the answer does not say
+_TOKEN_SPARE = timedelta(seconds=60)
+_WRONG_CREDENTIALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_CREDENTIALS_REST = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Makes one call until it has an answer that is usable or final."""
+
+    send: Send
+    limiter: Limiter
+    time: Time
+    draw: Callable[[], float]
+    """From [0, 1)."""
+
+    async def __call__(self, request: Request, *, expect: str, market: str | None = None) -> Json:
+        """The answer's JSON object; errors as in `WebApi.get`, but 401 too is `Refused`."""
+        failures = waits = 0
+        while failures < _MOST_FAILURES and waits < _MOST_WAITS:
+            verdict, sent_at = await self._attempt(request, expect, waits, market)
+            match verdict:
+                case Good():
+                    return verdict.data
+                case No():
+                    raise Refused(verdict.status, verdict.message)
+                case Wait():
+                    waits += 1
+                    self.limiter.slow_down(verdict.seconds, market=market, quota=verdict.quota, sent_at=sent_at)
+                case Again():
+                    failures += 1
+                    await self._wait_out(verdict, failures, request)
+                case _:
+                    assert_never(verdict)
+        raise Retryable(f"{request.url} failed {failures + waits} times", after=_GIVEN_BACK)
+
+    async def _attempt(
+        self, request: Request, expect: str, waits: int, market: str | None
+    ) -> tuple[Verdict, datetime]:
+        async with self.limiter.turn(market) as sent_at:
+            try:
+                answer = await self.send(request)
+            except Unreachable as error:
+                return Again(str(error)), sent_at
+        return judge(answer, expect=expect, waits=waits, now=self.time.now()), sent_at
+
+    async def _wait_out(self, fault: Again, failures: int, request: Request) -> None:
+        log.warning("call_failed", extra={"url": request.url, "reason": fault.reason, "failures": failures})
+        if failures == _MOST_FAILURES:
+            return
+        if fault.at_least > _GIVEN_BACK.total_seconds():
+            reason = f"{request.url}: {fault.reason}, and asks for {fault.at_least:.0f} s"
+            raise Retryable(reason, after=timedelta(seconds=fault.at_least))
+        await self.time.sleep(max(fault.at_least, backoff(failures, self.draw())))
+
+
+class Tokens:
+    """The access token: asked for once by whoever is first, renewed a minute before its end.
+
+    Source: developer.spotify.com/documentation/web-api/tutorials/client-credentials-flow (valid 3600 s).
+    """
+
+    def __init__(self, caller: Caller, url: str, credentials: Credentials) -> None:
+        self._caller = caller
+        self._url = url
+        self._credentials = credentials
+        self._lock = asyncio.Lock()
+        self._token = ""
+        self._ends: datetime | None = None
+
+    async def current(self) -> str:
+        """A token that is valid as far as we know.
+
+        Raises:
+            Throttled: Spotify does not accept the credentials; no message is at fault.
+            Retryable: the token endpoint or the secret cannot be reached.
+        """
+        async with self._lock:
+            if self._ends is None or self._caller.time.now() >= self._ends - _TOKEN_SPARE:
+                await self._renew()
+            return self._token
+
+    def forget(self, token: str) -> None:
+        """Spotify refused this token; a newer one stays."""
+        if token == self._token:
+            self._ends = None
+
+    async def _renew(self) -> None:
+        asked_at = self._caller.time.now()
+        try:
+            answer = await self._caller(await self._request(), expect="access_token")
+        except Refused as error:
+            raise self._not_accepted(error) from error
+        life = answer.get("expires_in")
+        seconds = float(life) if isinstance(life, int | float) and life > 0 else _TOKEN_LIFE
+        self._token = str(answer["access_token"])
+        self._ends = asked_at + timedelta(seconds=seconds)
+
+    async def _request(self) -> Request:
+        read = await self._credentials.read()
+        basic = base64.b64encode(f"{read.client_id}:{read.client_secret}".encode()).decode()
+        headers = {"Authorization": f"Basic {basic}"}
+        return Request("POST", self._url, headers=headers, form={"grant_type": "client_credentials"})
+
+    def _not_accepted(self, refusal: Refused) -> Retryable:
+        """Wrong credentials are the deployment's fault: rest, loudly, instead of asking for each message."""
+        if refusal.status not in _WRONG_CREDENTIALS:
+            return Retryable(f"token endpoint: {refusal}", after=_GIVEN_BACK)
+        reason = (
+            f"Spotify does not accept the credentials ({refusal}); mend SPOTIFY_CLIENT_ID and "
+            "SPOTIFY_CLIENT_SECRET, or the versions named by SPOTIFY_CLIENT_ID_SECRET and "
+            "SPOTIFY_CLIENT_SECRET_SECRET"
+        )
+        return self._caller.limiter.rest(_CREDENTIALS_REST, reason)
+
+
+class SpotifyApi:
+    """A `WebApi` over HTTP."""
+
+    def __init__(self, caller: Caller, tokens: Tokens, base_url: str) -> None:
+        self._caller = caller
+        self._tokens = tokens
+        self._base_url = base_url.rstrip("/")
+
+    async def get(self, path: str, params: Mapping[str, str], *, expect: str, market: str | None = None) -> Json:
+        """See `WebApi.get`. A refused token is renewed once; a second refusal is not the token's age."""
+        token = await self._tokens.current()
+        try:
+            return await self._get(path, params, token, expect=expect, market=market)
+        except Refused as error:
+            if error.status != HTTPStatus.UNAUTHORIZED:
+                raise
+        self._tokens.forget(token)
+        token = await self._tokens.current()
+        try:
+            return await self._get(path, params, token, expect=expect, market=market)
+        except Refused as error:
+            if error.status != HTTPStatus.UNAUTHORIZED:
+                raise
+            raise Retryable(f"{error}, with a token just renewed", after=_GIVEN_BACK) from error
+
+    def rest(self, duration: timedelta, reason: str) -> Throttled:
+        """See `WebApi.rest`."""
+        return self._caller.limiter.rest(duration, reason)
+
+    async def _get(
+        self, path: str, params: Mapping[str, str], token: str, *, expect: str, market: str | None
+    ) -> Json:
+        headers = {"Authorization": f"Bearer {token}"}
+        request = Request("GET", f"{self._base_url}{path}", params, headers)
+        return await self._caller(request, expect=expect, market=market)

@@ -1,0 +1,126 @@
+"""A requested market becomes one object: everything of it, or nothing.
+
+Deliveries of one market of one run take turns, so a duplicate finds the part that the first wrote. A part that
+stands is acknowledged without any call, but for a replay: that replaces it, once for each event.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+
+from contracts.events import Delivery, MarketRequested
+from contracts.names import part_name
+from eventing.app import Handler
+from eventing.errors import Retryable
+from eventing.ledger import RunLedger
+from eventing.objects import ObjectStore
+from services.market_fetcher.albums import AlbumReader, Albums
+from services.market_fetcher.decisions import already_done, throttled_record
+from services.market_fetcher.ports import Throttled, Time
+from services.market_fetcher.releases import Releases
+from services.market_fetcher.shapes import Album, Listing, part_body, part_metadata
+
+log = logging.getLogger(__name__)
+
+_OUT_OF_TIME = timedelta(seconds=10)
+
+
+class Turns:
+    """One at a time for each key."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+
+    @contextlib.asynccontextmanager
+    async def __call__(self, key: str) -> AsyncIterator[None]:
+        """Wait until no other block of this key runs."""
+        lock, users = self._locks.get(key, (asyncio.Lock(), 0))
+        self._locks[key] = (lock, users + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._locks.pop(key)
+            if users > 1:
+                self._locks[key] = (lock, users - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the handler acts on."""
+
+    store: ObjectStore
+    ledger: RunLedger
+    releases: Releases
+    reader: AlbumReader
+    albums: Albums
+    time: Time
+    calls_untold: Callable[[], int]
+    """Calls to Spotify since this was asked last."""
+    turns: Turns = field(default_factory=Turns)
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Parts are put together one at a time: each is some MiB while it is not compressed."""
+
+
+def handlers(ports: Ports, budget: timedelta) -> Mapping[type, Handler]:
+    """The events this service takes; `budget` is what one delivery may take."""
+    return {MarketRequested: partial(on_market_requested, ports=ports, budget=budget)}
+
+
+async def on_market_requested(delivery: Delivery, *, ports: Ports, budget: timedelta) -> None:
+    """Fetch the market unless its part stands; give the delivery back before the push deadline ends it."""
+    request: MarketRequested = delivery.event
+    name = part_name(request.run_id, request.market)
+    try:
+        async with asyncio.timeout(budget.total_seconds()), ports.turns(name):
+            if not await _stands(name, delivery, ports):
+                await _fetch(name, delivery, ports)
+    except TimeoutError as error:
+        reason = f"{name}: not done within {budget.total_seconds():.0f} s; what was fetched is kept"
+        raise Retryable(reason, after=_OUT_OF_TIME) from error
+    except Throttled as error:
+        await ports.ledger.record_throttled(throttled_record(request, error))
+        raise
+    await ports.ledger.clear_throttled(request.run_id, request.market)
+
+
+async def _stands(name: str, delivery: Delivery, ports: Ports) -> bool:
+    standing = await ports.store.stat(name)
+    return already_done(standing.metadata if standing else None, delivery.event, delivery.event_id)
+
+
+async def _fetch(name: str, delivery: Delivery, ports: Ports) -> None:
+    request: MarketRequested = delivery.event
+    # For a fresh reading whatever was read since the request was made is fresh enough: a replay of all markets
+    # reads each album once, and a redelivery reads nothing again.
+    since = (delivery.publish_time or ports.time.now()) if request.fresh else None
+    with ports.reader.arriving():
+        listing = await ports.releases.newest(request.market)
+    albums = await ports.albums.all(listing.ids, since=since)
+    async with ports.writing:
+        body = await asyncio.to_thread(part_body, request.run_id, request.market, listing, albums)
+    await _write(name, body, _metadata(delivery, listing, albums, ports), delivery, ports)
+
+
+def _metadata(delivery: Delivery, listing: Listing, albums: list[Album], ports: Ports) -> dict[str, str]:
+    return part_metadata(
+        listing,
+        albums,
+        run_id=delivery.event.run_id,
+        app=ports.releases.ability.app,
+        calls=ports.calls_untold(),
+        event_id=delivery.event_id,
+    )
+
+
+async def _write(name: str, body: bytes, metadata: dict[str, str], delivery: Delivery, ports: Ports) -> None:
+    if delivery.event.replay:
+        await ports.store.write(name, body, metadata)
+        won = True
+    else:
+        won = await ports.store.create(name, body, metadata)
+    log.info("market_fetched", extra={"part": name, "won": won, "bytes": len(body), **metadata})

@@ -1,0 +1,80 @@
+"""What the market fetcher needs from outside, and the errors of its own that cross these lines.
+
+The adapters translate their libraries' errors into `Refused`, `Throttled` and `Retryable`; nothing else comes
+through.
+"""
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+
+from eventing.errors import Retryable
+
+Json = Mapping[str, Any]
+SourceName = Literal["browse", "search"]
+
+
+class Refused(Exception):  # noqa: N818 -- Spotify's verdict on a call, named as one
+    """Spotify says no to this very call; the same call again would get the same answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"Spotify answers {status}: {message}")
+        self.status = status
+
+
+class Throttled(Retryable):
+    """Spotify, or our own caution, allows no such call until `until`; none is made before."""
+
+    def __init__(self, reason: str, *, now: datetime, until: datetime) -> None:
+        super().__init__(reason, after=max(until - now, timedelta(seconds=1)))
+        self.until = until
+
+
+class Time(Protocol):
+    """The present, and waiting: one port, so that a test's clock moves when its sleepers sleep."""
+
+    def now(self) -> datetime:
+        """The present, aware, UTC."""
+        ...
+
+    def sleep(self, seconds: float, /) -> Awaitable[None]:
+        """Wait."""
+        ...
+
+
+class WebApi(Protocol):
+    """Spotify's Web API: authorised, within the budget, retried."""
+
+    async def get(self, path: str, params: Mapping[str, str], *, expect: str, market: str | None = None) -> Json:
+        """The answer's JSON object, which holds the key `expect`.
+
+        `market` names the market the call is for, where it is for one alone: a long wait then concerns that
+        market before it concerns all.
+
+        Raises:
+            Refused: a 4xx that is neither 401 nor 429.
+            Throttled: no such call may be made now; none was made, or Spotify has just said so.
+            Retryable: the service cannot be reached, or answers nonsense, after several attempts.
+        """
+        ...
+
+    def rest(self, duration: timedelta, reason: str) -> Throttled:
+        """Make no call at all for a while; gives the error to raise."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """As whom we call."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+class Credentials(Protocol):
+    """Where the credentials come from. Read for each new token, so that a rotated secret is taken up."""
+
+    async def read(self) -> ClientCredentials:
+        """The credentials as they are now; raises `Retryable` when they cannot be read."""
+        ...

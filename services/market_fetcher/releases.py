@@ -1,0 +1,133 @@
+"""Lists what is new in a market, in whichever of Spotify's two ways the app is allowed.
+
+Extended-quota apps list by `/browse/new-releases`, 50 a page. Since 2026 developer apps get 403 there and search
+for `tag:new` instead, 10 a page. With `auto` the first listing of the process tries browse; its answer is kept for
+the life of the process. A 403 is a missing capability: it is learnt from, never retried.
+
+The market is told to browse as `country`, the documented name until 2024-02-11, and as `market`, as many clients
+do; whether Spotify heeds either is not known, so the parts of a run are compared afterwards (`contracts.truth`).
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Literal
+
+from services.market_fetcher.decisions import listing_refused
+from services.market_fetcher.paging import Collected, ReadPage, collect
+from services.market_fetcher.ports import Refused, SourceName, Throttled, Time, WebApi
+from services.market_fetcher.shapes import Listing, Page, album_key, read_page
+
+log = logging.getLogger(__name__)
+
+_BROWSE_PAGE = 50
+_SEARCH_PAGE = 10
+_SEARCH_LAST_OFFSET = 1000
+_SPARE_PAGES = 3  # beyond those that hold the albums wanted: for nulls, repeats and an empty page
+_REFUSED_REST = timedelta(minutes=10)  # "can take a few hours" after a subscription is renewed
+
+
+@dataclass(slots=True)
+class Ability:
+    """What the app may call, as far as it is known; shared by all who call."""
+
+    browse: bool | None = None
+    several: bool | None = None
+    """Whether albums may be read twenty at a time."""
+
+    @property
+    def app(self) -> Literal["extended", "developer", "unknown"]:
+        """The kind of the app."""
+        known = {self.browse, self.several} - {None}
+        if not known:
+            return "unknown"
+        return "extended" if True in known else "developer"
+
+
+@dataclass(frozen=True, slots=True)
+class Releases:
+    """The listings. `wanted` is how many albums of a market, `source` how they are listed."""
+
+    api: WebApi
+    ability: Ability
+    time: Time
+    wanted: int
+    source: SourceName | Literal["auto"]
+    _learning: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def newest(self, market: str) -> Listing:
+        """The newest albums of a market.
+
+        Raises:
+            Permanent: Spotify does not know the market.
+            Throttled: the app may list in neither way, or calls must wait.
+            Retryable: see `WebApi.get`.
+        """
+        try:
+            return await self._newest(market)
+        except Refused as error:
+            if error.status == HTTPStatus.FORBIDDEN:
+                raise self._not_allowed(error) from error
+            raise listing_refused(error, market) from error
+
+    async def _newest(self, market: str) -> Listing:
+        if self.source != "auto":
+            return await self._listing(self.source, market)
+        async with self._learning:
+            if self.ability.browse is None and (listing := await self._learn(market)):
+                return listing
+        return await self._listing("browse" if self.ability.browse else "search", market)
+
+    async def _learn(self, market: str) -> Listing | None:
+        """Try browse: the listing where the app may, None where it is forbidden."""
+        listing = None
+        try:
+            listing = await self._listing("browse", market)
+        except Refused as error:
+            if error.status != HTTPStatus.FORBIDDEN:
+                raise
+            self.ability.several = False  # both calls were taken from developer apps on the same day
+        self.ability.browse = listing is not None
+        log.info("source_learnt", extra={"browse": self.ability.browse, "app": self.ability.app})
+        return listing
+
+    async def _listing(self, source: SourceName, market: str) -> Listing:
+        now = self.time.now()
+        found = await (self._browse(market) if source == "browse" else self._search(market))
+        ids = tuple(map(str, found.items))[: self.wanted]
+        return Listing(source, ids, found.nulls, now)
+
+    async def _browse(self, market: str) -> Collected:
+        limit = min(_BROWSE_PAGE, self.wanted)
+
+        async def read(offset: int) -> Page:
+            asked = {"limit": str(limit), "offset": str(offset), "country": market, "market": market}
+            return await self._page("/browse/new-releases", asked, market)
+
+        return await self._collect(read, limit)
+
+    async def _search(self, market: str) -> Collected:
+        async def read(offset: int) -> Page:
+            if offset > _SEARCH_LAST_OFFSET:
+                return Page((), 0, None, looks_cut=False)
+            asked = {"limit": str(_SEARCH_PAGE), "offset": str(offset), "market": market}
+            return await self._page("/search", {"q": "tag:new", "type": "album", **asked}, market)
+
+        return await self._collect(read, _SEARCH_PAGE)
+
+    async def _page(self, path: str, asked: dict[str, str], market: str) -> Page:
+        answer = await self.api.get(path, asked, expect="albums", market=market)
+        return read_page(answer["albums"], offset=int(asked["offset"]), limit=int(asked["limit"]))
+
+    async def _collect(self, read: ReadPage, limit: int) -> Collected:
+        pages = -(-self.wanted // limit) + _SPARE_PAGES
+        return await collect(read, album_key, pages=pages, enough=self.wanted)
+
+    def _not_allowed(self, refusal: Refused) -> Throttled:
+        """Not even what every app may do, or not what SPOTIFY_SOURCE says: the deployment's fault, so all rest."""
+        self.ability.browse = None
+        way = "by search" if self.source == "auto" else f"by {self.source}"
+        remedy = "check SPOTIFY_SOURCE, and that the app's owner has Premium; looking again in 10 minutes"
+        return self.api.rest(_REFUSED_REST, f"the Spotify app may not list {way} ({refusal}); {remedy}")

@@ -1,0 +1,145 @@
+"""Builds the market fetcher: the one place that makes its clients."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+import grpc.aio
+from aiohttp import web
+from google.cloud import secretmanager_v1
+from google.cloud.secretmanager_v1.services.secret_manager_service.transports import (
+    SecretManagerServiceGrpcAsyncIOTransport,
+)
+
+from eventing.app import Service, create_app
+from eventing.clients import object_store, push_verifier
+from eventing.clock import Clock, system_clock
+from eventing.ledger import RunLedger
+from eventing.objects import ObjectStore
+from services.market_fetcher.adapters.credentials import ManagedSecret, PlainSecret, Secret, SecretCredentials
+from services.market_fetcher.adapters.http import HttpSend, Send, Timeouts
+from services.market_fetcher.adapters.limiter import Budget, Limiter
+from services.market_fetcher.adapters.web_api import Caller, SpotifyApi, Tokens
+from services.market_fetcher.albums import AlbumMemory, AlbumReader, Albums
+from services.market_fetcher.handlers import Ports, handlers
+from services.market_fetcher.ports import Credentials, Time
+from services.market_fetcher.releases import Ability, Releases
+from services.market_fetcher.settings import Settings
+
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LoopTime:
+    """`Time` from a clock and the event loop's own sleep."""
+
+    now: Clock = system_clock
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a test may put in place of the world; None means the real one."""
+
+    store: ObjectStore | None = None
+    send: Send | None = None
+    time: Time = LoopTime()
+    draw: Callable[[], float] = random.random
+
+
+def build_app(settings: Settings, outside: Outside = Outside()) -> web.Application:
+    """The service's application."""
+    return create_app(lambda: open_service(settings, outside), verifier=push_verifier(settings))
+
+
+@asynccontextmanager
+async def open_service(
+    settings: Settings,
+    outside: Outside = Outside(),
+) -> AsyncIterator[Service]:
+    """The service with its clients, open for the length of the block."""
+    async with AsyncExitStack() as opened:
+        store, send = outside.store, outside.send
+        if store is None:
+            store = await opened.enter_async_context(object_store(settings))
+        if send is None:
+            send = await opened.enter_async_context(_spotify_http(settings))
+        credentials = await opened.enter_async_context(_credentials(settings))
+        limiter = Limiter(
+            Budget(settings.spotify_rate, settings.spotify_parallel, settings.spotify_max_wait), outside.time
+        )
+        caller = Caller(send, limiter, outside.time, outside.draw)
+        tokens = Tokens(caller, settings.spotify_token_url, credentials)
+        api = SpotifyApi(caller, tokens, settings.spotify_api_url)
+        ports = _ports(settings, api, limiter, store, outside.time)
+        opened.push_async_callback(ports.reader.aclose)
+        opened.push_async_callback(ports.albums.aclose)
+        yield Service(
+            "market-fetcher",
+            handlers(ports, settings.fetch_budget),
+            ready={"storage": store.ping},
+            status=lambda: {"app": ports.releases.ability.app, "throttled": limiter.status()},
+        )
+
+
+def _ports(settings: Settings, api: SpotifyApi, limiter: Limiter, store: ObjectStore, time: Time) -> Ports:
+    ability = Ability()
+    reader = AlbumReader(api, ability)
+    memory = AlbumMemory(settings.album_memory_mib * _MIB)
+    return Ports(
+        store=store,
+        ledger=RunLedger(store),
+        releases=Releases(api, ability, time, settings.albums_per_market, settings.spotify_source),
+        reader=reader,
+        albums=Albums(api, reader, store, time, memory),
+        time=time,
+        calls_untold=limiter.calls_untold,
+    )
+
+
+@asynccontextmanager
+async def _spotify_http(settings: Settings) -> AsyncIterator[HttpSend]:
+    timeouts = Timeouts(
+        settings.spotify_connect_timeout, settings.spotify_read_timeout, settings.spotify_call_timeout
+    )
+    connector = aiohttp.TCPConnector(limit=settings.spotify_parallel)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeouts.for_aiohttp()) as session:
+        yield HttpSend(session)
+
+
+@asynccontextmanager
+async def _credentials(settings: Settings) -> AsyncIterator[Credentials]:
+    async with AsyncExitStack() as opened:
+        client = None
+        if settings.spotify_client_id_secret or settings.spotify_client_secret_secret:
+            client = await opened.enter_async_context(_secret_manager(settings.secret_manager_emulator_host))
+        plain_secret = settings.spotify_client_secret.get_secret_value() if settings.spotify_client_secret else ""
+        yield SecretCredentials(
+            _secret(client, settings.spotify_client_id_secret, settings.spotify_client_id or ""),
+            _secret(client, settings.spotify_client_secret_secret, plain_secret),
+        )
+
+
+def _secret(
+    client: secretmanager_v1.SecretManagerServiceAsyncClient | None, version: str | None, plain: str
+) -> Secret:
+    return ManagedSecret(client, version) if client is not None and version else PlainSecret(plain)
+
+
+@asynccontextmanager
+async def _secret_manager(
+    emulator: str | None,
+) -> AsyncIterator[secretmanager_v1.SecretManagerServiceAsyncClient]:
+    if emulator is None:
+        client = secretmanager_v1.SecretManagerServiceAsyncClient()
+    else:
+        channel = grpc.aio.insecure_channel(emulator)
+        transport = SecretManagerServiceGrpcAsyncIOTransport(channel=channel)
+        client = secretmanager_v1.SecretManagerServiceAsyncClient(transport=transport)
+    try:
+        yield client
+    finally:
+        await client.transport.close()

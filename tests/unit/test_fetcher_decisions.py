@@ -1,0 +1,129 @@
+"""What an answer of Spotify means, and how long to wait."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.events import MarketRequested
+from eventing.errors import Permanent, Retryable
+from services.market_fetcher.decisions import (
+    Again,
+    Answer,
+    Good,
+    No,
+    Wait,
+    already_done,
+    backoff,
+    judge,
+    listing_refused,
+    retry_after,
+)
+from services.market_fetcher.ports import Refused
+from tests.fakes.spotify import error
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("3", 3.0),
+        ("0", 1.0),
+        ("-5", 1.0),
+        ("0.2", 1.0),
+        ("86400", 86400.0),
+        ("1e300", 604800.0),
+        ("inf", 604800.0),
+        ("nan", None),
+        ("Mon, 23 Nov 2026 00:02:00 GMT", 120.0),
+        ("Sun, 22 Nov 2026 00:02:00 GMT", 1.0),
+        ("Mon, 23 Nov 2026 00:02:00 -0000", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_retry_after_is_read_with_a_floor_and_a_ceiling(header: str | None, seconds: float | None) -> None:
+    """`Retry-After: 0` must never become a hot loop, and no header may break the fetcher."""
+    assert retry_after(header, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (Answer(200, b'{"albums": {"items": []}}'), Good({"albums": {"items": []}})),
+        (Answer(200, b'{"albums": {"it'), Again("a body that is not JSON")),
+        (Answer(200, b"<html>"), Again("a body that is not JSON")),
+        (Answer(200, b""), Again("a body that is not JSON")),
+        (Answer(200, b'{"albums": NaN}'), Again("a body that is not JSON")),
+        (Answer(200, b"[" * 100_000), Again("a body that is not JSON")),
+        (Answer(200, b"[]"), Again("a body without 'albums'")),
+        (Answer(200, b"{}"), Again("a body without 'albums'")),
+        (Answer(429, b"Too many requests", "7"), Wait(7.0, quota=False)),
+        (Answer(429, b"", None), Wait(4.0, quota=False)),
+        (error(429, "Too many requests", "60", reason="QUOTA_EXCEEDED"), Wait(60.0, quota=True)),
+        (Answer(500, b""), Again("status 500")),
+        (Answer(502, b"<html>"), Again("status 502")),
+        (Answer(503, b"", "12"), Again("status 503", 12.0)),
+        (Answer(408, b""), Again("status 408")),
+        (error(400, "Invalid market code"), No(400, "Invalid market code")),
+        (error(401, "The access token expired"), No(401, "The access token expired")),
+        (Answer(403, b"", "5"), No(403, "")),
+        (Answer(403, b"Check settings on the dashboard"), No(403, "Check settings on the dashboard")),
+        (
+            Answer(400, b'{"error": "invalid_client", "error_description": "Invalid client"}'),
+            No(400, "Invalid client"),
+        ),
+        (Answer(400, b'{"error": "invalid_client"}'), No(400, "invalid_client")),
+        (Answer(404, b'["odd"]'), No(404, "['odd']")),
+        (Answer(302, b""), No(302, "")),
+    ],
+)
+def test_every_kind_of_answer_has_its_verdict(answer: Answer, verdict: object) -> None:
+    """429 waits, a passing fault is repeated, a refusal is not; a body that is cut counts as a passing fault."""
+    assert judge(answer, expect="albums", waits=2, now=NOW) == verdict
+
+
+@given(st.integers(100, 599), st.binary(max_size=200), st.none() | st.text(max_size=30))
+def test_judging_never_fails(status: int, body: bytes, header: str | None) -> None:
+    """Whatever bytes come back, the fetcher has a verdict: nothing from outside raises."""
+    verdict = judge(Answer(status, body, header), expect="id", waits=0, now=NOW)
+    assert isinstance(verdict, Good | Wait | Again | No)
+    assert not isinstance(verdict, Wait) or verdict.seconds >= 1
+
+
+def test_a_long_message_is_cut() -> None:
+    """An error body of any size must fit into a log line."""
+    verdict = judge(
+        Answer(400, json.dumps({"error": {"message": "x" * 10_000}}).encode()), expect="id", waits=0, now=NOW
+    )
+    assert isinstance(verdict, No)
+    assert len(verdict.message) == 300
+
+
+@given(st.integers(1, 50), st.floats(0, 1, exclude_max=True))
+def test_backoff_grows_and_is_bounded(failures: int, draw: float) -> None:
+    """Repeats spread out, and no wait is longer than eight seconds or shorter than a quarter."""
+    assert 0.25 <= backoff(failures, draw) <= 8.0
+    assert backoff(failures, draw) <= backoff(failures + 1, draw)
+
+
+def test_a_part_that_stands_is_done_but_for_a_new_replay() -> None:
+    """A redelivery makes no call; a replay replaces the part once for each event."""
+    plain = MarketRequested(run_id="2026-11-23", market="DK")
+    replay = MarketRequested(run_id="2026-11-23", market="DK", replay=True)
+    assert not already_done(None, plain, "e1")
+    assert already_done({"event-id": "e0"}, plain, "e1")
+    assert not already_done({"event-id": "e0"}, replay, "e1")
+    assert not already_done({}, replay, "e1")
+    assert already_done({"event-id": "e1"}, replay, "e1")
+
+
+def test_a_refused_listing_is_the_messages_fault_unless_it_is_the_tokens() -> None:
+    """A market Spotify does not know is dead-lettered; a token it does not accept is not the message's fault."""
+    assert isinstance(listing_refused(Refused(400, "Invalid market code"), "XX"), Permanent)
+    assert "XX" in str(listing_refused(Refused(400, "Invalid market code"), "XX"))
+    assert isinstance(listing_refused(Refused(401, "no"), "DK"), Retryable)
