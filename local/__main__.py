@@ -7,7 +7,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -15,33 +15,52 @@ from types import FrameType
 from local import choices, demo, detached
 from local.choices import ChoiceError
 from local.processes import ProcessError
-from local.stack import ROOT, FolderInUse
+from local.stack import ROOT, FolderInUseError
 from local.tools import ToolError
 
 _STATE = ROOT / ".local"
-_EXPECTED = (ChoiceError, ToolError, ProcessError, FolderInUse, demo.DemoFailed, detached.NotRunning)
+_EXPECTED = (ChoiceError, ToolError, ProcessError, FolderInUseError, demo.DemoError, detached.NotRunningError)
 _INTERRUPTED = 130
 
+Environment = Mapping[str, str]
 
-def main(verb: str, environment: Mapping[str, str]) -> None:
-    """Do what the verb says."""
-    home = Path(environment.get("STACK_DATA") or _STATE / ("demo" if verb == "demo" else "up")).resolve()
-    match verb:
-        case "demo":
-            chosen = replace(choices.read(environment, home=home), fresh=True)
-            seconds = float(environment.get("INSTALL_SECONDS") or 0)
-            demo.run(chosen, environment, report_to=_STATE / "demo.json", install_seconds=seconds)
-        case "up":
-            choices.read(environment, home=home)  # a fault is told here, not in the log
-            _tell_how_to_use(detached.up(home, environment))
-        case "serve":
-            detached.serve(choices.read(environment, home=home), environment)
-        case "down":
-            detached.down()
-            print("the stack is down; its data stay in .local/up")
-        case "tick":
-            detached.tick(environment)
-            print("the tick is published; follow .local/up/logs/*.log")
+
+def _demo(environment: Environment) -> None:
+    chosen = replace(choices.read(environment, home=_home(environment, "demo")), fresh=True)
+    seconds = float(environment.get("INSTALL_SECONDS") or 0)
+    demo.run(chosen, environment, report_to=_STATE / "demo.json", install_seconds=seconds)
+
+
+def _up(environment: Environment) -> None:
+    chosen = choices.read(environment, home=_home(environment, "up"))  # a fault is told here, not in a log
+    _tell_how_to_use(detached.up(chosen.home, environment))
+
+
+def _serve(environment: Environment) -> None:
+    detached.serve(choices.read(environment, home=_home(environment, "up")), environment)
+
+
+def _down(_: Environment) -> None:
+    home = detached.down()
+    print(f"the stack is down; its data stay in {home}")
+
+
+def _tick(environment: Environment) -> None:
+    home = detached.tick(environment)
+    print(f"the tick is published; follow {home}/logs/*.log")
+
+
+VERBS: Mapping[str, Callable[[Environment], None]] = {
+    "demo": _demo,
+    "up": _up,
+    "serve": _serve,
+    "down": _down,
+    "tick": _tick,
+}
+
+
+def _home(environment: Environment, name: str) -> Path:
+    return Path(environment.get("STACK_DATA") or _STATE / name).resolve()
 
 
 def _tell_how_to_use(state: Mapping[str, object]) -> None:
@@ -62,11 +81,11 @@ def _as_interrupt(number: int, _frame: FrameType | None) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m local", description="The pipeline on this machine.")
-    parser.add_argument("verb", choices=["demo", "up", "serve", "down", "tick"])
+    parser.add_argument("verb", choices=VERBS)
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        main(arguments.verb, os.environ)
+        VERBS[arguments.verb](os.environ)
     except _EXPECTED as error:
         sys.exit(f"\n{error}")
     except KeyboardInterrupt:

@@ -17,7 +17,7 @@ from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
 from contracts import names
 from contracts.documents import Decision, Manifest, Receipt
 from contracts.events import RunRequested
-from local.choices import DATASET, TABLE, Choices
+from local.choices import BUCKET, DATASET, TABLE, Choices
 from local.display import Display
 from local.stack import Stack
 
@@ -27,7 +27,7 @@ _STALL_REAL = 3600.0  # the real API may ask for a long wait
 _CLUSTER_GONE = 60.0  # seconds until the cluster must be gone after the receipt
 
 
-class DemoFailed(RuntimeError):
+class DemoError(RuntimeError):
     """The run is not what it should be; says what is missing and which log to read."""
 
 
@@ -74,8 +74,8 @@ def run(choices: Choices, environment: Mapping[str, str], *, report_to: Path, in
     """Run the demo and write its report.
 
     Raises:
-        DemoFailed: the run is incomplete; the report is written where there is enough to say.
-        FolderInUse, ToolError, ProcessError: the stack did not come up.
+        DemoError: the run is incomplete; the report is written where there is enough to say.
+        FolderInUseError, ToolError, ProcessError: the stack did not come up.
     """
     report_to.parent.mkdir(parents=True, exist_ok=True)
     report_to.unlink(missing_ok=True)
@@ -95,10 +95,10 @@ def run(choices: Choices, environment: Mapping[str, str], *, report_to: Path, in
         }
         report = report_of(seen, rows=rows, clusters_left=left, seconds=seconds)
         report_to.write_text(json.dumps(report, indent=2) + "\n")
-        display.summary(report, where(choices, report_to))
+        display.summary(report, where(choices, report["run_id"], report_to))
     faults = faults_of(report, seen, expected_rows(choices, seen))
     if faults:
-        raise DemoFailed(f"{'; '.join(faults)}. Read {choices.home / 'logs'}/{_LOG_OF_STAGE['spark']}.log")
+        raise DemoError(f"{'; '.join(faults)}. Read {choices.home / 'logs' / log_of(report)}")
 
 
 # --- watching --------------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def _give_up_when_stalled(stack: Stack, seen: Seen, *, since: float) -> None:
     limit = _STALL_REAL if stack.choices.spotify else _STALL_SIMULATED
     if time.monotonic() - since > limit:
         log = stack.log_dir / f"{_LOG_OF_STAGE[seen.stage]}.log"
-        raise DemoFailed(f"nothing has moved for {limit:.0f} s while {STAGES[seen.stage]}. Read {log}")
+        raise DemoError(f"nothing has moved for {limit:.0f} s while {STAGES[seen.stage]}. Read {log}")
 
 
 def _look(stack: Stack, before: Seen) -> Seen:
@@ -193,7 +193,7 @@ def report_of(seen: Seen, *, rows: int, clusters_left: int, seconds: Mapping[str
     """What `.local/demo.json` says."""
     manifest, receipt = seen.manifest, seen.receipt
     if manifest is None or receipt is None:
-        raise DemoFailed("the run has no receipt")
+        raise DemoError("the run has no receipt")
     load = receipt.load
     return {
         "run_id": receipt.run_id,
@@ -219,6 +219,27 @@ def _stages(receipt: Receipt) -> dict[str, float]:
     known = {stage: round(receipt.seconds.get(stage, 0.0), 1) for stage in ("fetch", "cluster", "spark")}
     before = sum(receipt.seconds.get(stage, 0.0) for stage in ("fetch", "cluster", "spark"))
     return {**known, "load": round(max(receipt.seconds.get("total", 0.0) - before, 0.0), 1)}
+
+
+def where(choices: Choices, run_id: str, report: Path) -> dict[str, str]:
+    """Where to look at what the run left."""
+    bucket = choices.home / "storage" / BUCKET
+    return {
+        "raw parts": f"{bucket / 'raw' / run_id}/",
+        "run documents": f"{bucket / 'runs' / run_id}/",
+        "logs": f"{choices.home / 'logs'}/",
+        "this, as JSON": str(report),
+        "open it again": f"STACK_DATA={choices.home} make up",
+    }
+
+
+def log_of(report: Mapping[str, Any]) -> str:
+    """The log that most likely tells why a run is not complete."""
+    if report["markets"]["missing"]:
+        return "market_fetcher.log"
+    if report["job_state"] != "DONE" or report["quarantined"]:
+        return "dataproc.log"
+    return "cluster_manager.log"
 
 
 def faults_of(report: Mapping[str, Any], seen: Seen, expected: int | None) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any
 from contracts.events import RunRequested
 from local.choices import Choices
 from local.processes import ProcessError
-from local.stack import ROOT, FolderInUse, Stack, publish, sole_use
+from local.stack import ROOT, FolderInUseError, Stack, publish, sole_use
 
 STATE = ROOT / ".local" / "stack.json"
 ENVIRONMENT = ROOT / ".local" / "env"
@@ -27,7 +27,7 @@ _UP = 120.0  # seconds until the stack must be there
 _DOWN = 90.0  # seconds until it must be gone; deliveries under way are let end
 
 
-class NotRunning(RuntimeError):
+class NotRunningError(RuntimeError):
     """There is no stack to talk to."""
 
 
@@ -35,7 +35,7 @@ def serve(choices: Choices, environment: Mapping[str, str]) -> None:
     """Hold a stack until SIGTERM or SIGINT; ends with an error if one of its processes does.
 
     Raises:
-        FolderInUse, ToolError, ProcessError: the stack did not come up, or did not stay.
+        FolderInUseError, ToolError, ProcessError: the stack did not come up, or did not stay.
     """
     with Stack(choices, environment) as stack:
         try:
@@ -67,7 +67,7 @@ def up(home: Path, environment: Mapping[str, str]) -> Mapping[str, Any]:
     """Start a stack that stays, and give its state.
 
     Raises:
-        FolderInUse: one is there already.
+        FolderInUseError: one is there already.
         ProcessError: it did not come up; names the log.
     """
     log = home / "stack.log"
@@ -107,20 +107,20 @@ def state() -> dict[str, Any]:
     """What `up` wrote about the stack.
 
     Raises:
-        NotRunning: there is none.
+        NotRunningError: there is none.
     """
     try:
         found: dict[str, Any] = json.loads(STATE.read_text())
     except FileNotFoundError:
-        raise NotRunning("no stack is up in this clone; start one with: make up") from None
+        raise NotRunningError("no stack is up in this clone; start one with: make up") from None
     return found
 
 
-def down() -> None:
-    """End the stack and wait until all of it is gone.
+def down() -> Path:
+    """End the stack and wait until all of it is gone; gives the folder its data stay in.
 
     Raises:
-        NotRunning: there is none.
+        NotRunningError: there is none.
         ProcessError: it does not end.
     """
     found = state()
@@ -128,28 +128,31 @@ def down() -> None:
     if not _is_held(home):
         STATE.unlink(missing_ok=True)
         ENVIRONMENT.unlink(missing_ok=True)
-        raise NotRunning("the stack ended without being told to; its state is cleared now")
+        raise NotRunningError("the stack ended without being told to; its state is cleared now")
     os.kill(found["pid"], signal.SIGTERM)
     deadline = time.monotonic() + _DOWN
     while _is_held(home):
         if time.monotonic() > deadline:
             raise ProcessError(f"process {found['pid']} does not end. Read {home / 'stack.log'}")
         time.sleep(_LOOK)
+    return home
 
 
 def _is_held(home: Path) -> bool:
     try:
         with sole_use(home):
             return False
-    except FolderInUse:
+    except FolderInUseError:
         return True
 
 
-def tick(environment: Mapping[str, str]) -> None:
-    """Ask the stack for a run: of RUN_DATE, or of today as the weekly tick does.
+def tick(environment: Mapping[str, str]) -> Path:
+    """Ask the stack for a run, of RUN_DATE or of today as the weekly tick does; gives the stack's folder.
 
     Raises:
-        NotRunning: there is no stack.
+        NotRunningError: there is no stack.
     """
-    host = state()["environment"]["PUBSUB_EMULATOR_HOST"]
-    publish(host, RunRequested(run_id=environment.get("RUN_DATE") or None), cause=str(time.time_ns()))
+    found = state()
+    event = RunRequested(run_id=environment.get("RUN_DATE") or None)
+    publish(found["environment"]["PUBSUB_EMULATOR_HOST"], event, cause=str(time.time_ns()))
+    return Path(found["home"])

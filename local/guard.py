@@ -66,9 +66,9 @@ def _wait(child: int, wakeup: int) -> int | None:
         if ended:
             return status
         if 0 in ready:
-            return None
+            continue
         if signal.SIGTERM in os.read(wakeup, 64):
-            return None
+            continue
 
 
 def _reap(child: int, deadline: float) -> int | None:

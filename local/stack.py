@@ -41,7 +41,7 @@ _SCHEMA = ROOT / "infra" / "bigquery" / "new_releases.schema.json"
 _START = 90.0  # seconds until a process must be ready; all of them import at once on two cores
 
 
-class FolderInUse(RuntimeError):
+class FolderInUseError(RuntimeError):
     """Another stack uses the folder."""
 
 
@@ -50,7 +50,7 @@ def sole_use(folder: Path) -> Iterator[None]:
     """Hold the folder; the hold ends with the process, however that ends.
 
     Raises:
-        FolderInUse: another process holds it.
+        FolderInUseError: another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a+") as lock:
@@ -58,7 +58,7 @@ def sole_use(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise FolderInUse(
+            raise FolderInUseError(
                 f"another stack, process {lock.read().strip() or 'unknown'}, runs in {folder}; end it first"
             ) from None
         lock.truncate(0)
@@ -87,7 +87,7 @@ class Stack:
         """Start everything and wait until it serves.
 
         Raises:
-            FolderInUse: another stack uses the folder.
+            FolderInUseError: another stack uses the folder.
             ToolError: something is missing on this machine.
             ProcessError: a process did not come up; names its log.
         """

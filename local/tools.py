@@ -188,7 +188,7 @@ def fetch_and_unpack(archive: Archive, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         packed = Path(scratch) / "archive.zip"
-        with urllib.request.urlopen(archive.url, timeout=60) as source, packed.open("wb") as sink:  # noqa: S310 -- pinned
+        with packed.open("wb") as sink, urllib.request.urlopen(archive.url, timeout=60) as source:  # noqa: S310 -- pinned
             shutil.copyfileobj(source, sink)
         _verify(packed, archive)
         unpacked = Path(scratch) / "unpacked"
@@ -203,7 +203,7 @@ def _verify(file: Path, archive: Archive) -> None:
     if (file.stat().st_size, digest) != (archive.size, archive.sha256):
         raise ToolError(
             f"{archive.url} gave {file.stat().st_size} bytes with SHA-256 {digest}; pinned are "
-            f"{archive.size} bytes with {archive.sha256}. Try again; if it stays so, do not use the file and report it."
+            f"{archive.size} bytes with {archive.sha256}. Try again; if it stays so, do not use the file."
         )
 
 

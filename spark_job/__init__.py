@@ -1,0 +1,9 @@
+"""The Spark job: one run's raw albums become the rows of that run's partition.
+
+Shipped as `main.py` and one zip of this package to an image that has Spark and nothing else, so it imports
+nothing but the standard library, pyspark and itself.
+
+Modules: `arguments` checks the command line; `schemas` states what comes in and what goes out; `transforms` turns
+DataFrames into DataFrames; `objects` touches the bucket through Hadoop; `sink` replaces the partition; `job` puts
+them in order. It deliberately does not decide which markets are enough, create tables, or delete raw objects.
+"""

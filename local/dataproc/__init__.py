@@ -2,12 +2,13 @@
 
     python -m local.dataproc --port 0 --storage-root DIR --pubsub-emulator HOST:PORT --project P --log-dir DIR
 
-prints `ready 127.0.0.1:PORT` once it serves. Clusters are records; a job is a real `spark-submit` on this machine.
-What the audit log's sink would deliver goes to the Pub/Sub topic as log entries. Faults can be ordered over HTTP
-(`local.dataproc.control`).
+prints `ready 127.0.0.1:PORT` once it serves. Clusters are records; a job is a real `spark-submit` on this
+machine. What the audit log's sink would deliver goes to the Pub/Sub topic as log entries. Faults can be ordered
+over HTTP (`local.dataproc.control`).
 
-Modules: `states` and `filters` are pure; `audit` words the log entries; `faults` keeps what was ordered; `driver`
-runs a job's process; `world` holds clusters, jobs and operations; `api` is the gRPC table; `__main__` wires.
+Modules: `states`, `filters` and `operations` are pure; `audit` words and delivers the log entries; `faults` keeps
+what was ordered; `driver` runs a job's process; `world` holds clusters, jobs and operations; `api` is the gRPC
+table; `server` puts them together; `__main__` reads the command line.
 
 It deliberately does not imitate:
 
@@ -15,8 +16,8 @@ It deliberately does not imitate:
   `config_bucket` have an effect; no default is filled in, nothing is refused for quota, zone, image or permission;
 - UpdateCluster, StartCluster, StopCluster, RepairCluster, DiagnoseCluster, SubmitJobAsOperation, UpdateJob,
   DeleteJob, ListOperations, CancelOperation, batches, sessions, workflow templates, autoscaling: UNIMPLEMENTED;
-- jobs other than PySpark (UNIMPLEMENTED), restartable jobs, substates, YARN applications, queueing: every job starts
-  at once, however many there are; `file_uris`, `archive_uris` and `jar_file_uris` are ignored;
+- jobs other than PySpark (UNIMPLEMENTED), restartable jobs, substates, YARN applications, queueing: every job
+  starts at once, however many there are; `file_uris`, `archive_uris` and `jar_file_uris` are ignored;
 - paging: lists answer with everything;
 - scheduled stop (`idle_stop_ttl`, `auto_stop_ttl`): bounds are checked, nothing stops;
 - forgetting: a request id is remembered for as long as the process lives (the real retention is not documented);

@@ -1,49 +1,58 @@
-"""The stand-in's gRPC table: which method of which service the world answers."""
+"""The gRPC table: which method of the API is answered by which method of `World`, and where calls fail on order."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
-from google.cloud import dataproc_v1
+from google.cloud import dataproc_v1 as api
 from google.longrunning import operations_pb2
 
+from local.dataproc.faults import Faults, Kind, Step
 from local.dataproc.world import World
-from local.grpc_server import Method, service
+from local.grpc_server import Method, RefusedError, service
 
-_DATAPROC = "google.cloud.dataproc.v1"
+_Answer = Callable[[Any], Awaitable[Any]]
 
 
 def services(world: World) -> list[grpc.GenericRpcHandler]:
-    """The gRPC services of a world."""
+    """Make the three services that the real clients call."""
+    create = _failing(world.faults, Step.CREATE_CLUSTER, world.create_cluster)
+    delete = _failing(world.faults, Step.DELETE_CLUSTER, world.delete_cluster)
+    submit = _failing(world.faults, Step.SUBMIT_JOB, world.submit_job)
+    to_operation = operations_pb2.Operation.SerializeToString
     clusters = {
-        "CreateCluster": _operation(dataproc_v1.CreateClusterRequest, world.create_cluster),
-        "DeleteCluster": _operation(dataproc_v1.DeleteClusterRequest, world.delete_cluster),
-        "GetCluster": _typed(dataproc_v1.GetClusterRequest, dataproc_v1.Cluster, world.get_cluster),
-        "ListClusters": _typed(
-            dataproc_v1.ListClustersRequest, dataproc_v1.ListClustersResponse, world.list_clusters
+        "CreateCluster": Method(api.CreateClusterRequest.deserialize, to_operation, create),
+        "DeleteCluster": Method(api.DeleteClusterRequest.deserialize, to_operation, delete),
+        "GetCluster": Method(api.GetClusterRequest.deserialize, api.Cluster.serialize, world.get_cluster),
+        "ListClusters": Method(
+            api.ListClustersRequest.deserialize, api.ListClustersResponse.serialize, world.list_clusters
         ),
     }
     jobs = {
-        "SubmitJob": _typed(dataproc_v1.SubmitJobRequest, dataproc_v1.Job, world.submit_job),
-        "GetJob": _typed(dataproc_v1.GetJobRequest, dataproc_v1.Job, world.get_job),
-        "ListJobs": _typed(dataproc_v1.ListJobsRequest, dataproc_v1.ListJobsResponse, world.list_jobs),
-        "CancelJob": _typed(dataproc_v1.CancelJobRequest, dataproc_v1.Job, world.cancel_job),
+        "SubmitJob": Method(api.SubmitJobRequest.deserialize, api.Job.serialize, submit),
+        "GetJob": Method(api.GetJobRequest.deserialize, api.Job.serialize, world.get_job),
+        "ListJobs": Method(api.ListJobsRequest.deserialize, api.ListJobsResponse.serialize, world.list_jobs),
+        "CancelJob": Method(api.CancelJobRequest.deserialize, api.Job.serialize, world.cancel_job),
     }
-    get = Method(
-        operations_pb2.GetOperationRequest.FromString,
-        operations_pb2.Operation.SerializeToString,
-        world.get_operation,
-    )
+    operations = {
+        "GetOperation": Method(
+            operations_pb2.GetOperationRequest.FromString, to_operation, world.get_operation
+        ),
+    }
     return [
-        service(f"{_DATAPROC}.ClusterController", clusters),
-        service(f"{_DATAPROC}.JobController", jobs),
-        service("google.longrunning.Operations", {"GetOperation": get}),
+        service("google.cloud.dataproc.v1.ClusterController", clusters),
+        service("google.cloud.dataproc.v1.JobController", jobs),
+        service("google.longrunning.Operations", operations),
     ]
 
 
-def _typed(request: Any, response: Any, answer: Callable[[Any], Awaitable[Any]]) -> Method:
-    return Method(request.deserialize, response.serialize, answer)
+def _failing(faults: Faults, step: Step, answer: _Answer) -> _Answer:
+    async def answer_or_fail(request: Any) -> Any:
+        if faults.take(step, Kind.UNAVAILABLE):
+            raise RefusedError(grpc.StatusCode.UNAVAILABLE, f"{step} is unavailable, as was ordered.")
+        result = await answer(request)
+        if faults.take(step, Kind.LOST_ANSWER):
+            raise RefusedError(grpc.StatusCode.UNAVAILABLE, f"The answer to {step} is lost, as was ordered.")
+        return result
 
-
-def _operation(request: Any, answer: Callable[[Any], Awaitable[Any]]) -> Method:
-    return Method(request.deserialize, operations_pb2.Operation.SerializeToString, answer)
+    return answer_or_fail

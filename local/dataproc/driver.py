@@ -1,35 +1,35 @@
-"""Runs a job's driver as a real process which cannot outlive its job.
+"""Runs a job's driver as a real process that cannot outlive its job, nor the stand-in.
 
-Not here: what the process is; `__main__` brings the command line of spark-submit.
+Not here: what the process is; `local.dataproc.spark` brings the command line of spark-submit.
 """
 
 import asyncio
-import os
 import shutil
-import signal
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from google.cloud import dataproc_v1
 
-# Runs the driver of this job with its output in this file and returns the exit code. Cancelling it kills the driver
-# with all its children before the cancellation goes on.
+from local import guard
+
+# Runs the driver of this job with its output in this file and returns the exit code. Cancelling it kills the
+# driver with all its children before the cancellation goes on. It raises OSError when nothing can be started.
 JobRunner = Callable[[dataproc_v1.Job, Path], Awaitable[int]]
 
 
 async def run_process(command: Sequence[str], environment: Mapping[str, str], output: Path) -> int:
-    """Run a command in a process group of its own, both its outputs in one file.
+    """Run a command under a guard, both its outputs in one file; gives its exit code.
 
-    Raises:
-        OSError: the command cannot be started.
+    The guard kills the command's process group as soon as this coroutine is cancelled or this process is gone.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("wb") as sink:
         process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", guard.__file__, "0"),
             *command,
             env=dict(environment),
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=sink,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
@@ -37,15 +37,13 @@ async def run_process(command: Sequence[str], environment: Mapping[str, str], ou
     try:
         return await process.wait()
     finally:
-        # On the normal way out too: a driver that ended may have left children behind in its group.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        if process.stdin is not None:
+            process.stdin.close()
         await process.wait()
 
 
-def publish_output(output: Path, *, storage_root: Path, bucket: str, prefix: str) -> None:
-    """Copy a driver's output to where the bucket's files lie, as the first piece below the prefix."""
-    target = storage_root / bucket / f"{prefix}.000000000"
-    target.parent.mkdir(parents=True, exist_ok=True)
+def publish_output(output: Path, target: Path) -> None:
+    """Copy a driver's output, if it came to that, to where the bucket's files lie."""
     if output.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(output, target)

@@ -1,12 +1,13 @@
 """What goes wrong on request: a count for each (step, kind), taken one by one as the step comes by.
 
-| kind        | create_cluster            | cluster_start            | submit_job                | job             | delete_cluster           |
-|-------------|---------------------------|--------------------------|---------------------------|-----------------|--------------------------|
-| error       | CREATING, at once ERROR   | CREATING for a while, ERROR | PENDING, at once ERROR | RUNNING, ERROR  | DELETING, then ERROR     |
-| never       | CREATING for ever         | CREATING for ever        | PENDING for ever          | RUNNING for ever | DELETING for ever       |
-| unavailable | UNAVAILABLE, no effect    | -                        | UNAVAILABLE, no effect    | -               | UNAVAILABLE, no effect   |
-| lost_answer | effect, then UNAVAILABLE  | -                        | effect, then UNAVAILABLE  | -               | effect, then UNAVAILABLE |
-| lose_audit  | first CreateCluster entry | last CreateCluster entry | first SubmitJob entry     | last SubmitJob entry | both DeleteCluster entries, counted singly |
+- `error`: create_cluster: CREATING and at once ERROR; cluster_start: CREATING for the usual while, then ERROR;
+  submit_job: PENDING and at once ERROR; job: RUNNING, then ERROR; delete_cluster: DELETING, then ERROR.
+- `never`: create_cluster and cluster_start: CREATING for ever; submit_job: PENDING; job: RUNNING;
+  delete_cluster: DELETING for ever.
+- `unavailable` (calls only): UNAVAILABLE, and nothing has happened.
+- `lost_answer` (calls only): UNAVAILABLE, although it has happened.
+- `lose_audit`: create_cluster: the first CreateCluster entry; cluster_start: the last one; submit_job: the first
+  SubmitJob entry; job: the last one; delete_cluster: either DeleteCluster entry, counted singly.
 
 A job with an ordered fault never starts its driver. Nothing is random here: who orders decides.
 """
@@ -80,4 +81,6 @@ class Faults:
 
     def left(self) -> list[Order]:
         """List what is still to go wrong."""
-        return [Order(step=step, kind=kind, times=times) for (step, kind), times in self._left.items() if times]
+        return [
+            Order(step=step, kind=kind, times=times) for (step, kind), times in self._left.items() if times
+        ]

@@ -10,6 +10,7 @@ Not here: UPDATING, STOPPING, STOPPED, STARTING and REPAIRING clusters, ATTEMPT_
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from google.cloud import dataproc_v1
 
@@ -77,7 +78,9 @@ def new_job(
     """Make the job as it is right after an accepted submit: PENDING, bound to one cluster's uuid."""
     job = dataproc_v1.Job(wanted)
     job.reference = reference
-    job.placement = dataproc_v1.JobPlacement(cluster_name=cluster.cluster_name, cluster_uuid=cluster.cluster_uuid)
+    job.placement = dataproc_v1.JobPlacement(
+        cluster_name=cluster.cluster_name, cluster_uuid=cluster.cluster_uuid
+    )
     job.job_uuid = uuid
     job.done = False
     job.status = dataproc_v1.JobStatus(state=JobState.PENDING, state_start_time=at)
@@ -122,7 +125,7 @@ def move_job(job: dataproc_v1.Job, state: int, *, at: datetime, details: str = "
 
 def born(resource: dataproc_v1.Cluster | dataproc_v1.Job) -> datetime:
     """Say when the request that made this cluster or job was accepted."""
-    statuses = [*resource.status_history, resource.status]
+    statuses: list[Any] = [*resource.status_history, resource.status]
     return _moment(statuses[0].state_start_time)
 
 

@@ -1,432 +1,449 @@
-"""Clusters, jobs and operations of the stand-in, and the tasks that move them from state to state.
+"""Clusters, jobs and operations as they are now, and what moves them on.
 
-Every change of a state goes through `states`, so none can happen that the real service would not make. Time and
-waiting are injected; each long-running step is a task of its own that `close` ends.
+Every call is answered from here at once; what takes time goes on in tasks of its own. A state changes only by
+`states.move_cluster` and `states.move_job`, so no call can bring about a history that the API does not have.
 
-Not here: how a call arrives (`api`), how a driver runs (`driver`), how an entry reaches a topic (`audit`).
+Not here: the wire (`api`), the processes (`driver`), the wording of the audit log (`audit`).
 """
 
 import asyncio
-import logging
-import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 from google.cloud import dataproc_v1
 from google.longrunning import operations_pb2
-from google.rpc import code_pb2, status_pb2
 
-from local.dataproc import states
-from local.dataproc.audit import Call, Failure, Sink, first_entry, last_entry
+from local.dataproc import audit, filters, operations, states
 from local.dataproc.driver import JobRunner, publish_output
 from local.dataproc.faults import Faults, Kind, Step
-from local.dataproc.filters import FilterError, cluster_filter, job_filter
 from local.dataproc.states import ClusterState, JobState
 from local.grpc_server import RefusedError
 
-log = logging.getLogger(__name__)
+_READY = frozenset({ClusterState.RUNNING})
 
-Sleep = Callable[[float], Awaitable[None]]
-_STAGING = "dataproc-staging"
-_WATCH = 1.0  # seconds between two looks at the scheduled deletions
+
+class Key(NamedTuple):
+    """What a cluster or a job is found by."""
+
+    project: str
+    region: str
+    name: str
+
+    def path(self, collection: str) -> str:
+        """Give the resource name."""
+        return f"projects/{self.project}/regions/{self.region}/{collection}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How long the steps take, in seconds; the real ones take minutes."""
+class Setting:
+    """Where files go and how long things take."""
 
-    cluster_start: float = 0.3
-    cluster_delete: float = 0.1
-    job_setup: float = 0.05
-
-
-@dataclass
-class World:
-    """One project's Dataproc."""
-
-    project: str
-    storage_root: Path
+    storage_root: Path  # holds one folder for each bucket
+    bucket: str  # takes drivers' outputs of clusters that name no bucket of their own
     log_dir: Path
-    run: JobRunner
-    sink: Sink
-    clock: Callable[[], datetime]
-    sleep: Sleep = asyncio.sleep
-    pace: Pace = field(default_factory=Pace)
-    faults: Faults = field(default_factory=Faults)
-    clusters: dict[str, dataproc_v1.Cluster] = field(default_factory=dict)
-    jobs: dict[str, dataproc_v1.Job] = field(default_factory=dict)
-    operations: dict[str, operations_pb2.Operation] = field(default_factory=dict)
-    _answers: dict[str, Any] = field(default_factory=dict)
-    """What a request id was answered with."""
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _drivers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    creating: float = 2.0  # seconds; the real service needs about 90
+    deleting: float = 0.5  # seconds; the real service needs about 60
 
-    # --- clusters ---
+
+class _Going(NamedTuple):
+    """What is under way for a cluster that starts or a job that runs."""
+
+    task: asyncio.Task[None]
+    call: audit.Call
+
+
+@dataclass(kw_only=True)
+class World:
+    """See the module."""
+
+    setting: Setting
+    tasks: asyncio.TaskGroup
+    run: JobRunner
+    sink: audit.Sink
+    faults: Faults
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    clusters: dict[Key, dataproc_v1.Cluster] = field(default_factory=dict)
+    jobs: dict[Key, dataproc_v1.Job] = field(default_factory=dict)
+    operations: dict[str, operations_pb2.Operation] = field(default_factory=dict)
+    _answered: dict[tuple[str, Key], str] = field(default_factory=dict)
+    _submitted: dict[Key, Key] = field(default_factory=dict)
+    _starting: dict[Key, _Going] = field(default_factory=dict)
+    _running: dict[Key, _Going] = field(default_factory=dict)
+    _spawned: set[asyncio.Task[None]] = field(default_factory=set)
+
+    # --- clusters ----------------------------------------------------------------------------------------------
 
     async def create_cluster(self, request: dataproc_v1.CreateClusterRequest) -> operations_pb2.Operation:
-        """Accept a cluster, or refuse it as the API does."""
-        self._strike(Step.CREATE_CLUSTER)
-        if (known := self._answered("create", request.request_id)) is not None:
-            return known
-        _refuse(states.cluster_faults(request.cluster) + states.request_id_faults(request.request_id))
-        name = request.cluster.cluster_name
-        if name in self.clusters:
-            path = f"projects/{self.project}/regions/{request.region}/clusters/{name}"
-            raise RefusedError(grpc.StatusCode.ALREADY_EXISTS, f"Already exists: Failed to create cluster: {path}")
-        identity = str(uuid.uuid4())
-        made = states.new_cluster(request.cluster, project=self.project, uuid=identity, at=self.clock())
-        self.clusters[name] = made
-        call = self._call("ClusterController.CreateCluster", request.region, made)
-        operation = self._operation(call, request.request_id)
-        self._first(Step.CREATE_CLUSTER, call)
-        self._go(self._start_cluster(call, operation))
-        self._answers[f"create/{request.request_id}"] = operation
-        self._lose_answer(Step.CREATE_CLUSTER)
-        return operation
-
-    async def _start_cluster(self, call: Call, operation: operations_pb2.Operation) -> None:
-        if self._never(Step.CREATE_CLUSTER) or self._never(Step.CLUSTER_START):
-            return
-        failed = self.faults.take(Step.CREATE_CLUSTER, Kind.ERROR)
-        if not failed:
-            await self.sleep(self.pace.cluster_start)
-            failed = self.faults.take(Step.CLUSTER_START, Kind.ERROR)
-        cluster = self._same(call)
-        if cluster is None or cluster.status.state != ClusterState.CREATING:
-            self._end(Step.CLUSTER_START, call, operation, Failure(code_pb2.ABORTED, "the cluster was deleted"))
-            return
-        failure = Failure(code_pb2.INTERNAL, "ordered fault: the cluster did not start") if failed else None
-        state = ClusterState.ERROR if failed else ClusterState.RUNNING
-        self._move_cluster(cluster, state, failure)
-        self._end(Step.CLUSTER_START, call, operation, failure)
+        """Accept a cluster; a known request id gets the first request's operation, whatever came of it."""
+        _refuse(states.request_id_faults(request.request_id) + states.cluster_faults(request.cluster))
+        asked = ("CREATE", Key(request.project_id, request.region, request.request_id))
+        if request.request_id and asked in self._answered:
+            return self.operations[self._answered[asked]]
+        key = Key(request.project_id, request.region, request.cluster.cluster_name)
+        if key in self.clusters:
+            message = f"Already exists: Failed to create cluster: Cluster {key.path('clusters')}"
+            raise RefusedError(grpc.StatusCode.ALREADY_EXISTS, message)
+        cluster = states.new_cluster(request.cluster, project=key.project, uuid=self.new_id(), at=self.now())
+        self.clusters[key] = cluster
+        body = {"cluster": {"clusterName": key.name, "labels": dict(cluster.labels)}}
+        call = self._open("CREATE", key, cluster, _request_body(key, body, request.request_id))
+        self._answered[asked] = call.operation
+        self._write_first(Step.CREATE_CLUSTER, call, {"name": call.operation})
+        self._starting[key] = _Going(self._spawn(self._start_cluster(key, call)), call)
+        return self.operations[call.operation]
 
     async def get_cluster(self, request: dataproc_v1.GetClusterRequest) -> dataproc_v1.Cluster:
-        """One cluster."""
-        return self._cluster(request.cluster_name)
+        """Show a cluster."""
+        return self._shown(self._cluster(Key(request.project_id, request.region, request.cluster_name)))
 
-    async def list_clusters(self, request: dataproc_v1.ListClustersRequest) -> dataproc_v1.ListClustersResponse:
-        """All clusters the filter lets through."""
-        keep = _filtered(cluster_filter, request.filter)
-        return dataproc_v1.ListClustersResponse(clusters=[c for c in self.clusters.values() if keep(c)])
+    async def list_clusters(
+        self, request: dataproc_v1.ListClustersRequest
+    ) -> dataproc_v1.ListClustersResponse:
+        """Show the region's clusters that the filter lets through, all on one page."""
+        try:
+            wanted = filters.cluster_filter(request.filter)
+        except filters.FilterError as error:
+            raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
+        there = (
+            cluster
+            for key, cluster in self.clusters.items()
+            if key[:2] == (request.project_id, request.region)
+        )
+        return dataproc_v1.ListClustersResponse(
+            clusters=[self._shown(cluster) for cluster in there if wanted(cluster)]
+        )
 
     async def delete_cluster(self, request: dataproc_v1.DeleteClusterRequest) -> operations_pb2.Operation:
-        """Begin to delete a cluster; a uuid that is not its own finds nothing."""
-        self._strike(Step.DELETE_CLUSTER)
-        if (known := self._answered("delete", request.request_id)) is not None:
-            return known
-        cluster = self._cluster(request.cluster_name)
+        """Begin to delete; a known request id gets the first request's operation."""
+        _refuse(states.request_id_faults(request.request_id))
+        asked = ("DELETE", Key(request.project_id, request.region, request.request_id))
+        if request.request_id and asked in self._answered:
+            return self.operations[self._answered[asked]]
+        key = Key(request.project_id, request.region, request.cluster_name)
+        cluster = self._cluster(key)
         if request.cluster_uuid and request.cluster_uuid != cluster.cluster_uuid:
-            raise RefusedError(grpc.StatusCode.NOT_FOUND, f"Not found: Cluster with uuid {request.cluster_uuid}")
-        operation = self._delete(cluster, request.region, request.request_id)
-        self._answers[f"delete/{request.request_id}"] = operation
-        self._lose_answer(Step.DELETE_CLUSTER)
-        return operation
-
-    def _delete(self, cluster: dataproc_v1.Cluster, region: str, request_id: str) -> operations_pb2.Operation:
+            message = f"Not found: Cluster {key.path('clusters')} with uuid {request.cluster_uuid}"
+            raise RefusedError(grpc.StatusCode.NOT_FOUND, message)
         if cluster.status.state == ClusterState.DELETING:
-            problem = f"cluster {cluster.cluster_name} is being deleted already"
-            raise RefusedError(grpc.StatusCode.FAILED_PRECONDITION, problem)
-        self._move_cluster(cluster, ClusterState.DELETING, None)
-        call = self._call("ClusterController.DeleteCluster", region, cluster)
-        operation = self._operation(call, request_id)
-        self._first(Step.DELETE_CLUSTER, call)
-        self._go(self._remove_cluster(call, operation))
-        return operation
+            message = f"Cannot delete cluster {key.name!r} when it has other pending delete operations."
+            raise RefusedError(grpc.StatusCode.FAILED_PRECONDITION, message)
+        body = _request_body(key, {"clusterName": key.name}, request.request_id)
+        call = self._begin_deletion(key, body)
+        self._answered[asked] = call.operation
+        return self.operations[call.operation]
 
-    async def _remove_cluster(self, call: Call, operation: operations_pb2.Operation) -> None:
-        if self._never(Step.DELETE_CLUSTER):
-            return
-        await self._kill_jobs(call.cluster_uuid)
-        await self.sleep(self.pace.cluster_delete)
-        cluster = self._same(call)
-        failure = None
-        if self.faults.take(Step.DELETE_CLUSTER, Kind.ERROR):
-            failure = Failure(code_pb2.INTERNAL, "ordered fault: the cluster was not deleted")
-            if cluster is not None:
-                self._move_cluster(cluster, ClusterState.ERROR, failure)
-        elif cluster is not None:
-            del self.clusters[call.cluster_name]
-        self._end(Step.DELETE_CLUSTER, call, operation, failure)
-
-    async def watch_schedules(self) -> None:
-        """Delete clusters whose scheduled deletion has come, until cancelled."""
-        while True:
-            await self.sleep(_WATCH)
-            self.delete_overdue()
-
-    def delete_overdue(self) -> list[str]:
-        """Begin to delete every cluster whose scheduled deletion has come; gives their names."""
-        deleted = []
-        for cluster in list(self.clusters.values()):
+    def enforce_schedules(self) -> None:
+        """Begin to delete every cluster whose scheduled deletion is due."""
+        for key, cluster in list(self.clusters.items()):
             idle = states.idle_since(cluster, self.jobs.values())
-            reason = states.deletion_reason(cluster, idle=idle, now=self.clock())
-            if reason:
-                log.warning("cluster %s is deleted: %s", cluster.cluster_name, reason)
-                self._delete(cluster, "scheduled", "")
-                deleted.append(cluster.cluster_name)
-        return deleted
+            if states.deletion_reason(cluster, idle=idle, now=self.now()):
+                self._begin_deletion(key, _request_body(key, {"clusterName": key.name}, ""))
 
-    # --- jobs ---
+    # --- jobs --------------------------------------------------------------------------------------------------
 
     async def submit_job(self, request: dataproc_v1.SubmitJobRequest) -> dataproc_v1.Job:
-        """Accept a job for a running cluster, or refuse it as the API does."""
-        self._strike(Step.SUBMIT_JOB)
-        if (known := self._answered("submit", request.request_id)) is not None:
-            return known
-        _refuse(states.job_faults(request.job) + states.request_id_faults(request.request_id))
-        if "pyspark_job" not in request.job:
-            raise RefusedError(grpc.StatusCode.UNIMPLEMENTED, "the stand-in runs PySpark jobs only")
-        cluster = self._running(request.job.placement.cluster_name)
-        job = self._new_job(request, cluster)
-        if job.reference.job_id in self.jobs:
-            path = f"projects/{self.project}/regions/{request.region}/jobs/{job.reference.job_id}"
-            raise RefusedError(grpc.StatusCode.ALREADY_EXISTS, f"Already exists: Job {path}")
-        self.jobs[job.reference.job_id] = job
-        call = self._job_call(request.region, job)
-        self._first(Step.SUBMIT_JOB, call)
-        self._drivers[job.reference.job_id] = self._go(self._drive(job.reference.job_id, call))
-        self._answers[f"submit/{request.request_id}"] = job
-        self._lose_answer(Step.SUBMIT_JOB)
-        return job
-
-    def _new_job(self, request: dataproc_v1.SubmitJobRequest, cluster: dataproc_v1.Cluster) -> dataproc_v1.Job:
-        identity = request.job.reference.job_id or str(uuid.uuid4())
-        reference = dataproc_v1.JobReference(project_id=self.project, job_id=identity)
-        job = states.new_job(
-            request.job, reference=reference, cluster=cluster, uuid=str(uuid.uuid4()), at=self.clock()
-        )
-        prefix = f"google-cloud-dataproc-metainfo/{cluster.cluster_uuid}/jobs/{identity}/driveroutput"
-        job.driver_output_resource_uri = f"gs://{cluster.config.config_bucket or _STAGING}/{prefix}"
-        return job
-
-    async def _drive(self, identity: str, call: Call) -> None:
-        """Take a job from PENDING to its end; a cancellation of this task is the loss of its cluster."""
-        try:
-            failure = await self._phases(identity)
-        except asyncio.CancelledError:
-            failure = Failure(code_pb2.ABORTED, "the cluster was deleted while the job ran")
-        if failure is None and not self.jobs[identity].done:
-            return
-        if failure is not None and not self.jobs[identity].done:
-            self._move_job(identity, JobState.ERROR, failure.message)
-        self._publish_output(identity)
-        self._last(Step.JOB, call, {"reference": {"jobId": identity}}, failure)
-
-    async def _phases(self, identity: str) -> Failure | None:
-        if self._never(Step.SUBMIT_JOB):
-            return None
-        if self.faults.take(Step.SUBMIT_JOB, Kind.ERROR):
-            return Failure(code_pb2.INTERNAL, "ordered fault: no agent took the job")
-        await self.sleep(self.pace.job_setup)
-        self._move_job(identity, JobState.SETUP_DONE)
-        self._move_job(identity, JobState.RUNNING)
-        if self._never(Step.JOB):
-            return None
-        if self.faults.take(Step.JOB, Kind.ERROR):
-            return Failure(code_pb2.INTERNAL, "ordered fault: the job failed")
-        code = await self._driver_exit(identity)
-        if code != 0:
-            output = self.jobs[identity].driver_output_resource_uri
-            return Failure(code_pb2.UNKNOWN, f"the driver ended with exit code {code}; its output is at {output}")
-        self._move_job(identity, JobState.DONE)
-        return None
-
-    async def _driver_exit(self, identity: str) -> int:
-        try:
-            return await self.run(self.jobs[identity], self._output(identity))
-        except OSError as error:
-            log.error("driver of %s cannot be started: %s", identity, error)
-            self._output(identity).write_text(f"cannot start the driver: {error}\n")
-            return 127
+        """Accept a job; a known request id gets the first request's job as it is now."""
+        _refuse(states.request_id_faults(request.request_id) + states.job_faults(request.job))
+        asked = Key(request.project_id, request.region, request.request_id)
+        if request.request_id and asked in self._submitted:
+            return self.jobs[self._submitted[asked]]
+        key = Key(request.project_id, request.region, request.job.reference.job_id or self.new_id())
+        if key in self.jobs:
+            message = f"Already exists: Failed to submit job: Job {key.path('jobs')}"
+            raise RefusedError(grpc.StatusCode.ALREADY_EXISTS, message)
+        cluster = self._cluster_for(request.job, key)
+        self.jobs[key] = self._new_job(request.job, key, cluster)
+        self._submitted[asked] = key
+        call = self._job_call(key, cluster, request)
+        self._write_first(Step.SUBMIT_JOB, call, _job_body(self.jobs[key]))
+        self._running[key] = _Going(self._spawn(self._drive(key)), call)
+        return self.jobs[key]
 
     async def get_job(self, request: dataproc_v1.GetJobRequest) -> dataproc_v1.Job:
-        """One job."""
-        return self._job(request.job_id)
+        """Show a job."""
+        return self._job(Key(request.project_id, request.region, request.job_id))
 
     async def list_jobs(self, request: dataproc_v1.ListJobsRequest) -> dataproc_v1.ListJobsResponse:
-        """All jobs the filter lets through."""
-        keep = _filtered(job_filter, request.filter)
-        wanted = request.cluster_name
-        found = [j for j in self.jobs.values() if keep(j) and wanted in ("", j.placement.cluster_name)]
-        return dataproc_v1.ListJobsResponse(jobs=found)
+        """Show the region's jobs that cluster, filter and, without a filter, state matcher let through."""
+        matcher = (
+            ""
+            if request.job_state_matcher.name == "ALL"
+            else f"status.state = {request.job_state_matcher.name}"
+        )
+        try:
+            wanted = filters.job_filter(request.filter or matcher)
+        except filters.FilterError as error:
+            raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
+        there = (job for key, job in self.jobs.items() if key[:2] == (request.project_id, request.region))
+        named = (job for job in there if request.cluster_name in {"", job.placement.cluster_name})
+        return dataproc_v1.ListJobsResponse(jobs=[job for job in named if wanted(job)])
 
     async def cancel_job(self, request: dataproc_v1.CancelJobRequest) -> dataproc_v1.Job:
-        """Cancel a job; one that has ended stays as it is."""
-        job = self._job(request.job_id)
-        if job.done or job.status.state in (JobState.CANCEL_PENDING, JobState.CANCEL_STARTED):
+        """Begin to cancel; a job that is being cancelled stays as it is, a finished one is refused."""
+        key = Key(request.project_id, request.region, request.job_id)
+        job = self._job(key)
+        if job.done:
+            message = f"Job {key.path('jobs')} is in the final state {job.status.state.name}"
+            raise RefusedError(grpc.StatusCode.FAILED_PRECONDITION, message)
+        if job.status.state in {JobState.CANCEL_PENDING, JobState.CANCEL_STARTED}:
             return job
-        self._move_job(request.job_id, JobState.CANCEL_PENDING)
-        self._go(self._cancel(request.job_id, request.region))
-        return self.jobs[request.job_id]
+        pending = self._turn_job(key, JobState.CANCEL_PENDING)
+        self._turn_job(key, JobState.CANCEL_STARTED)
+        self._spawn(self._stop_driver(key, JobState.CANCELLED, "Job was cancelled."))
+        return pending
 
-    async def _cancel(self, identity: str, region: str) -> None:
-        self._move_job(identity, JobState.CANCEL_STARTED)
-        driver = self._drivers.pop(identity, None)
-        # Moved first: the driver's own end then finds the job done and changes nothing.
-        self._move_job(identity, JobState.CANCELLED)
-        await _ended(driver)
-        log.info("job %s in %s is cancelled", identity, region)
-
-    async def _kill_jobs(self, cluster_uuid: str) -> None:
-        doomed = [j for j in self.jobs.values() if j.placement.cluster_uuid == cluster_uuid and not j.done]
-        for job in doomed:
-            await _ended(self._drivers.pop(job.reference.job_id, None))
-            if not self.jobs[job.reference.job_id].done:
-                # A job that hangs by order has no driver left to end it.
-                self._move_job(job.reference.job_id, JobState.ERROR, "the cluster was deleted while the job ran")
-
-    # --- operations ---
+    # --- operations --------------------------------------------------------------------------------------------
 
     async def get_operation(self, request: operations_pb2.GetOperationRequest) -> operations_pb2.Operation:
-        """One operation as it is now."""
+        """Show an operation."""
         if request.name not in self.operations:
             raise RefusedError(grpc.StatusCode.NOT_FOUND, f"Not found: Operation {request.name}")
         return self.operations[request.name]
 
-    def state(self) -> dict[str, Any]:
-        """All clusters and jobs, for a person or a summary."""
-        return {
-            "clusters": {name: c.status.state.name for name, c in self.clusters.items()},
-            "jobs": {name: j.status.state.name for name, j in self.jobs.items()},
-            "faults_left": [order.model_dump() for order in self.faults.left()],
-            "audit_entries": {"published": self.sink.published, "lost": self.sink.lost},
-        }
+    def close(self) -> None:
+        """Stop everything under way; drivers are killed before the task group ends."""
+        for task in self._spawned:
+            task.cancel()
 
-    async def close(self) -> None:
-        """End every task; drivers are killed."""
-        for task in list(self._tasks):
-            await _ended(task)
+    # --- what takes time ---------------------------------------------------------------------------------------
 
-    # --- small parts ---
+    async def _start_cluster(self, key: Key, call: audit.Call) -> None:
+        if not self.faults.take(Step.CREATE_CLUSTER, Kind.ERROR):
+            if self.faults.take(Step.CREATE_CLUSTER, Kind.NEVER) or self.faults.take(
+                Step.CLUSTER_START, Kind.NEVER
+            ):
+                await _for_ever()
+            await asyncio.sleep(self.setting.creating)
+            if not self.faults.take(Step.CLUSTER_START, Kind.ERROR):
+                del self._starting[key]
+                self._turn_cluster(key, ClusterState.RUNNING)
+                self._succeed(Step.CLUSTER_START, call, self.clusters[key])
+                return
+        del self._starting[key]
+        failure = _failure(grpc.StatusCode.INTERNAL, "The cluster could not be started, as was ordered.")
+        self._turn_cluster(key, ClusterState.ERROR, failure.message)
+        self._fail(Step.CLUSTER_START, call, failure)
 
-    def _strike(self, step: Step) -> None:
-        if self.faults.take(step, Kind.UNAVAILABLE):
-            raise RefusedError(grpc.StatusCode.UNAVAILABLE, f"ordered fault: {step} is unavailable")
+    def _begin_deletion(self, key: Key, body: Mapping[str, Any]) -> audit.Call:
+        cluster = self._turn_cluster(key, ClusterState.DELETING)
+        call = self._open("DELETE", key, cluster, body)
+        self._write_first(Step.DELETE_CLUSTER, call, {"name": call.operation})
+        if starting := self._starting.pop(key, None):
+            starting.task.cancel()
+            why = _failure(grpc.StatusCode.ABORTED, "The cluster was deleted before it had started.")
+            self._fail(Step.CLUSTER_START, starting.call, why)
+        self._spawn(self._delete_cluster(key, call))
+        return call
 
-    def _lose_answer(self, step: Step) -> None:
-        if self.faults.take(step, Kind.LOST_ANSWER):
-            raise RefusedError(grpc.StatusCode.UNAVAILABLE, f"ordered fault: the answer to {step} is lost")
+    async def _delete_cluster(self, key: Key, call: audit.Call) -> None:
+        for job_key in [found for found in self._running if self._placed_on(found, call.cluster_uuid)]:
+            await self._stop_driver(
+                job_key, JobState.ERROR, f"Cluster {key.name} was deleted while the job ran."
+            )
+        if self.faults.take(Step.DELETE_CLUSTER, Kind.NEVER):
+            await _for_ever()
+        await asyncio.sleep(self.setting.deleting)
+        if self.faults.take(Step.DELETE_CLUSTER, Kind.ERROR):
+            failure = _failure(grpc.StatusCode.INTERNAL, "The cluster could not be deleted, as was ordered.")
+            self._turn_cluster(key, ClusterState.ERROR, failure.message)
+            self._fail(Step.DELETE_CLUSTER, call, failure)
+            return
+        del self.clusters[key]
+        self._succeed(Step.DELETE_CLUSTER, call, None)
 
-    def _never(self, step: Step) -> bool:
-        return self.faults.take(step, Kind.NEVER)
+    async def _drive(self, key: Key) -> None:
+        if self.faults.take(Step.SUBMIT_JOB, Kind.ERROR):
+            self._end_job(key, JobState.ERROR, "The job was not acquired by the cluster, as was ordered.")
+            return
+        if self.faults.take(Step.SUBMIT_JOB, Kind.NEVER):
+            await _for_ever()
+        self._turn_job(key, JobState.SETUP_DONE)
+        self._turn_job(key, JobState.RUNNING)
+        if self.faults.take(Step.JOB, Kind.ERROR):
+            self._end_job(key, JobState.ERROR, "The job failed, as was ordered.")
+            return
+        if self.faults.take(Step.JOB, Kind.NEVER):
+            await _for_ever()
+        self._end_job(key, *await self._run_driver(key))
 
-    def _answered(self, call: str, request_id: str) -> Any:
-        return self._answers.get(f"{call}/{request_id}") if request_id else None
+    async def _run_driver(self, key: Key) -> tuple[int, str]:
+        """Run the driver to its end; gives the job's state then, and its details."""
+        job = self.jobs[key]
+        output = self.setting.log_dir / "jobs" / f"{key.name}.log"
+        try:
+            code = await self.run(job, output)
+        except OSError as error:
+            return JobState.ERROR, f"The driver could not be started: {error}"
+        finally:
+            bucket, _, name = job.driver_output_resource_uri.removeprefix("gs://").partition("/")
+            publish_output(output, self.setting.storage_root / bucket / f"{name}.000000000")
+        if code == 0:
+            return JobState.DONE, ""
+        return (
+            JobState.ERROR,
+            f"Job failed with exit code {code}. Its output is at {job.driver_output_resource_uri}*",
+        )
 
-    def _cluster(self, name: str) -> dataproc_v1.Cluster:
-        if name not in self.clusters:
-            raise RefusedError(grpc.StatusCode.NOT_FOUND, f"Not found: Cluster {name}")
-        return self.clusters[name]
+    async def _stop_driver(self, key: Key, state: int, details: str) -> None:
+        """Kill a job's driver, then end the job, unless it has ended otherwise meanwhile."""
+        if going := self._running.get(key):
+            going.task.cancel()
+            await asyncio.wait([going.task])
+        if not self.jobs[key].done:
+            self._end_job(key, state, details)
 
-    def _running(self, name: str) -> dataproc_v1.Cluster:
-        cluster = self._cluster(name)
-        if cluster.status.state != ClusterState.RUNNING:
-            problem = f"cluster {name} is {cluster.status.state.name}; it takes jobs when it is RUNNING"
-            raise RefusedError(grpc.StatusCode.FAILED_PRECONDITION, problem)
-        return cluster
+    # --- changes -----------------------------------------------------------------------------------------------
 
-    def _job(self, identity: str) -> dataproc_v1.Job:
-        if identity not in self.jobs:
-            raise RefusedError(grpc.StatusCode.NOT_FOUND, f"Not found: Job {identity}")
-        return self.jobs[identity]
+    def _turn_cluster(self, key: Key, state: int, detail: str = "") -> dataproc_v1.Cluster:
+        self.clusters[key] = states.move_cluster(self.clusters[key], state, at=self.now(), detail=detail)
+        return self.clusters[key]
 
-    def _same(self, call: Call) -> dataproc_v1.Cluster | None:
-        found = self.clusters.get(call.cluster_name)
-        return found if found is not None and found.cluster_uuid == call.cluster_uuid else None
+    def _turn_job(self, key: Key, state: int, details: str = "") -> dataproc_v1.Job:
+        self.jobs[key] = states.move_job(self.jobs[key], state, at=self.now(), details=details)
+        return self.jobs[key]
 
-    def _move_cluster(self, cluster: dataproc_v1.Cluster, state: int, failure: Failure | None) -> None:
-        detail = failure.message if failure else ""
-        name = cluster.cluster_name
-        self.clusters[name] = states.move_cluster(cluster, state, at=self.clock(), detail=detail)
+    def _end_job(self, key: Key, state: int, details: str) -> None:
+        job = self._turn_job(key, state, details)
+        failure = None
+        if state != JobState.DONE:
+            code = grpc.StatusCode.CANCELLED if state == JobState.CANCELLED else grpc.StatusCode.INTERNAL
+            failure = _failure(code, details)
+        self._write_last(Step.JOB, self._running.pop(key).call, _job_body(job), failure)
 
-    def _move_job(self, identity: str, state: int, details: str = "") -> None:
-        self.jobs[identity] = states.move_job(self.jobs[identity], state, at=self.clock(), details=details)
+    def _open(self, kind: str, key: Key, cluster: dataproc_v1.Cluster, body: Mapping[str, Any]) -> audit.Call:
+        call = audit.Call(
+            method=f"ClusterController.{kind.capitalize()}Cluster",
+            project=key.project,
+            region=key.region,
+            cluster_name=key.name,
+            cluster_uuid=cluster.cluster_uuid,
+            resource_name=key.path("clusters"),
+            operation=key._replace(name=self.new_id()).path("operations"),
+            request=body,
+        )
+        self.operations[call.operation] = operations.started(call.operation, kind, cluster, at=self.now())
+        return call
 
-    def _output(self, identity: str) -> Path:
-        return self.log_dir / f"{identity}.driver.log"
+    def _succeed(self, step: Step, call: audit.Call, result: dataproc_v1.Cluster | None) -> None:
+        done = operations.succeeded(self.operations[call.operation], result, at=self.now())
+        self.operations[call.operation] = done
+        self._write_last(
+            step, call, {"clusterName": call.cluster_name, "clusterUuid": call.cluster_uuid}, None
+        )
 
-    def _publish_output(self, identity: str) -> None:
-        bucket, _, prefix = self.jobs[identity].driver_output_resource_uri.removeprefix("gs://").partition("/")
-        publish_output(self._output(identity), storage_root=self.storage_root, bucket=bucket, prefix=prefix)
+    def _fail(self, step: Step, call: audit.Call, failure: audit.Failure) -> None:
+        done = operations.failed(self.operations[call.operation], failure, at=self.now())
+        self.operations[call.operation] = done
+        self._write_last(step, call, {}, failure)
 
-    def _go(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _write_first(self, step: Step, call: audit.Call, response: Mapping[str, Any]) -> None:
+        self._write(step, audit.first_entry(call, at=self.now(), response=response))
+
+    def _write_last(
+        self, step: Step, call: audit.Call, response: Mapping[str, Any], failure: audit.Failure | None
+    ) -> None:
+        self._write(step, audit.last_entry(call, at=self.now(), response=response, failure=failure))
+
+    def _write(self, step: Step, entry: audit.LogEntry) -> None:
+        if self.faults.take(step, Kind.LOSE_AUDIT):
+            self.sink.lost += 1
+        else:
+            self.sink.write(entry)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self.tasks.create_task(work)
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
         return task
 
-    def _call(self, method: str, region: str, cluster: dataproc_v1.Cluster) -> Call:
-        where = f"projects/{self.project}/regions/{region}"
-        return Call(
-            method=method,
-            project=self.project,
-            region=region,
+    # --- looks -------------------------------------------------------------------------------------------------
+
+    def _cluster(self, key: Key) -> dataproc_v1.Cluster:
+        if key not in self.clusters:
+            raise RefusedError(grpc.StatusCode.NOT_FOUND, f"Not found: Cluster {key.path('clusters')}")
+        return self.clusters[key]
+
+    def _job(self, key: Key) -> dataproc_v1.Job:
+        if key not in self.jobs:
+            raise RefusedError(grpc.StatusCode.NOT_FOUND, f"Not found: Job {key.path('jobs')}")
+        return self.jobs[key]
+
+    def _cluster_for(self, job: dataproc_v1.Job, key: Key) -> dataproc_v1.Cluster:
+        cluster = self._cluster(key._replace(name=job.placement.cluster_name))
+        if cluster.status.state not in _READY:
+            message = f"Cluster {cluster.cluster_name} is {cluster.status.state.name} and takes no jobs."
+            raise RefusedError(grpc.StatusCode.FAILED_PRECONDITION, message)
+        if "pyspark_job" not in job:
+            raise RefusedError(grpc.StatusCode.UNIMPLEMENTED, "The stand-in runs PySpark jobs alone.")
+        return cluster
+
+    def _shown(self, cluster: dataproc_v1.Cluster) -> dataproc_v1.Cluster:
+        """Add what the service works out as it answers."""
+        idle = states.idle_since(cluster, self.jobs.values())
+        if idle is None or "idle_delete_ttl" not in cluster.config.lifecycle_config:
+            return cluster
+        shown = dataproc_v1.Cluster(cluster)
+        shown.config.lifecycle_config.idle_start_time = idle
+        return shown
+
+    def _placed_on(self, job: Key, cluster_uuid: str) -> bool:
+        return bool(self.jobs[job].placement.cluster_uuid == cluster_uuid)
+
+    def _new_job(self, wanted: dataproc_v1.Job, key: Key, cluster: dataproc_v1.Cluster) -> dataproc_v1.Job:
+        reference = dataproc_v1.JobReference(project_id=key.project, job_id=key.name)
+        job = states.new_job(wanted, reference=reference, cluster=cluster, uuid=self.new_id(), at=self.now())
+        bucket = cluster.config.config_bucket or self.setting.bucket
+        folder = f"google-cloud-dataproc-metainfo/{cluster.cluster_uuid}/jobs/{key.name}"
+        job.driver_control_files_uri = f"gs://{bucket}/{folder}/"
+        job.driver_output_resource_uri = f"gs://{bucket}/{folder}/driveroutput"
+        return job
+
+    def _job_call(
+        self, key: Key, cluster: dataproc_v1.Cluster, request: dataproc_v1.SubmitJobRequest
+    ) -> audit.Call:
+        job = {"reference": {"jobId": key.name}, "placement": {"clusterName": cluster.cluster_name}}
+        body = {"job": {**job, "labels": dict(request.job.labels)}}
+        return audit.Call(
+            method="JobController.SubmitJob",
+            project=key.project,
+            region=key.region,
             cluster_name=cluster.cluster_name,
             cluster_uuid=cluster.cluster_uuid,
-            resource_name=f"{where}/clusters/{cluster.cluster_name}",
-            operation=f"{where}/operations/{uuid.uuid4()}",
-            request={"clusterName": cluster.cluster_name},
+            resource_name=key.path("jobs"),
+            operation=key._replace(name=self.jobs[key].job_uuid).path("operations"),
+            request=_request_body(key, body, request.request_id),
         )
-
-    def _job_call(self, region: str, job: dataproc_v1.Job) -> Call:
-        where = f"projects/{self.project}/regions/{region}"
-        identity = job.reference.job_id
-        return Call(
-            method="JobController.SubmitJob",
-            project=self.project,
-            region=region,
-            cluster_name=job.placement.cluster_name,
-            cluster_uuid=job.placement.cluster_uuid,
-            resource_name=f"{where}/jobs/{identity}",
-            operation=f"{where}/operations/{uuid.uuid4()}",
-            request={"job": {"reference": {"jobId": identity}}},
-        )
-
-    def _operation(self, call: Call, request_id: str) -> operations_pb2.Operation:
-        operation = operations_pb2.Operation(name=call.operation)
-        metadata = dataproc_v1.ClusterOperationMetadata(
-            cluster_name=call.cluster_name, cluster_uuid=call.cluster_uuid, description=request_id
-        )
-        operation.metadata.Pack(dataproc_v1.ClusterOperationMetadata.pb(metadata))
-        self.operations[call.operation] = operation
-        return operation
-
-    def _first(self, step: Step, call: Call) -> None:
-        if not self.faults.take(step, Kind.LOSE_AUDIT):
-            self.sink.write(first_entry(call, at=self.clock(), response={}))
-
-    def _last(self, step: Step, call: Call, response: Mapping[str, Any], failure: Failure | None) -> None:
-        if not self.faults.take(step, Kind.LOSE_AUDIT):
-            self.sink.write(last_entry(call, at=self.clock(), response=response, failure=failure))
-
-    def _end(self, step: Step, call: Call, operation: operations_pb2.Operation, failure: Failure | None) -> None:
-        operation.done = True
-        if failure is not None:
-            operation.error.CopyFrom(status_pb2.Status(code=failure.code, message=failure.message))
-        elif (cluster := self._same(call)) is not None:
-            operation.response.Pack(dataproc_v1.Cluster.pb(cluster))
-        else:
-            operation.response.Pack(dataproc_v1.Cluster.pb(dataproc_v1.Cluster()))
-        self._last(step, call, {"clusterName": call.cluster_name}, failure)
 
 
 def _refuse(faults: list[str]) -> None:
     if faults:
-        raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, "; ".join(faults))
+        raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, "Invalid request: " + "; ".join(faults))
 
 
-def _filtered(make: Callable[[str], Callable[[Any], bool]], text: str) -> Callable[[Any], bool]:
-    try:
-        return make(text)
-    except FilterError as error:
-        raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from None
+def _failure(code: grpc.StatusCode, message: str) -> audit.Failure:
+    return audit.Failure(code.value[0], message)
 
 
-async def _ended(task: asyncio.Task[None] | None) -> None:
-    if task is not None and task is not asyncio.current_task():
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+def _request_body(key: Key, body: Mapping[str, Any], request_id: str) -> dict[str, Any]:
+    named = {"requestId": request_id} if request_id else {}
+    return {"projectId": key.project, "region": key.region, **body, **named}
+
+
+def _job_body(job: dataproc_v1.Job) -> dict[str, Any]:
+    return {
+        "@type": "type.googleapis.com/google.cloud.dataproc.v1.Job",
+        "reference": {"projectId": job.reference.project_id, "jobId": job.reference.job_id},
+        "placement": {"clusterName": job.placement.cluster_name, "clusterUuid": job.placement.cluster_uuid},
+        "status": {"state": job.status.state.name},
+        "labels": dict(job.labels),
+        "jobUuid": job.job_uuid,
+    }
+
+
+async def _for_ever() -> None:
+    await asyncio.Event().wait()

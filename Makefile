@@ -1,0 +1,67 @@
+# Every verb sets up what it needs in this clone, and nothing outside it.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo up down tick test test-fast check setup lock
+
+FITS := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(FITS) && { command -v $$p; break; }; done)
+RUN := .venv/bin/python
+MAIN := .venv/.complete
+BIGQUERY := .venv-bigquery-emulator/.complete
+PIP_FLAGS := --require-hashes --disable-pip-version-check -q
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  MARKETS=DK,SE restricts demo and up; SPOTIFY_SIMULATOR=developer|extended; RUN_DATE=2026-11-23"
+	@echo "  with SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET set, the real Spotify is asked"
+
+demo: ## one weekly run on this machine, from the tick to the table
+	@install=0; \
+	if ! $(MAKE) -q setup; then start=$$(date +%s); $(MAKE) --no-print-directory setup || exit 1; \
+	  install=$$(($$(date +%s) - start)); fi; \
+	INSTALL_SECONDS=$$install exec $(RUN) -m local demo
+
+up: setup ## the same stack, kept running
+	@exec $(RUN) -m local up
+
+down: $(MAIN) ## end what `make up` started
+	@exec $(RUN) -m local down
+
+tick: $(MAIN) ## ask the running stack for a run
+	@exec $(RUN) -m local tick
+
+test: setup ## the whole suite
+	@exec $(RUN) -m pytest -q
+
+test-fast: $(MAIN) ## what needs no emulator
+	@exec $(RUN) -m pytest -q -m "not emulator and not spark and not e2e"
+
+check: $(MAIN) ## lint, format, types, import contracts
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	.venv/bin/lint-imports
+
+setup: $(MAIN) $(BIGQUERY) ## both environments, from the pinned requirements
+
+$(MAIN): requirements/dev.txt
+	@$(call install,.venv,$<)
+
+$(BIGQUERY): requirements/bigquery-emulator.txt
+	@$(call install,.venv-bigquery-emulator,$<)
+
+# Made anew when the requirements change: pip would leave behind what is no longer asked for.
+define install
+if ! "$(PYTHON)" $(FITS); then \
+  echo "Python 3.11 or newer is needed and $(or $(PYTHON),none on PATH) is not it." \
+    "Install it, or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
+echo "installing $(2) into $(1) (a minute or two, once)"; \
+rm -rf $(1) && "$(PYTHON)" -m venv $(1) && $(1)/bin/python -m pip install $(PIP_FLAGS) -r $(2) && touch $(1)/.complete
+endef
+
+lock: ## compile requirements/*.in to *.txt with hashes
+	@command -v uv >/dev/null || { echo "uv is needed to compile the requirements; see docs.astral.sh/uv" >&2; exit 1; }
+	@for name in services local dev bigquery-emulator; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt || exit 1; done

@@ -1,0 +1,94 @@
+"""What a person may choose, and what each process of the stack is told."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from contracts.names import MARKETS
+from local import choices
+from local.choices import Addresses, ChoiceError, Credentials
+
+HOME = Path("somewhere")
+ADDRESSES = Addresses(
+    pubsub="127.0.0.1:1",
+    storage="http://127.0.0.1:2",
+    bigquery="http://127.0.0.1:3",
+    dataproc="127.0.0.1:4",
+    secret_manager="127.0.0.1:5",
+    simulator="http://127.0.0.1:6",
+    services={"scheduler": "http://127.0.0.1:7"},
+)
+
+
+def test_without_a_choice_it_is_the_whole_week_on_the_simulator() -> None:
+    """`make demo` alone runs every market against an extended-quota app of the simulator."""
+    chosen = choices.read({}, home=HOME)
+    assert chosen.markets == MARKETS
+    assert (chosen.app, chosen.spotify, chosen.run_date) == ("extended", None, None)
+
+
+def test_choices_are_read() -> None:
+    """Each documented variable has its effect."""
+    chosen = choices.read(
+        {"MARKETS": "DK,SE", "RUN_DATE": "2026-11-23", "SPOTIFY_SIMULATOR": "developer"}, home=HOME
+    )
+    assert (chosen.markets, chosen.run_date, chosen.app) == (("DK", "SE"), "2026-11-23", "developer")
+
+
+def test_all_faults_are_told_together() -> None:
+    """Who gets five variables wrong is told so once."""
+    wrong = {
+        "MARKETS": "dk,SE,SE",
+        "RUN_DATE": "2026-02-30",
+        "SPOTIFY_SIMULATOR": "big",
+        "SPOTIFY_CLIENT_ID": "only",
+    }
+    with pytest.raises(ChoiceError) as raised:
+        choices.read(wrong, home=HOME)
+    told = str(raised.value)
+    for part in ("'dk' is not a market", "names a market twice", "'2026-02-30'", "'big'", "SPOTIFY_CLIENT_SECRET"):
+        assert part in told
+
+
+def test_an_empty_variable_is_no_choice() -> None:
+    """`MARKETS= make demo` is `make demo`."""
+    empty = dict.fromkeys(("MARKETS", "RUN_DATE", "SPOTIFY_SIMULATOR", "SPOTIFY_CLIENT_ID"), "")
+    assert choices.read(empty, home=HOME) == choices.read({}, home=HOME)
+
+
+def test_services_are_told_every_address_and_no_secret() -> None:
+    """The credentials reach the fetcher through Secret Manager alone, the rest through the environment."""
+    chosen = replace(choices.read({}, home=HOME), markets=("DK",))
+    told = choices.service_environment(chosen, ADDRESSES, {}, {"PATH": "/bin"})
+    assert told["SPOTIFY_API_URL"] == "http://127.0.0.1:6/v1"
+    assert told["SPOTIFY_TOKEN_URL"] == "http://127.0.0.1:6/api/token"
+    assert told["SPOTIFY_CLIENT_SECRET_SECRET"].startswith("projects/new-releases-local/secrets/")
+    assert told["MARKETS"] == "DK"
+    assert told["PUBSUB_EMULATOR_HOST"] == "127.0.0.1:1"
+    assert not {"SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET"} & set(told)
+
+
+def test_with_credentials_the_real_api_is_asked() -> None:
+    """Nothing points the fetcher at a simulator, its default addresses hold, and proxies are let through."""
+    caller = {"SPOTIFY_CLIENT_ID": "me", "SPOTIFY_CLIENT_SECRET": "mine", "HTTPS_PROXY": "http://proxy"}
+    chosen = choices.read(caller, home=HOME)
+    told = choices.service_environment(chosen, replace(ADDRESSES, simulator=None), caller, {})
+    assert chosen.spotify == Credentials("me", "mine")
+    assert not {"SPOTIFY_API_URL", "SPOTIFY_TOKEN_URL", "SPOTIFY_RATE", "SPOTIFY_CLIENT_SECRET"} & set(told)
+    assert told["HTTPS_PROXY"] == "http://proxy"
+    assert choices.secrets(chosen) == {"spotify-client-id": "me", "spotify-client-secret": "mine"}
+    assert "mine" not in repr(chosen)
+
+
+def test_little_of_the_callers_environment_reaches_a_process() -> None:
+    """A PORT, a PUBSUB_EMULATOR_HOST or a real account in the caller's shell does not leak into the stack."""
+    caller = {"PATH": "/bin", "HOME": "/me", "PUBSUB_EMULATOR_HOST": "other:1", "GOOGLE_APPLICATION_CREDENTIALS": "x"}
+    base = choices.base_environment(caller, root=Path("/clone"), java_home=Path("/java"))
+    assert base == {
+        "PATH": "/java/bin:/bin",
+        "HOME": "/me",
+        "PYTHONPATH": "/clone",
+        "PYTHONUNBUFFERED": "1",
+        "JAVA_HOME": "/java",
+    }

@@ -1,0 +1,128 @@
+"""When the demo is content with a run, and what it says when it is not."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from contracts.documents import LoadResult, Manifest, MissingMarket, Receipt
+from local import demo
+from local.choices import Choices
+from local.demo import DemoError, Seen
+
+NOW = datetime(2026, 11, 23, 6, tzinfo=UTC)
+MANIFEST = Manifest(
+    run_id="2026-11-23", markets=("DK", "SE"), reason="demo", created_at=NOW, deadline=NOW, requested_by="tick"
+)
+RECEIPT = Receipt(
+    run_id="2026-11-23",
+    revision=1,
+    outcome="loaded",
+    close_reason="complete",
+    landed=("DK", "SE"),
+    job_state="DONE",
+    load=LoadResult(run_id="2026-11-23", revision=1, files=2, albums=10, tracks=120, rows=120, quarantined=0),
+    seconds={"fetch": 2.0, "cluster": 3.0, "spark": 20.0, "total": 26.5},
+    trace_id="0" * 32,
+    decided_at=NOW,
+    finished_at=NOW,
+)
+SEEN = Seen(manifest=MANIFEST, calls={"DK": 7, "SE": 5}, receipt=RECEIPT)
+SECONDS = {"total": 30.0, "install": 0.0, "emulators": 8.0}
+
+
+def report(seen: Seen = SEEN, *, rows: int = 120, clusters_left: int = 0) -> dict[str, object]:
+    """The report of a run that is complete unless told otherwise."""
+    return demo.report_of(seen, rows=rows, clusters_left=clusters_left, seconds=SECONDS)
+
+
+def test_the_report_has_exactly_the_documented_keys() -> None:
+    """Others read `.local/demo.json`; its shape is a promise."""
+    assert report() == {
+        "run_id": "2026-11-23",
+        "markets": {"expected": 2, "landed": 2, "missing": []},
+        "albums": 10,
+        "tracks": 120,
+        "rows": 120,
+        "quarantined": 0,
+        "revision": 1,
+        "job_state": "DONE",
+        "clusters_left": 0,
+        "seconds": {
+            "total": 30.0,
+            "install": 0.0,
+            "emulators": 8.0,
+            "fetch": 2.0,
+            "cluster": 3.0,
+            "spark": 20.0,
+            "load": 1.5,
+        },
+        "api_calls": 12,
+    }
+
+
+def test_a_complete_run_has_no_fault() -> None:
+    """Exit status 0 means: all landed, loaded, counted as expected, nothing left."""
+    assert demo.faults_of(report(), SEEN, 120) == []
+
+
+def test_against_the_real_api_no_figure_is_known_beforehand() -> None:
+    """Only the simulator's catalogue says how many rows there must be."""
+    assert demo.faults_of(report(), SEEN, None) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows", "left", "fault"),
+    [
+        (
+            {"landed": ("DK",), "missing": (MissingMarket(market="SE", reason="gone"),), "outcome": "partial"},
+            120,
+            0,
+            "missing markets: SE",
+        ),
+        ({"outcome": "failed", "error": "the job broke"}, 120, 0, "the run is failed: the job broke"),
+        ({"job_state": "ERROR"}, 120, 0, "the Spark job is ERROR"),
+        ({}, 119, 0, "119 rows of the run, Spotify's answers make 120"),
+        ({}, 240, 0, "240 rows"),
+        ({}, 120, 1, "1 cluster(s) still there"),
+    ],
+)
+def test_anything_less_is_a_fault(changes: dict[str, object], rows: int, left: int, fault: str) -> None:
+    """Each way to be incomplete keeps the demo from exit status 0 and is said."""
+    seen = Seen(manifest=MANIFEST, calls=SEEN.calls, receipt=RECEIPT.model_copy(update=changes))
+    assert fault in "; ".join(demo.faults_of(report(seen, rows=rows, clusters_left=left), seen, 120))
+
+
+def test_quarantined_records_are_a_fault() -> None:
+    """The simulator's answers are all readable; one that is not is a fault of ours."""
+    assert RECEIPT.load is not None
+    load = RECEIPT.load.model_copy(update={"quarantined": 3})
+    seen = Seen(manifest=MANIFEST, receipt=RECEIPT.model_copy(update={"load": load}))
+    assert "3 records are in quarantine" in demo.faults_of(report(seen), seen, 120)
+
+
+def test_a_run_without_receipt_has_no_report() -> None:
+    """There is nothing to say about a run that never finished."""
+    with pytest.raises(DemoError, match="no receipt"):
+        report(Seen(manifest=MANIFEST))
+
+
+@pytest.mark.parametrize(
+    ("changes", "log"),
+    [
+        ({"landed": ("DK",)}, "market_fetcher.log"),
+        ({"job_state": "ERROR"}, "dataproc.log"),
+        ({}, "cluster_manager.log"),
+    ],
+)
+def test_the_log_that_is_named_is_the_one_of_the_failed_stage(changes: dict[str, object], log: str) -> None:
+    """Who reads the error knows where to read on."""
+    seen = Seen(manifest=MANIFEST, receipt=RECEIPT.model_copy(update=changes))
+    assert demo.log_of(report(seen)) == log
+
+
+def test_the_summary_says_where_to_look() -> None:
+    """Every place is inside the stack's folder, by run."""
+    places = demo.where(Choices(home=Path("/clone/.local/demo")), "2026-11-23", Path("/clone/.local/demo.json"))
+    assert places["raw parts"] == "/clone/.local/demo/storage/new-releases/raw/2026-11-23/"
+    assert places["run documents"] == "/clone/.local/demo/storage/new-releases/runs/2026-11-23/"
