@@ -7,7 +7,7 @@ create-only; whoever loses reads the winner's document back.
 import asyncio
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -86,6 +86,12 @@ class RunLedger:
             if (key := names.parse_part_name(info.name)) is not None:
                 found[key.market] = _part(key.market, info)
         return found
+
+    async def parts_metadata(self, run_id: str) -> dict[str, Mapping[str, str]]:
+        """What the fetcher wrote beside each part that is in the bucket now, by market."""
+        listed = await self._store.listing(names.raw_prefix(run_id))
+        keyed = ((names.parse_part_name(info.name), info.metadata) for info in listed)
+        return {key.market: metadata for key, metadata in keyed if key is not None}
 
     async def index(self, run_id: str) -> RunIndex:
         """Which decisions and receipts a run has."""

@@ -4,10 +4,12 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from contracts.documents import ClusterClaim
 from contracts.events import BatchReady, DataprocOperation, Delivery, RunFinished, SweepRequested
 from contracts.names import cluster_name, is_run_id, receipt_name, run_of_resource
+from contracts.truth import source_report
 from eventing import logs
 from eventing.app import Handler
 from eventing.clock import Clock
@@ -173,7 +175,15 @@ async def _evidence(action: Finish, facts: Facts, ports: Ports) -> Evidence:
         warehouse=await ports.warehouse.count(run_id) if done else None,
         claims=tuple(claim for claim in facts.claims if claim.revision == revision),
         cluster=_cluster_of(facts, job.cluster if job else None),
+        source=await _source(run_id, ports.ledger),
     )
+
+
+async def _source(run_id: str, ledger: RunLedger) -> dict[str, Any]:
+    """What the parts tell of their source, compared with the run before."""
+    earlier = [index.run_id for index in await ledger.indexes() if index.run_id < run_id]
+    before = await ledger.parts_metadata(earlier[-1]) if earlier else {}
+    return source_report(await ledger.parts_metadata(run_id), before)
 
 
 def _cluster_of(facts: Facts, name: str | None) -> Cluster | None:

@@ -1,7 +1,9 @@
 """What a decision became, as a document: pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from contracts.documents import ClusterClaim, Decision, LoadResult, Manifest, Receipt, WarehouseCount
 from contracts.events import Outcome
@@ -22,6 +24,8 @@ class Evidence:
     warehouse: WarehouseCount | None
     claims: tuple[ClusterClaim, ...]
     cluster: Cluster | None
+    source: Mapping[str, Any]
+    """What the parts tell of their source (`contracts.truth`)."""
 
 
 def receipt_of(evidence: Evidence, now: datetime) -> Receipt:
@@ -46,6 +50,7 @@ def receipt_of(evidence: Evidence, now: datetime) -> Receipt:
         warehouse=evidence.warehouse,
         error=error,
         seconds=_seconds(evidence, now),
+        source=dict(evidence.source),
         trace_id=trace_id(decision.run_id),
         decided_at=decision.decided_at,
         finished_at=now,

@@ -351,6 +351,29 @@ async def test_done_is_not_believed_without_evidence(rows: int | None, table: Wa
     assert world.dataproc.deleted == [C1], "a doubtful load leaves no cluster running either"
 
 
+async def test_the_receipt_says_what_the_parts_tell_of_their_source() -> None:
+    """A market that was ignored and a list that stands still show only when parts are compared."""
+    world = World()
+    told = {
+        "list-hash": "same",
+        "newest-release": "2026-11-20",
+        "source": "search",
+        "app": "developer",
+        "calls": "5",
+    }
+    for run_id in ("2026-11-16", RUN):
+        await world.store.write(names.manifest_name(run_id), b"{}")
+        for market in ("DK", "SE"):
+            await world.store.write(names.part_name(run_id, market), b"x", told)
+    await world.store.delete(names.manifest_name(RUN))
+    await world.batch(verdict="fail")
+    receipt = await world.ports.ledger.receipt(RUN, 1)
+    assert receipt is not None
+    assert receipt.source["identical_markets"] is True
+    assert receipt.source["looks_frozen"] is True
+    assert (receipt.source["app"], receipt.source["calls"]) == (["developer"], 10)
+
+
 async def test_missing_markets_make_a_partial_outcome() -> None:
     """Loaded, but not whole: the receipt names what is missing."""
     world = World()
