@@ -79,8 +79,21 @@ class Decision(Document):
     decided_at: datetime
     owner: str
     """Who created it; tells a winner from a loser after an uncertain upload."""
+    order: int = 0
+    """Number of the newest order that was known; an order is obeyed once."""
     note: str | None = None
-    """What an operator gave as a reason."""
+    """What the operator gave as a reason, where one closed the batch."""
+
+
+class Order(Document):
+    """What an operator wants done about a run, and why. Numbered; the newest counts."""
+
+    run_id: RunId
+    number: int = Field(ge=1)
+    kind: Literal["close", "reopen"]
+    """close: load what has landed, now; reopen: ask for the missing markets again."""
+    reason: str = Field(min_length=1, max_length=500)
+    ordered_at: datetime
 
 
 class DeadLetterRecord(Document):

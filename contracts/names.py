@@ -117,6 +117,16 @@ def cluster_claim_name(run_id: str, attempt: int) -> str:
     return f"{clusters_prefix(run_id)}{attempt:04}.json"
 
 
+def orders_prefix(run_id: str) -> str:
+    """Where an operator's orders about a run are kept."""
+    return f"runs/{run_id}/orders/"
+
+
+def order_name(run_id: str, number: int) -> str:
+    """One order of an operator, from 1."""
+    return f"{orders_prefix(run_id)}{number:04}.json"
+
+
 def asking_name(run_id: str, slot: int) -> str:
     """The claim on asking again for the missing markets of a run in one interval."""
     return f"runs/{run_id}/askings/{slot:04}.json"

@@ -21,6 +21,7 @@ from contracts.documents import (
     Document,
     LoadResult,
     Manifest,
+    Order,
     Part,
     Receipt,
     ThrottledRecord,
@@ -44,6 +45,8 @@ class RunIndex:
     """Markets that were given up."""
     throttled: tuple[str, ...]
     """Markets that wait, or waited, for quota."""
+    orders: tuple[int, ...]
+    """Numbers of an operator's orders, ascending."""
 
     @property
     def newest_decision(self) -> int:
@@ -138,6 +141,14 @@ class RunLedger:
         """Claim a cluster attempt; False when another has claimed it."""
         return await self._create(names.cluster_claim_name(claim.run_id, claim.attempt), claim)
 
+    async def newest_order(self, index: RunIndex) -> Order | None:
+        """What an operator wanted last."""
+        return await self._read(names.order_name(index.run_id, index.orders[-1]), Order) if index.orders else None
+
+    async def create_order(self, order: Order) -> bool:
+        """Write an order; False when its number was taken by another."""
+        return await self._create(names.order_name(order.run_id, order.number), order)
+
     async def dead_letters(self, index: RunIndex) -> dict[str, DeadLetterRecord]:
         """The markets of a run that were given up, by market."""
         wanted = [names.dead_letter_name(index.run_id, market) for market in index.dead_letters]
@@ -199,6 +210,7 @@ def _index(run_id: str, listed: Iterable[str]) -> RunIndex:
         receipts=tuple(int(stem) for stem in _stems(found, names.receipts_prefix(run_id))),
         dead_letters=_stems(found, names.dead_letters_prefix(run_id)),
         throttled=_stems(found, names.throttled_prefix(run_id)),
+        orders=tuple(int(stem) for stem in _stems(found, names.orders_prefix(run_id))),
     )
 
 

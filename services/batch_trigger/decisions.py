@@ -4,7 +4,7 @@ Sets of markets and generations, never counters: a duplicate, a reordering or a 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
 
@@ -14,6 +14,7 @@ from contracts.documents import (
     Decision,
     Manifest,
     MissingMarket,
+    Order,
     Part,
     ThrottledRecord,
 )
@@ -30,6 +31,8 @@ class Facts:
     newest_has_receipt: bool = False
     dead_letters: Mapping[str, DeadLetterRecord] = field(default_factory=dict)
     throttled: Mapping[str, ThrottledRecord] = field(default_factory=dict)
+    order: Order | None = None
+    """The newest order of an operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Close:
     verdict_load: bool
     parts: tuple[Part, ...]
     missing: tuple[MissingMarket, ...]
+    note: str | None = None
 
 
 Step = Wait | WaitQuiet | Announce | Close
@@ -69,6 +73,8 @@ Step = Wait | WaitQuiet | Announce | Close
 
 def decide(facts: Facts, now: datetime) -> Step:
     """What the barrier does now."""
+    if (order := _closing_order(facts)) is not None:
+        return _close_by(order, facts)
     if facts.newest is None:
         return _first(facts, now)
     if _generations(facts.parts) != _generations({part.market: part for part in facts.newest.parts}):
@@ -76,6 +82,24 @@ def decide(facts: Facts, now: datetime) -> Step:
     if not facts.newest_has_receipt:
         return Announce(facts.newest.revision)
     return Wait("the newest decision holds all that has landed")
+
+
+def _closing_order(facts: Facts) -> Order | None:
+    """An order to close that no decision has obeyed yet, and that would change something."""
+    order, newest = facts.order, facts.newest
+    if order is None or order.kind != "close" or (newest is not None and order.number <= newest.order):
+        return None
+    if newest is None:
+        return order
+    stands = _generations(facts.parts) == _generations({part.market: part for part in newest.parts})
+    return None if stands and newest.verdict == "load" else order
+
+
+def _close_by(order: Order, facts: Facts) -> Close:
+    """The operator overrides the quorum, but nothing can be made of nothing."""
+    revision = facts.newest.revision + 1 if facts.newest else 1
+    closed = _close(facts, revision, "operator")
+    return replace(closed, verdict_load=bool(facts.parts), note=order.reason)
 
 
 def _first(facts: Facts, now: datetime) -> Step:

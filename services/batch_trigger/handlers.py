@@ -115,6 +115,7 @@ async def _facts(run_id: str, ledger: RunLedger) -> Facts:
         newest_has_receipt=index.is_settled,
         dead_letters=await ledger.dead_letters(index),
         throttled=await ledger.throttled(index),
+        order=await ledger.newest_order(index),
     )
 
 
@@ -142,6 +143,8 @@ async def _close(step: Close, facts: Facts, ports: Ports) -> None:
         missing=step.missing,
         decided_at=ports.clock(),
         owner=ports.owner,
+        order=facts.order.number if facts.order else 0,
+        note=step.note,
     )
     won = await ports.ledger.create_decision(decision)
     outcome = {"run_id": run_id, "revision": step.revision, "won": won, "missing": len(step.missing)}

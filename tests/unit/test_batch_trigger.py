@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from contracts import names
-from contracts.documents import DeadLetterRecord, MissingMarket, ThrottledRecord
+from contracts.documents import DeadLetterRecord, MissingMarket, Order, ThrottledRecord
 from contracts.events import BatchReady, DeadLettered, Delivery, MarketRequested, ObjectFinalized, SweepRequested
 from eventing.coalescing import Coalescer
 from eventing.errors import Permanent, Retryable
@@ -142,6 +142,51 @@ def test_a_late_part_makes_a_failed_run_whole() -> None:
     step = decide(facts, NOW + 2 * MINUTE)
     assert isinstance(step, Close)
     assert (step.revision, step.verdict_load, step.close_reason) == (2, True, "deadline")
+
+
+def order(number: int = 1, kind: str = "close") -> Order:
+    return Order.model_validate(
+        {"run_id": RUN, "number": number, "kind": kind, "reason": "enough for today", "ordered_at": NOW}
+    )
+
+
+def test_an_operator_may_close_early_and_the_reason_is_kept() -> None:
+    """A person overrides the quorum; who reads the decision later learns why."""
+    step = decide(Facts(manifest(), parts("DK"), order=order()), NOW)
+    assert isinstance(step, Close)
+    assert (step.close_reason, step.verdict_load, step.note) == ("operator", True, "enough for today")
+    assert [entry.market for entry in step.missing] == ["SE", "NO"]
+
+
+def test_an_operator_cannot_load_nothing() -> None:
+    """An order to close with no part at all ends the run as failed."""
+    step = decide(Facts(manifest(), {}, order=order()), NOW)
+    assert isinstance(step, Close)
+    assert not step.verdict_load
+
+
+def test_an_order_is_obeyed_once() -> None:
+    """A later part goes the usual way, through the quiet period, not through an old order."""
+    obeyed = decision("DK", close_reason="operator", order=1)
+    facts = Facts(manifest(), parts("DK SE"), newest=obeyed, newest_has_receipt=True, order=order())
+    assert isinstance(decide(facts, NOW), WaitQuiet)
+    assert isinstance(decide(replace(facts, order=order(2)), NOW), Close)
+
+
+def test_an_order_changes_a_failed_run_into_a_load() -> None:
+    """What failed its quorum can be loaded after all, if a person says so; what is loaded is not loaded again."""
+    failed = decision("DK", verdict="fail", close_reason="deadline")
+    step = decide(Facts(manifest(), parts("DK"), newest=failed, newest_has_receipt=True, order=order()), NOW)
+    assert isinstance(step, Close)
+    assert (step.revision, step.verdict_load) == (2, True)
+    loaded = decision("DK SE NO")
+    facts = Facts(manifest(), parts("DK SE NO"), newest=loaded, newest_has_receipt=True, order=order())
+    assert isinstance(decide(facts, NOW), Wait)
+
+
+def test_reopening_alone_closes_nothing() -> None:
+    """Reopening asks for the missing markets again; the barrier waits for them."""
+    assert isinstance(decide(Facts(manifest(), parts("DK"), order=order(kind="reopen")), NOW), Wait)
 
 
 class World:
