@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from contracts.documents import DeadLetterRecord, Decision, Document, LoadResult, Manifest, Receipt
+from contracts.documents import DeadLetterRecord, Decision, Document, LoadResult, Manifest, Order, Receipt
 from contracts.events import OWN_EVENTS, OwnEvent
 
 SERVICES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -19,7 +19,7 @@ GOOGLE_TOPICS = {
     "dataproc-operations": "Audit-log entries of Dataproc operations, as a logging sink sends them.",
     "market-requested-dead": "Market requests that were given up, with Pub/Sub's dead-letter attributes.",
 }
-_DOCUMENTS: tuple[type[Document], ...] = (Manifest, Decision, Receipt, DeadLetterRecord, LoadResult)
+_DOCUMENTS: tuple[type[Document], ...] = (Manifest, Decision, Receipt, DeadLetterRecord, LoadResult, Order)
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
