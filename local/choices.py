@@ -50,6 +50,8 @@ class Choices:
     """The run that is asked for; today in the schedule's zone where it is None."""
     app: AppKind = "extended"
     """Which kind of Spotify app the simulator takes us for."""
+    albums: int = 50
+    """Albums of a market, at most."""
     seed: int = 1
     """Of the simulator's catalogue."""
     spotify: Credentials | None = None
@@ -83,6 +85,8 @@ def read(environment: Mapping[str, str], *, home: Path) -> Choices:
         faults.append(f"SPOTIFY_SIMULATOR: {app!r} is not known; write developer or extended")
     if bool(client_id) != bool(secret):
         faults.append("SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET: one is missing; set both, or none")
+    if not client_id and (unknown := sorted(set(markets) - set(MARKETS))):
+        faults.append(f"MARKETS: the simulator does not have {', '.join(unknown)}; it has {', '.join(MARKETS)}")
     if faults:
         raise ChoiceError("\n".join(faults))
     return Choices(
@@ -138,6 +142,7 @@ def service_environment(
 ) -> dict[str, str]:
     """What the four services get besides their PORT."""
     told = {**base, **client_environment(addresses), "MARKETS": ",".join(choices.markets)}
+    told["ALBUMS_PER_MARKET"] = str(choices.albums)
     for half in ("CLIENT_ID", "CLIENT_SECRET"):
         told[f"SPOTIFY_{half}_SECRET"] = f"projects/{PROJECT}/secrets/{secret_name(half)}/versions/latest"
     if addresses.simulator:

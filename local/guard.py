@@ -66,9 +66,9 @@ def _wait(child: int, wakeup: int) -> int | None:
         if ended:
             return status
         if 0 in ready:
-            continue
+            return None
         if signal.SIGTERM in os.read(wakeup, 64):
-            continue
+            return None
 
 
 def _reap(child: int, deadline: float) -> int | None:

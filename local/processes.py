@@ -110,10 +110,9 @@ class Supervisor:
         """Start a child that writes to `<log_dir>/<name>.log` and sees this environment alone."""
         self.log_dir.mkdir(parents=True, exist_ok=True)
         log = self.log_dir / f"{name}.log"
-        guarded = [sys.executable, "-I", "-S", str(_GUARD), str(grace), *map(str, command)]
         with log.open("wb") as output:
             popen = subprocess.Popen(
-                guarded,
+                guarded(command, grace=grace),
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -143,6 +142,14 @@ class Supervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def guarded(command: Sequence[str | Path], *, grace: float) -> list[str]:
+    """The command under a guard: it ends, with its group, when the guard's standard input is closed.
+
+    For whoever starts processes in other ways: give the guard a pipe as standard input and keep the other end.
+    """
+    return [sys.executable, "-I", "-S", str(_GUARD), str(grace), *map(str, command)]
 
 
 class Ports:

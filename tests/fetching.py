@@ -70,12 +70,10 @@ class Fetcher:
 
 
 @asynccontextmanager
-async def fetching(
-    spotify: Send, store: ObjectStore | None = None, draw: float = 0.5, **environment: str
-) -> AsyncIterator[Fetcher]:
+async def fetching(spotify: Send, store: ObjectStore | None = None, **environment: str) -> AsyncIterator[Fetcher]:
     """The service, wired as in production, in virtual time."""
     settings = load(Settings, ENVIRONMENT | environment)
     bucket = MemoryObjectStore() if store is None else store
-    outside = Outside(store=bucket, send=spotify, time=VirtualTime(), draw=lambda: draw)
+    outside = Outside(store=bucket, send=spotify, time=VirtualTime(), draw=lambda: 0.5)
     async with open_service(settings, outside) as service:
         yield Fetcher(service, bucket)

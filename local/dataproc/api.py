@@ -1,4 +1,4 @@
-"""The gRPC table: which method of the API is answered by which method of `World`, and where calls fail on order."""
+"""The gRPC table: what of `World` answers which method, and where calls fail on order."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

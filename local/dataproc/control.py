@@ -1,8 +1,8 @@
 """A small HTTP door beside the API, for tests and for a person: order faults, look at everything.
 
-    POST /faults {"step": "job", "kind": "error", "times": 1}   204; 400 with a list of faults when it makes no sense
+    POST /faults {"step": "job", "kind": "error", "times": 1}   204; 400 with a list of what is wrong with it
     DELETE /faults                                              204; nothing more goes wrong
-    GET /state                                                  clusters, jobs, audit counts, orders still open
+    GET /state                                                  clusters, jobs, audit counts, open orders
 
 It is no part of Dataproc and is open to anybody on this machine; it listens on the loopback alone.
 """

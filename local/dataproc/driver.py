@@ -5,6 +5,7 @@ Not here: what the process is; `local.dataproc.spark` brings the command line of
 
 import asyncio
 import shutil
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,23 +24,30 @@ async def run_process(command: Sequence[str], environment: Mapping[str, str], ou
 
     The guard kills the command's process group as soon as this coroutine is cancelled or this process is gone.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with output.open("wb") as sink:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", guard.__file__, "0"),
-            *command,
-            env=dict(environment),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=sink,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
+    # Not asyncio's own subprocesses: cancelled while one starts, they kill the guard and orphan the command.
+    process = _start(command, environment, output)
+    ending = asyncio.ensure_future(asyncio.to_thread(process.wait))
     try:
-        return await process.wait()
+        return await asyncio.shield(ending)
     finally:
         if process.stdin is not None:
             process.stdin.close()
-        await process.wait()
+        await ending
+
+
+def _start(
+    command: Sequence[str], environment: Mapping[str, str], output: Path
+) -> subprocess.Popen[bytes]:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("wb") as sink:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", guard.__file__, "0", *command],
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def publish_output(output: Path, target: Path) -> None:

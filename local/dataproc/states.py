@@ -10,7 +10,6 @@ Not here: UPDATING, STOPPING, STOPPED, STARTING and REPAIRING clusters, ATTEMPT_
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from google.cloud import dataproc_v1
 
@@ -125,8 +124,8 @@ def move_job(job: dataproc_v1.Job, state: int, *, at: datetime, details: str = "
 
 def born(resource: dataproc_v1.Cluster | dataproc_v1.Job) -> datetime:
     """Say when the request that made this cluster or job was accepted."""
-    statuses: list[Any] = [*resource.status_history, resource.status]
-    return _moment(statuses[0].state_start_time)
+    first = resource.status_history[0] if resource.status_history else resource.status
+    return _moment(first.state_start_time)
 
 
 def idle_since(cluster: dataproc_v1.Cluster, jobs: Iterable[dataproc_v1.Job]) -> datetime | None:
@@ -134,7 +133,8 @@ def idle_since(cluster: dataproc_v1.Cluster, jobs: Iterable[dataproc_v1.Job]) ->
     own = [job for job in jobs if job.placement.cluster_uuid == cluster.cluster_uuid]
     if cluster.status.state != ClusterState.RUNNING or not all(job.done for job in own):
         return None
-    return max(_moment(status.state_start_time) for status in (cluster.status, *(job.status for job in own)))
+    since = [cluster.status.state_start_time, *(job.status.state_start_time for job in own)]
+    return max(map(_moment, since))
 
 
 def deletion_reason(cluster: dataproc_v1.Cluster, *, idle: datetime | None, now: datetime) -> str | None:

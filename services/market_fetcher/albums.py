@@ -1,8 +1,7 @@
 """Reads albums with all their tracks, each once: for all markets of a run together, and across weeks.
 
 An album wanted by many markets is one flight. A flight looks into memory, then into the bucket's cache, then asks
-Spotify, pages through the tracks beyond the first fifty, and keeps what it got in both. It is a task of its own:
-a delivery that runs out of time leaves it flying, and the next delivery finds the album there.
+Spotify, pages through the tracks beyond the first fifty, and keeps what it got in both.
 
 Where the app may, twenty albums are one call. A batch that is not full waits while a market is still being listed
 or an album still being looked up, since those may fill it: so U albums take ceil(U/20) calls however many markets
@@ -29,6 +28,7 @@ from typing import Any
 from contracts.names import album_cache_name
 from eventing.errors import Retryable
 from eventing.objects import ObjectStore
+from services.market_fetcher.flights import Flights
 from services.market_fetcher.paging import collect
 from services.market_fetcher.ports import Json, Refused, Time, WebApi
 from services.market_fetcher.releases import Ability
@@ -102,9 +102,9 @@ class Arrivals:
 
 @dataclass(slots=True)
 class _Batch:
+    number: int
     ids: list[str] = field(default_factory=list)
     full: asyncio.Event = field(default_factory=asyncio.Event)
-    read: asyncio.Task[dict[str, Json]] | None = None
 
 
 class AlbumReader:
@@ -114,12 +114,13 @@ class AlbumReader:
         self.arriving = Arrivals()
         self._api = api
         self._ability = ability
+        self._reads: Flights[dict[str, Json]] = Flights()
         self._open: _Batch | None = None
-        self._reads: set[asyncio.Task[dict[str, Json]]] = set()
+        self._batches = 0
 
     async def aclose(self) -> None:
         """Give up what is under way."""
-        await _give_up(self._reads)
+        await self._reads.aclose()
 
     def join(self, album_id: str) -> Awaitable[Json | None]:
         """Ask for an album, from this moment on; await the result to have it, None where it is gone.
@@ -131,22 +132,22 @@ class AlbumReader:
             return self._single(album_id)
         return self._from_batch(self._join(album_id), album_id)
 
-    def _join(self, album_id: str) -> asyncio.Task[dict[str, Json]]:
-        batch = self._open = self._open or _Batch()
-        batch.read = batch.read or self._start(batch)
+    def _join(self, album_id: str) -> _Batch:
+        if self._open is None:
+            self._batches += 1
+            self._open = _Batch(self._batches)
+        batch = self._open
         batch.ids.append(album_id)
         if len(batch.ids) == _BATCH:
             batch.full.set()
             self._open = None
-        return batch.read
+        return batch
 
-    def _start(self, batch: _Batch) -> asyncio.Task[dict[str, Json]]:
-        read = asyncio.create_task(self._run(batch))
-        self._reads.add(read)
-        read.add_done_callback(self._reads.discard)
-        return read
+    async def _from_batch(self, batch: _Batch, album_id: str) -> Json | None:
+        found = await self._reads.join(batch.number, lambda: self._read(batch))
+        return found[album_id] if album_id in found else await self._single(album_id)
 
-    async def _run(self, batch: _Batch) -> dict[str, Json]:
+    async def _read(self, batch: _Batch) -> dict[str, Json]:
         with contextlib.suppress(TimeoutError):  # a batch need not be full
             async with asyncio.timeout(_LINGER):
                 await self._filled(batch)
@@ -179,10 +180,6 @@ class AlbumReader:
         albums = answer["albums"] if isinstance(answer["albums"], list) else []
         return {str(album.get("id")): album for album in albums if isinstance(album, dict)}
 
-    async def _from_batch(self, read: asyncio.Task[dict[str, Json]], album_id: str) -> Json | None:
-        found = await asyncio.shield(read)
-        return found[album_id] if album_id in found else await self._single(album_id)
-
     async def _single(self, album_id: str) -> Json | None:
         try:
             return await self._api.get(f"/albums/{album_id}", {}, expect="id")
@@ -190,13 +187,6 @@ class AlbumReader:
             if error.status in _GONE:
                 return None
             raise _refused(error) from error
-
-
-async def _give_up(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    given_up = list(tasks)
-    for task in given_up:
-        task.cancel()
-    await asyncio.gather(*given_up, return_exceptions=True)
 
 
 def _refused(refusal: Refused) -> Retryable:
@@ -214,11 +204,11 @@ class Albums:
         self._store = store
         self._time = time
         self._memory = kept
-        self._flights: dict[str, asyncio.Task[Album]] = {}
+        self._flights: Flights[Album] = Flights()
 
     async def aclose(self) -> None:
         """Give up what is under way."""
-        await _give_up(self._flights.values())
+        await self._flights.aclose()
 
     async def all(self, ids: Iterable[str], *, since: datetime | None) -> list[Album]:
         """Every album, in order; none read before `since`. Ids are checked (`is_spotify_id`).
@@ -231,8 +221,7 @@ class Albums:
     async def _one(self, album_id: str, since: datetime | None) -> Album:
         album = self._memory.get(album_id)
         while album is None or not self._counts(album, since):
-            # Shielded: a delivery that gives up must not take the album from the others.
-            album = await asyncio.shield(self._flight(album_id, since))
+            album = await self._flights.join(album_id, lambda: self._fly(album_id, since))
         return album
 
     def _counts(self, album: Album, since: datetime | None) -> bool:
@@ -240,13 +229,6 @@ class Albums:
         if album.body is None and self._time.now() - album.fetched_at > _GONE_FOR:
             return False
         return since is None or album.fetched_at >= since
-
-    def _flight(self, album_id: str, since: datetime | None) -> asyncio.Task[Album]:
-        flight = self._flights.get(album_id)
-        if flight is None:
-            flight = self._flights[album_id] = asyncio.create_task(self._fly(album_id, since))
-            flight.add_done_callback(lambda _: self._flights.pop(album_id))
-        return flight
 
     async def _fly(self, album_id: str, since: datetime | None) -> Album:
         with self._reader.arriving():

@@ -21,7 +21,7 @@ from eventing.objects import ObjectStore
 from services.market_fetcher.albums import AlbumReader, Albums
 from services.market_fetcher.decisions import already_done, throttled_record
 from services.market_fetcher.ports import Throttled, Time
-from services.market_fetcher.releases import Releases
+from services.market_fetcher.releases import Ability, Listings
 from services.market_fetcher.shapes import Album, Listing, part_body, part_metadata
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,8 @@ class Ports:
 
     store: ObjectStore
     ledger: RunLedger
-    releases: Releases
+    ability: Ability
+    listings: Listings
     reader: AlbumReader
     albums: Albums
     time: Time
@@ -99,7 +100,7 @@ async def _fetch(name: str, delivery: Delivery, ports: Ports) -> None:
     # reads each album once, and a redelivery reads nothing again.
     since = (delivery.publish_time or ports.time.now()) if request.fresh else None
     with ports.reader.arriving():
-        listing = await ports.releases.newest(request.market)
+        listing = await ports.listings.newest(request.market, request_id=f"{name}/{delivery.event_id}")
     albums = await ports.albums.all(listing.ids, since=since)
     async with ports.writing:
         body = await asyncio.to_thread(part_body, request.run_id, request.market, listing, albums)
@@ -111,7 +112,7 @@ def _metadata(delivery: Delivery, listing: Listing, albums: list[Album], ports: 
         listing,
         albums,
         run_id=delivery.event.run_id,
-        app=ports.releases.ability.app,
+        app=ports.ability.app,
         calls=ports.calls_untold(),
         event_id=delivery.event_id,
     )

@@ -10,12 +10,14 @@ do; whether Spotify heeds either is not known, so the parts of a run are compare
 
 import asyncio
 import logging
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Literal
 
 from services.market_fetcher.decisions import listing_refused
+from services.market_fetcher.flights import Flights
 from services.market_fetcher.paging import Collected, ReadPage, collect
 from services.market_fetcher.ports import Refused, SourceName, Throttled, Time, WebApi
 from services.market_fetcher.shapes import Listing, Page, album_key, read_page
@@ -26,6 +28,8 @@ _BROWSE_PAGE = 50
 _SEARCH_PAGE = 10
 _SEARCH_LAST_OFFSET = 1000
 _SPARE_PAGES = 3  # beyond those that hold the albums wanted: for nulls, repeats and an empty page
+_KEPT_FOR = timedelta(hours=1)
+_KEPT_MOST = 1024  # listings of fifty ids; a run has 48
 _REFUSED_REST = timedelta(minutes=10)  # "can take a few hours" after a subscription is renewed
 
 
@@ -131,3 +135,33 @@ class Releases:
         way = "by search" if self.source == "auto" else f"by {self.source}"
         remedy = "check SPOTIFY_SOURCE, and that the app's owner has Premium; looking again in 10 minutes"
         return self.api.rest(_REFUSED_REST, f"the Spotify app may not list {way} ({refusal}); {remedy}")
+
+
+class Listings:
+    """Listings by the request they were made for, so that a redelivery goes on where the delivery before ended.
+
+    Without this, 48 markets at a low rate would all list from the start again and again, and none would end.
+    """
+
+    def __init__(self, releases: Releases) -> None:
+        self._releases = releases
+        self._flights: Flights[Listing] = Flights()
+        self._kept: OrderedDict[str, Listing] = OrderedDict()
+
+    async def aclose(self) -> None:
+        """Give up what is under way."""
+        await self._flights.aclose()
+
+    async def newest(self, market: str, *, request_id: str) -> Listing:
+        """See `Releases.newest`; the same listing for the same request within an hour."""
+        kept = self._kept.get(request_id)
+        if kept is not None and self._releases.time.now() - kept.fetched_at <= _KEPT_FOR:
+            return kept
+        return await self._flights.join(request_id, lambda: self._list(market, request_id))
+
+    async def _list(self, market: str, request_id: str) -> Listing:
+        listing = await self._releases.newest(market)
+        self._kept[request_id] = listing
+        if len(self._kept) > _KEPT_MOST:
+            self._kept.popitem(last=False)
+        return listing

@@ -26,7 +26,7 @@ from services.market_fetcher.adapters.web_api import Caller, SpotifyApi, Tokens
 from services.market_fetcher.albums import AlbumMemory, AlbumReader, Albums
 from services.market_fetcher.handlers import Ports, handlers
 from services.market_fetcher.ports import Credentials, Time
-from services.market_fetcher.releases import Ability, Releases
+from services.market_fetcher.releases import Ability, Listings, Releases
 from services.market_fetcher.settings import Settings
 
 _MIB = 1024 * 1024
@@ -75,24 +75,27 @@ async def open_service(
         tokens = Tokens(caller, settings.spotify_token_url, credentials)
         api = SpotifyApi(caller, tokens, settings.spotify_api_url)
         ports = _ports(settings, api, limiter, store, outside.time)
+        opened.push_async_callback(ports.listings.aclose)
         opened.push_async_callback(ports.reader.aclose)
         opened.push_async_callback(ports.albums.aclose)
         yield Service(
             "market-fetcher",
             handlers(ports, settings.fetch_budget),
             ready={"storage": store.ping},
-            status=lambda: {"app": ports.releases.ability.app, "throttled": limiter.status()},
+            status=lambda: {"app": ports.ability.app, "throttled": limiter.status()},
         )
 
 
 def _ports(settings: Settings, api: SpotifyApi, limiter: Limiter, store: ObjectStore, time: Time) -> Ports:
     ability = Ability()
     reader = AlbumReader(api, ability)
+    releases = Releases(api, ability, time, settings.albums_per_market, settings.spotify_source)
     memory = AlbumMemory(settings.album_memory_mib * _MIB)
     return Ports(
         store=store,
         ledger=RunLedger(store),
-        releases=Releases(api, ability, time, settings.albums_per_market, settings.spotify_source),
+        ability=ability,
+        listings=Listings(releases),
         reader=reader,
         albums=Albums(api, reader, store, time, memory),
         time=time,

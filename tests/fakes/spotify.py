@@ -85,27 +85,33 @@ class FakeSpotify:
         return tricked or self._answer(request)
 
     def _answer(self, request: Request) -> Answer:
-        path = urlsplit(request.url).path
         asked = request.params
-        match path.removeprefix("/v1").strip("/").split("/"):
+        steps = urlsplit(request.url).path.removeprefix("/v1").strip("/").split("/")
+        extended = self.app == "extended"
+        match steps:
             case ["api", "token"]:
                 return answer({"access_token": f"token{len(self.requests)}", "expires_in": 3600})
-            case ["browse", "new-releases"] if self.app == "extended":
+            case ["browse", "new-releases"] if extended:
                 return self._listing(asked, 50)
             case ["search"]:
                 return self._listing(asked, 10)
-            case ["albums"] if self.app == "extended":
-                ids = asked["ids"].split(",")
-                assert len(ids) <= 20
-                found = [self._album(album_id) if album_id in self.albums else None for album_id in ids]
-                return answer({"albums": found})
-            case ["albums", album_id] if album_id in self.albums:
-                return answer(self._album(album_id))
-            case ["albums", album_id, "tracks"] if album_id in self.albums:
-                return answer(_page(self.albums[album_id]["tracks"], asked, 50))
-            case ["albums", _]:
-                return error(404, "Non existing id")
-        return error(403, "Forbidden")
+            case ["albums"] if extended:
+                return self._several(asked["ids"].split(","))
+            case ["albums", album_id, *tracks]:
+                return self._one(album_id, asked if tracks else None)
+            case _:
+                return error(403, "Forbidden")
+
+    def _several(self, ids: list[str]) -> Answer:
+        assert len(ids) <= 20
+        return answer({"albums": [self._album(name) if name in self.albums else None for name in ids]})
+
+    def _one(self, album_id: str, tracks_asked: Mapping[str, str] | None) -> Answer:
+        if album_id not in self.albums:
+            return error(404, "Non existing id")
+        if tracks_asked is None:
+            return answer(self._album(album_id))
+        return answer(_page(self.albums[album_id]["tracks"], tracks_asked, 50))
 
     def _listing(self, asked: Mapping[str, str], most: int) -> Answer:
         if asked["market"] not in self.markets:

@@ -111,7 +111,7 @@ def test_a_short_wait_pauses_every_call() -> None:
 
     async def main(limiter: Limiter) -> None:
         await told_to_wait(limiter, 20, "DK")
-        assert await asyncio.gather(call(limiter, "SE"), call(limiter, "DK"), call(limiter)) == [20, 20, 20]
+        assert set(await asyncio.gather(call(limiter, "SE"), call(limiter, "DK"), call(limiter))) == {20.0}
 
     limited(main)
 

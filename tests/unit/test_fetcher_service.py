@@ -495,7 +495,7 @@ def test_endless_429_ends() -> None:
 
 def test_a_refused_token_is_renewed_once() -> None:
     """An expired token costs one renewal, for all calls that met it."""
-    spotify = FakeSpotify.of({market: "a" for market in MARKETS})
+    spotify = FakeSpotify.of(dict.fromkeys(MARKETS, "a"))
     fetch_all = [True]
 
     def expired(request: Request) -> Answer | None:
@@ -563,7 +563,7 @@ def test_wrong_credentials_are_not_the_messages_fault(status: int, caplog: pytes
 
 
 def test_one_market_that_waits_for_hours_holds_no_other_up() -> None:
-    """The other 47 finish; it is shown as throttled, costs no call meanwhile, and completes when the wait is over."""
+    """The other 47 finish; it is shown as throttled, costs no call meanwhile, and completes by itself."""
     spotify = FakeSpotify.of(dict.fromkeys(MARKETS, "a b c"))
     spotify.trick = times(1, BROWSE, error(429, retry_after="7200"), market="DK")
 

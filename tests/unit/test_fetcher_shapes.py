@@ -60,7 +60,7 @@ def test_the_next_page_is_ahead_and_skips_nothing(following: object, begins: int
 
 
 def test_nulls_are_counted_and_an_empty_page_in_the_middle_is_noticed() -> None:
-    """Null entries were reported in every list; an empty page with more to come is a fault, at the end it is none."""
+    """Null entries were reported in every list; an empty page is a fault where more is to come."""
     assert read_page(paging([None, {"id": "a"}, 3]), offset=0, limit=50) == Page(
         ({"id": "a"},), 2, None, looks_cut=False
     )

@@ -51,6 +51,14 @@ def test_all_faults_are_told_together() -> None:
         assert part in told
 
 
+def test_the_simulator_has_only_the_european_markets() -> None:
+    """A market that could only be dead-lettered is refused before anything starts; the real API may have it."""
+    with pytest.raises(ChoiceError, match="the simulator does not have US"):
+        choices.read({"MARKETS": "DK,US"}, home=HOME)
+    real = {"MARKETS": "DK,US", "SPOTIFY_CLIENT_ID": "me", "SPOTIFY_CLIENT_SECRET": "mine"}
+    assert choices.read(real, home=HOME).markets == ("DK", "US")
+
+
 def test_an_empty_variable_is_no_choice() -> None:
     """`MARKETS= make demo` is `make demo`."""
     empty = dict.fromkeys(("MARKETS", "RUN_DATE", "SPOTIFY_SIMULATOR", "SPOTIFY_CLIENT_ID"), "")
@@ -83,7 +91,12 @@ def test_with_credentials_the_real_api_is_asked() -> None:
 
 def test_little_of_the_callers_environment_reaches_a_process() -> None:
     """A PORT, a PUBSUB_EMULATOR_HOST or a real account in the caller's shell does not leak into the stack."""
-    caller = {"PATH": "/bin", "HOME": "/me", "PUBSUB_EMULATOR_HOST": "other:1", "GOOGLE_APPLICATION_CREDENTIALS": "x"}
+    caller = {
+        "PATH": "/bin",
+        "HOME": "/me",
+        "PUBSUB_EMULATOR_HOST": "other:1",
+        "GOOGLE_APPLICATION_CREDENTIALS": "x",
+    }
     base = choices.base_environment(caller, root=Path("/clone"), java_home=Path("/java"))
     assert base == {
         "PATH": "/java/bin:/bin",

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.documents import LoadResult, Manifest, MissingMarket, Receipt
 from local import demo
-from local.choices import Choices
+from local.choices import Choices, Credentials
 from local.demo import DemoError, Seen
 
 NOW = datetime(2026, 11, 23, 6, tzinfo=UTC)
@@ -119,6 +119,17 @@ def test_the_log_that_is_named_is_the_one_of_the_failed_stage(changes: dict[str,
     """Who reads the error knows where to read on."""
     seen = Seen(manifest=MANIFEST, receipt=RECEIPT.model_copy(update=changes))
     assert demo.log_of(report(seen)) == log
+
+
+def test_what_is_expected_follows_from_the_choices() -> None:
+    """More albums and more markets make more rows; the real API makes none that are known beforehand."""
+    one = demo.expected_rows(Choices(home=Path(), markets=("DK",), albums=5), "2026-11-23")
+    two = demo.expected_rows(Choices(home=Path(), markets=("DK", "SE"), albums=5), "2026-11-23")
+    assert one
+    assert two
+    assert one < two
+    real = Choices(home=Path(), spotify=Credentials("me", "mine"))
+    assert demo.expected_rows(real, "2026-11-23") is None
 
 
 def test_the_summary_says_where_to_look() -> None:

@@ -83,6 +83,10 @@ class Limiter:
             self._untold += 1
             yield now
 
+    def check(self, market: str | None) -> None:
+        """Raise `Throttled` where `turn` would; spares what leads up to a call, such as a new token."""
+        self._wait(market)
+
     def slow_down(self, seconds: float, *, market: str | None, quota: bool, sent_at: datetime) -> None:
         """Spotify asked, on the call that left at `sent_at`, to wait; the next `turn` obeys."""
         now = self._time.now()

@@ -146,6 +146,7 @@ class SpotifyApi:
 
     async def get(self, path: str, params: Mapping[str, str], *, expect: str, market: str | None = None) -> Json:
         """See `WebApi.get`. A refused token is renewed once; a second refusal is not the token's age."""
+        self._caller.limiter.check(market)
         token = await self._tokens.current()
         try:
             return await self._get(path, params, token, expect=expect, market=market)

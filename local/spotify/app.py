@@ -1,0 +1,367 @@
+"""The simulator over HTTP: tokens, limits, faults and the log of calls around the pure endpoints.
+
+One call goes: latency, token, limits, faults instead of an answer, the endpoint, faults in the answer. A call that
+is faulted has still been counted by the limits, as a call that Spotify's own failures waste would be.
+
+Source of tokens: developer.spotify.com/documentation/web-api/tutorials/client-credentials-flow (POST form
+grant_type=client_credentials, Basic header; access_token, token_type, expires_in 3600; no refresh token). Errors of
+the accounts service are `{"error", "error_description"}` with status 400, for wrong credentials too.
+
+Not here: what the answers are (`endpoints`), processes and signals (`__main__`).
+"""
+
+import asyncio
+import random
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from eventing.clock import Clock
+from local.spotify.catalogue import Catalogue
+from local.spotify.endpoints import ENDPOINTS, ApiError, Ask, Endpoint
+from local.spotify.faults import INSTEAD, RULES, Call, Order, Plan, Rule, alter
+from local.spotify.limits import Limiter, Limits, Refusal
+from local.spotify.shapes import Json, Mode
+
+Sleep = Callable[[float], Awaitable[None]]
+
+_WEB_PAGE: Final = "<!DOCTYPE html><html><body><h1>Upstream connect error</h1></body></html>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What kind of app calls, and what it meets."""
+
+    mode: Mode = "extended"
+    limits: Limits = Limits()
+    latency: timedelta = timedelta(0)
+    """Waited before every answer of the API and of the accounts service."""
+    token_lifetime: timedelta = timedelta(hours=1)
+    client: tuple[str, str] | None = None
+    """The only client id and secret that get a token; None gives one to any that are not empty."""
+    faults: tuple[Rule, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class LoggedCall:
+    """One call as it was served; `endpoint` is the route, `faults` the effects that acted on it.
+
+    `status` is None as long as nothing has been sent, and stays None where the client hung up first.
+    """
+
+    endpoint: str
+    method: str
+    path: str
+    query: dict[str, str]
+    time: datetime
+    status: int | None = None
+    faults: list[str] = field(default_factory=list)
+
+
+class Simulator:
+    """Serves one catalogue to one app."""
+
+    def __init__(
+        self, catalogue: Catalogue, settings: Settings, *, clock: Clock, rng: random.Random, sleep: Sleep
+    ) -> None:
+        self.catalogue = catalogue
+        self._settings, self._clock, self._rng, self._sleep = settings, clock, rng, sleep
+        self._seed = rng.getrandbits(64)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget calls, tokens and counts; faults are again those of the settings, from their beginning."""
+        self.calls: list[LoggedCall] = []
+        self._expiry: dict[str, datetime] = {}
+        self._limiter = Limiter(self._settings.limits)
+        self._plan = Plan(self._settings.faults, self._seed)
+
+    def order(self, rules: Sequence[Rule]) -> None:
+        """Put rules in the place of those there are."""
+        self._plan = self._plan.replaced(rules)
+
+    def report(self) -> Json:
+        """Every call so far, counted by endpoint and by status."""
+        return {
+            "total": len(self.calls),
+            "endpoints": dict(Counter(f"{call.method} {call.endpoint}" for call in self.calls)),
+            "statuses": dict(Counter(str(call.status) for call in self.calls)),
+            "faults": self._plan.report(),
+            "calls": [{**asdict(call), "time": call.time.isoformat()} for call in self.calls],
+        }
+
+    async def token(self, request: web.Request) -> web.StreamResponse:
+        """Answer POST /api/token."""
+        call, orders = await self._begin(request)
+        form = await request.post()
+
+        def grant() -> Json:
+            if form.get("grant_type") != "client_credentials":
+                raise _TokenError("unsupported_grant_type", "grant_type parameter is missing")
+            self._check_client(request.headers.get("Authorization", ""))
+            token = f"BQ{self._rng.getrandbits(320):080x}"
+            self._expiry[token] = self._clock() + self._settings.token_lifetime
+            return {
+                "access_token": token,
+                "token_type": "Bearer",
+                "expires_in": int(self._settings.token_lifetime.total_seconds()),
+            }
+
+        return await self._answer(request, call, orders, grant)
+
+    def api(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """Make the handler of one endpoint of the Web API."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            call, orders = await self._begin(request)
+            ask = self._ask(request, orders)
+            return await self._answer(request, call, orders, lambda: endpoint(ask))
+
+        return handle
+
+    async def nowhere(self, request: web.Request) -> web.StreamResponse:
+        """Answer what is no endpoint."""
+        call, orders = await self._begin(request)
+
+        def refuse() -> Json:
+            raise ApiError(404, "Service not found")
+
+        return await self._answer(request, call, orders, refuse)
+
+    async def _begin(self, request: web.Request) -> tuple[LoggedCall, list[Order]]:
+        """Log the call and wait the latency; then either it is refused, or faults are decided."""
+        resource = request.match_info.route.resource
+        call = LoggedCall(
+            endpoint=request.path if resource is None else resource.canonical,
+            method=request.method,
+            path=request.path,
+            query=dict(request.query),
+            time=self._clock(),
+        )
+        self.calls.append(call)
+        if self._settings.latency:
+            await self._sleep(self._settings.latency.total_seconds())
+        if request.path.startswith("/v1/"):
+            self._admit(request, call)
+        orders = self._plan.orders(_faultable(request), self._clock())
+        call.faults = [order.rule.effect for order in orders]
+        for order in orders:
+            if order.rule.effect == "stall":
+                await self._sleep(order.rule.seconds)
+        return call, orders
+
+    def _admit(self, request: web.Request, call: LoggedCall) -> None:
+        """Let the call pass if its token and the limits allow.
+
+        Raises:
+            web.HTTPException: 400 or 401 about the token, 429 about the limits.
+        """
+        refusal = self._token_fault(request.headers.get("Authorization"))
+        if refusal is None:
+            over = self._limiter.admit(self._clock())
+            refusal = None if over is None else _too_many(over)
+        if refusal is not None:
+            call.status = refusal.status
+            raise _Refused(refusal)
+
+    def _token_fault(self, header: str | None) -> web.Response | None:
+        if not header:
+            return _unauthorized("No token provided")
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            return _error(ApiError(400, "Only valid bearer authentication supported"))
+        if token not in self._expiry:
+            return _unauthorized("Invalid access token")
+        return _unauthorized("The access token expired") if self._expiry[token] <= self._clock() else None
+
+    def _check_client(self, header: str) -> None:
+        scheme, _, encoded = header.partition(" ")
+        try:
+            client_id, _, secret = b64decode(encoded, validate=True).decode().partition(":")
+        except (Base64Error, UnicodeDecodeError):
+            raise _TokenError("invalid_client", "Invalid client") from None
+        known = self._settings.client or (client_id, secret)
+        if scheme.lower() != "basic" or not client_id or client_id != known[0]:
+            raise _TokenError("invalid_client", "Invalid client")
+        if not secret or secret != known[1]:
+            raise _TokenError("invalid_client", "Invalid client secret")
+
+    def _ask(self, request: web.Request, orders: Sequence[Order]) -> Ask:
+        effects = {order.rule.effect for order in orders}
+        ask = Ask(
+            catalogue=self.catalogue,
+            mode=self._settings.mode,
+            base_url=f"{request.scheme}://{request.host}/v1",
+            path=request.path.removeprefix("/v1"),
+            query=dict(request.query),
+            album_id=request.match_info.get("id", ""),
+            market_ignored="market_ignored" in effects,
+        )
+        return replace(ask, catalogue=self.catalogue.preceding()) if "frozen" in effects else ask
+
+    async def _answer(
+        self, request: web.Request, call: LoggedCall, orders: Sequence[Order], make: Callable[[], Json]
+    ) -> web.StreamResponse:
+        instead = next((order for order in orders if order.rule.effect in INSTEAD), None)
+        if instead is not None and instead.rule.effect == "status":
+            response = self._failure(instead)
+        else:
+            response = _made(make, orders)
+        if instead is not None and instead.rule.effect in {"truncated", "non_json"}:
+            response = _spoilt(instead.rule, response)
+        call.status = response.status
+        if instead is not None and instead.rule.effect == "reset":
+            return await _reset(request, response)
+        return response
+
+    def _failure(self, order: Order) -> web.Response:
+        rule, after = order.rule, order.retry_after(self._clock())
+        headers = {} if after is None else {"Retry-After": after}
+        status = rule.status or 500
+        if rule.text is not None:
+            return web.Response(status=status, text=rule.text, headers=headers)
+        return _error(ApiError(status, _MESSAGES.get(status, "Error"), reason=rule.reason), headers)
+
+
+_MESSAGES: Final = {
+    401: "The access token expired",
+    429: "API rate limit exceeded",
+    500: "Server error.",
+    502: "Bad gateway.",
+    503: "Service temporarily unavailable",
+    504: "Gateway timeout",
+}
+
+SIMULATOR: Final = web.AppKey("SIMULATOR", Simulator)
+"""Where an app keeps its simulator, for tests in the same process."""
+
+
+def create_app(
+    catalogue: Catalogue,
+    settings: Settings,
+    *,
+    clock: Clock,
+    rng: random.Random,
+    sleep: Sleep = asyncio.sleep,
+) -> web.Application:
+    """Make the simulator's app; `sleep` is how latency and stalls are waited, for tests on virtual time."""
+    simulator = Simulator(catalogue, settings, clock=clock, rng=rng, sleep=sleep)
+    app = web.Application(middlewares=[_refusals])
+    app[SIMULATOR] = simulator
+    app.router.add_post("/api/token", simulator.token)
+    for path, endpoint in ENDPOINTS.items():
+        app.router.add_get(f"/v1{path}", simulator.api(endpoint))
+    app.router.add_get("/_control/calls", _calls)
+    app.router.add_post("/_control/faults", _faults)
+    app.router.add_post("/_control/reset", _reset_all)
+    app.router.add_get("/v1/{rest:.*}", simulator.nowhere)
+    return app
+
+
+class _TokenError(Exception):
+    """The accounts service refuses."""
+
+    def __init__(self, error: str, description: str) -> None:
+        super().__init__(description)
+        self.error, self.description = error, description
+
+
+class _Refused(Exception):  # noqa: N818 -- carries an answer, is not a fault of ours
+    """The call is refused before any endpoint sees it."""
+
+    def __init__(self, response: web.Response) -> None:
+        super().__init__(response.status)
+        self.response = response
+
+
+@web.middleware
+async def _refusals(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except _Refused as refused:
+        return refused.response
+
+
+async def _calls(request: web.Request) -> web.Response:
+    return web.json_response(request.app[SIMULATOR].report())
+
+
+async def _faults(request: web.Request) -> web.Response:
+    try:
+        rules = RULES.validate_json(await request.read())
+    except ValidationError as error:
+        return web.Response(status=400, text=error.json(), content_type="application/json")
+    request.app[SIMULATOR].order(rules)
+    return web.json_response({"rules": len(rules)})
+
+
+async def _reset_all(request: web.Request) -> web.Response:
+    request.app[SIMULATOR].reset()
+    return web.json_response({})
+
+
+def _faultable(request: web.Request) -> Call:
+    query = request.query
+    ids = {request.match_info.get("id", ""), *query.get("ids", "").split(",")} - {""}
+    return Call(request.path, query.get("market") or query.get("country"), frozenset(ids))
+
+
+def _made(make: Callable[[], Json], orders: Sequence[Order]) -> web.Response:
+    try:
+        body = make()
+    except ApiError as error:
+        return _error(error)
+    except _TokenError as error:
+        return web.json_response({"error": error.error, "error_description": error.description}, status=400)
+    for order in orders:
+        alter(order, body)
+    return web.json_response(body)
+
+
+def _spoilt(rule: Rule, response: web.Response) -> web.Response:
+    if rule.effect == "non_json":
+        return web.Response(text=_WEB_PAGE, content_type="text/html")
+    text = response.text or ""
+    return web.Response(status=response.status, text=text[: len(text) // 2], content_type="application/json")
+
+
+async def _reset(request: web.Request, whole: web.Response) -> web.StreamResponse:
+    """Send the head and half of the body, then cut the connection."""
+    body = (whole.text or "").encode()
+    cut = web.StreamResponse(status=whole.status, headers={"Content-Type": "application/json"})
+    cut.content_length = len(body)
+    await cut.prepare(request)
+    # The client may be gone already; then there is nothing left to cut.
+    with suppress(ConnectionError):
+        await cut.write(body[: len(body) // 2])
+    if request.transport is not None:
+        request.transport.abort()
+    return cut
+
+
+def _error(error: ApiError, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response(error.body(), status=error.status, headers=headers)
+
+
+def _unauthorized(message: str) -> web.Response:
+    challenge = f'Bearer realm="spotify", error="invalid_token", error_description="{message}"'
+    return _error(ApiError(401, message), {"WWW-Authenticate": challenge})
+
+
+def _too_many(refusal: Refusal) -> web.Response:
+    error = (
+        ApiError(429, "Too many requests", reason="QUOTA_EXCEEDED")
+        if refusal.reason == "QUOTA_EXCEEDED"
+        else ApiError(429, "API rate limit exceeded")
+    )
+    return _error(error, {"Retry-After": str(refusal.retry_after)})

@@ -1,0 +1,276 @@
+"""What is ordered to go wrong: rules, which calls they meet, and what they do to an answer.
+
+A rule selects calls (path, market, album, every call or the n-th, by chance, so many times or for so long) and names
+one effect. Chance is drawn from the plan's seed, the rule and the call's number among those the rule selects (or the
+album's id, for effects on single albums), so an order of calls meets the same fates in every run.
+
+Effects, by where they act:
+
+- instead of an answer: `status` (with `status`, and optionally `retry_after`, `reason`, `text` for a body that is no
+  JSON), `reset` (the connection is cut in the middle of the body), `truncated` (half of the JSON, otherwise a proper
+  answer), `non_json` (a web page with status 200);
+- before the answer: `stall` (`seconds`);
+- on what is asked: `market_ignored` (every market gets one list), `frozen` (last week's list);
+- on the page: `empty_page` (no items, though `next` goes on), `unstable_total`, `repeated` (the first item once more at
+  the end), `loop` (`next` is the page itself), `null_entries` (a null in every list of items, artists and images),
+  `null_albums` (entries of albums?ids= become null);
+- on the albums of the answer: `release_date` (`value`, by default "0000"; precision "year"), `takedown` (empty name);
+- on fields: `null_fields` and `missing_fields` (`fields` of every object whose type is `of`).
+
+Not here: HTTP. `app` turns an order into bytes.
+"""
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+from local.spotify.shapes import Json
+
+Effect = Literal[
+    "status",
+    "reset",
+    "truncated",
+    "non_json",
+    "stall",
+    "market_ignored",
+    "frozen",
+    "empty_page",
+    "unstable_total",
+    "repeated",
+    "loop",
+    "null_entries",
+    "null_albums",
+    "release_date",
+    "takedown",
+    "null_fields",
+    "missing_fields",
+]
+
+INSTEAD: Final = frozenset({"status", "reset", "truncated", "non_json"})
+"""Effects that decide what is sent; only the first of them in a call acts."""
+ON_ALBUMS: Final = frozenset({"release_date", "takedown", "null_albums"})
+"""Effects whose `album` and `probability` choose albums of an answer, not calls."""
+
+
+def _regular_expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error}") from None
+    return text
+
+
+class Rule(BaseModel):
+    """One thing to go wrong.
+
+    `path` is a regular expression searched in the path, `market` the market (or country) of the query, `album` an id
+    in the path or in `ids`. `nth` counts the selected calls from 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    effect: Effect
+    path: Annotated[str, AfterValidator(_regular_expression)] = ""
+    market: str | None = None
+    album: str | None = None
+    nth: Annotated[int, Field(ge=1)] | None = None
+    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    times: Annotated[int, Field(ge=1)] | None = None
+    """How often the rule acts at most."""
+    lasts: Annotated[float, Field(gt=0)] | None = None
+    """For how many seconds after it first acted the rule goes on acting."""
+    status: Annotated[int, Field(ge=400, le=599)] | None = None
+    retry_after: int | str | None = None
+    """The header as it is; None leaves it out; "remaining" is what is left of `lasts`, in whole seconds."""
+    reason: str | None = None
+    text: str | None = None
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+    value: str = "0000"
+    fields: tuple[str, ...] = ()
+    of: Literal["album", "track", "artist"] = "track"
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.effect == "status" and self.status is None:
+            raise ValueError("the effect status needs a status, such as 503")
+        if self.effect in {"null_fields", "missing_fields"} and not self.fields:
+            raise ValueError(f"the effect {self.effect} needs fields, such as ['explicit']")
+        if self.retry_after == "remaining" and self.lasts is None:
+            raise ValueError("retry_after can be 'remaining' only where lasts says of what")
+        return self
+
+
+RULES: Final = TypeAdapter(tuple[Rule, ...])
+"""Reads a list of rules from JSON."""
+
+
+class Call(NamedTuple):
+    """What rules look at."""
+
+    path: str
+    market: str | None
+    albums: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A rule that acts on a call: the `number`-th time, until `ends` if it lasts; `key` seeds chance about albums."""
+
+    rule: Rule
+    number: int
+    key: str
+    ends: datetime | None = None
+
+    def retry_after(self, now: datetime) -> str | None:
+        """The Retry-After header to send, or None for none."""
+        if self.rule.retry_after == "remaining" and self.ends is not None:
+            return str(max(1, round((self.ends - now).total_seconds())))
+        return None if self.rule.retry_after is None else str(self.rule.retry_after)
+
+
+class Plan:
+    """Keeps the rules and how often each has met and acted on a call."""
+
+    def __init__(self, rules: Sequence[Rule], seed: int) -> None:
+        self._seed = seed
+        self._entries = [_Entry(rule, f"{seed}/{index}") for index, rule in enumerate(rules)]
+
+    def replaced(self, rules: Sequence[Rule]) -> "Plan":
+        """A new plan of the same seed."""
+        return Plan(rules, self._seed)
+
+    def orders(self, call: Call, now: datetime) -> list[Order]:
+        """The rules that act on a call, in the order in which they were given. Counts the call."""
+        found = [order for entry in self._entries if (order := entry.meet(call, now)) is not None]
+        first = next((order for order in found if order.rule.effect in INSTEAD), None)
+        return [order for order in found if order.rule.effect not in INSTEAD or order is first]
+
+    def report(self) -> list[Json]:
+        """Every rule with how many calls it met and on how many it acted."""
+        return [
+            {"rule": entry.rule.model_dump(exclude_defaults=True), "met": entry.met, "acted": entry.acted}
+            for entry in self._entries
+        ]
+
+
+class _Entry:
+    """One rule and its counts."""
+
+    def __init__(self, rule: Rule, key: str) -> None:
+        self.rule, self._key = rule, key
+        self.met = self.acted = 0
+        self._ends: datetime | None = None
+
+    def meet(self, call: Call, now: datetime) -> Order | None:
+        """Decide whether the rule acts on a call, and count it."""
+        rule = self.rule
+        if not _selects(rule, call):
+            return None
+        self.met += 1
+        spent = rule.times is not None and self.acted >= rule.times
+        over = self._ends is not None and now >= self._ends
+        if spent or over or rule.nth not in {None, self.met} or not self._lucky():
+            return None
+        if rule.lasts is not None and self._ends is None:
+            self._ends = now + timedelta(seconds=rule.lasts)
+        self.acted += 1
+        return Order(rule, self.acted, self._key, self._ends)
+
+    def _lucky(self) -> bool:
+        if self.rule.effect in ON_ALBUMS:
+            return True
+        return _drawn(f"{self._key}/{self.met}", self.rule.probability)
+
+
+def _selects(rule: Rule, call: Call) -> bool:
+    on_call = rule.album is None or rule.effect in ON_ALBUMS or rule.album in call.albums
+    return on_call and rule.market in {None, call.market} and re.search(rule.path, call.path) is not None
+
+
+def _drawn(key: str, probability: float) -> bool:
+    return random.Random(key).random() < probability
+
+
+def alter(order: Order, body: Json) -> None:
+    """Do to a freshly worded answer what an order says; effects elsewhere leave it alone."""
+    match order.rule.effect:
+        case "empty_page" | "unstable_total" | "repeated" | "loop":
+            page = _page(body)
+            if page is not None:
+                _alter_page(order, page)
+        case "null_entries":
+            _put_nulls(body)
+        case "null_albums":
+            if isinstance(body.get("albums"), list):
+                body["albums"] = [None if _chosen(order, entry) else entry for entry in body["albums"]]
+        case "release_date" | "takedown":
+            for album in _objects(body, "album"):
+                if _chosen(order, album):
+                    _alter_album(order.rule, album)
+        case "null_fields":
+            for entry in _objects(body, order.rule.of):
+                entry.update(dict.fromkeys(order.rule.fields))
+        case "missing_fields":
+            for entry in _objects(body, order.rule.of):
+                for name in order.rule.fields:
+                    entry.pop(name, None)
+        case _:
+            pass
+
+
+def _alter_page(order: Order, page: Json) -> None:
+    match order.rule.effect:
+        case "empty_page":
+            page["items"] = []
+        case "unstable_total":
+            page["total"] = max(0, page["total"] + (-7, 13, 0)[order.number % 3])
+        case "repeated":
+            page["items"] += page["items"][:1]
+        case _:
+            page["next"] = page["href"]
+
+
+def _alter_album(rule: Rule, album: Json) -> None:
+    if rule.effect == "takedown":
+        album["name"] = ""
+    else:
+        album |= {"release_date": rule.value, "release_date_precision": "year"}
+
+
+def _chosen(order: Order, album: Json | None) -> bool:
+    if album is None or order.rule.album not in {None, album["id"]}:
+        return False
+    return _drawn(f"{order.key}/{album['id']}", order.rule.probability)
+
+
+def _page(body: Json) -> Json | None:
+    """The page that was asked for: a listing's, or a list of tracks; an album's embedded page is not one."""
+    page = body.get("albums", body)
+    return page if isinstance(page, dict) and "items" in page else None
+
+
+def _put_nulls(value: Any) -> None:
+    for child in _children(value):
+        _put_nulls(child)
+    if isinstance(value, dict):
+        for name in ("items", "artists", "images"):
+            if isinstance(value.get(name), list):
+                value[name].insert(min(1, len(value[name])), None)
+
+
+def _objects(value: Any, kind: str) -> Iterator[Json]:
+    if isinstance(value, dict) and value.get("type") == kind:
+        yield value
+    for child in _children(value):
+        yield from _objects(child, kind)
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return list(value) if isinstance(value, list) else []
