@@ -80,13 +80,8 @@ async def on_dead_lettered(delivery: Delivery, *, ports: Ports, coalescer: Coale
 
 async def on_sweep(_delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -> None:
     """Look at every run that a lost event may have left behind."""
-    for index in await ports.ledger.indexes():
-        if index.has_manifest:
-            try:
-                await coalescer.run(index.run_id)
-            except Retryable as error:
-                # One run that waits must not keep the sweep from the others; its own event comes again.
-                log.info("sweep_waits", extra={"run_id": index.run_id, "reason": str(error)})
+    known = [index.run_id for index in await ports.ledger.indexes() if index.has_manifest]
+    await coalescer.run_each(known)
 
 
 async def reconcile(run_id: str, *, ports: Ports) -> None:

@@ -14,7 +14,7 @@ from eventing import logs
 from eventing.app import Handler
 from eventing.clock import Clock
 from eventing.coalescing import Coalescer
-from eventing.errors import Permanent, Retryable
+from eventing.errors import Permanent
 from eventing.ledger import RunLedger
 from eventing.publisher import Publisher
 from services.cluster_manager.decisions import (
@@ -81,12 +81,8 @@ async def on_sweep(_delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -
         index.run_id for index in await ports.ledger.indexes() if index.decisions and not index.is_settled
     }
     labelled = {cluster.labels.get("run", "") for cluster in await ports.dataproc.clusters()}
-    for run_id in sorted(unsettled | {run for run in labelled if is_run_id(run)}):
-        try:
-            await coalescer.run(run_id)
-        except (Retryable, Permanent) as error:
-            # One run's trouble must not keep the sweep from the others; the next sweep comes back to it.
-            log.warning("sweep_failed", extra={"run_id": run_id, "reason": str(error)})
+    open_runs = sorted(unsettled | {run for run in labelled if is_run_id(run)})
+    await coalescer.run_each(open_runs)
 
 
 async def reconcile(run_id: str, *, ports: Ports, limits: Limits) -> None:
