@@ -1,0 +1,80 @@
+"""Events of every released version stay readable: a breaking change needs a new version of the type."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.catalogue import event_schema
+from contracts.events import BY_TYPE, RunFinished
+from contracts.evolution import breaking_changes
+
+RELEASED = sorted((Path(__file__).parents[2] / "contracts/released").glob("*.json"))
+Json = dict[str, Any]
+
+
+@pytest.mark.parametrize("path", RELEASED, ids=lambda path: path.stem)
+def test_nothing_that_was_released_is_broken(path: Path) -> None:
+    """Messages in flight and in dead-letter topics outlive every deployment."""
+    assert path.stem in BY_TYPE, "a released type must stay readable; keep its model"
+    released = json.loads(path.read_text(encoding="utf-8"))
+    assert breaking_changes(released, event_schema(BY_TYPE[path.stem])) == []
+
+
+def test_every_event_has_a_released_schema() -> None:
+    """What is not written down as released is not protected."""
+    assert {path.stem for path in RELEASED} == set(BY_TYPE)
+
+
+def remove(schema: Json) -> None:
+    del schema["properties"]["revision"]
+
+
+def rename(schema: Json) -> None:
+    schema["properties"]["run"] = schema["properties"].pop("run_id")
+
+
+def require(schema: Json) -> None:
+    schema["properties"]["extra"] = {"type": "string"}
+    schema["required"].append("extra")
+
+
+def relax(schema: Json) -> None:
+    schema["required"].remove("outcome")
+
+
+def narrow(schema: Json) -> None:
+    schema["properties"]["outcome"]["enum"].remove("partial")
+
+
+def retype(schema: Json) -> None:
+    schema["properties"]["revision"]["type"] = "string"
+
+
+def widen(schema: Json) -> None:
+    schema["properties"]["revision"]["maximum"] = 99999
+
+
+def other_type(schema: Json) -> None:
+    schema["$id"] = "newreleases.run.finished.v2"
+
+
+@pytest.mark.parametrize("change", [remove, rename, require, relax, narrow, retype, widen, other_type])
+def test_each_kind_of_breaking_change_is_seen(change: Callable[[Json], None]) -> None:
+    """The check itself must be able to fail."""
+    released = event_schema(RunFinished)
+    changed = copy.deepcopy(released)
+    change(changed)
+    assert breaking_changes(released, changed)
+
+
+def test_optional_fields_and_better_words_are_welcome() -> None:
+    """Growing and explaining must not need a new version."""
+    released = event_schema(RunFinished)
+    changed = copy.deepcopy(released)
+    changed["properties"]["cost"] = {"type": "number"}
+    changed["properties"]["outcome"]["description"] = "better words"
+    assert breaking_changes(released, changed) == []
