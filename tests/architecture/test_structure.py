@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from eventing.settings import ServiceSettings
+from services.__main__ import main as settings_page
 from services.batch_trigger.settings import Settings as BatchTriggerSettings
 from services.cluster_manager.settings import Settings as ClusterManagerSettings
 from services.market_fetcher.settings import Settings as MarketFetcherSettings
@@ -55,6 +56,11 @@ def test_only_settings_and_entry_points_read_the_environment() -> None:
         if any(word in path.read_text(encoding="utf-8") for word in ("os.environ", "os.getenv"))
     }
     assert readers == {f"services/{service}/__main__.py" for service in SERVICES}
+
+
+def test_the_settings_page_is_fresh() -> None:
+    """A table of settings that lies is worse than none."""
+    assert settings_page(["--check"]) == 0
 
 
 def test_every_test_says_which_rule_it_protects() -> None:
