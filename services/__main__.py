@@ -22,8 +22,8 @@ _SERVICES: dict[str, type[ServiceSettings]] = {
 }
 _INTRODUCTION = """# Settings
 
-Every service starts with `python -m services.<name>` and is configured by its environment alone. All faults in it are
-reported together at start. Durations are seconds; an empty variable counts as absent. The Google client libraries
+Every service starts with `python -m services.<name>` and is configured by its environment alone. All faults in it
+are reported together at start. Durations are seconds; an empty variable counts as absent. The Google client libraries
 follow `PUBSUB_EMULATOR_HOST`, `STORAGE_EMULATOR_HOST` and `BIGQUERY_EMULATOR_HOST` themselves.
 
 This page is written by `python -m services`.
@@ -52,7 +52,7 @@ def _default(info: FieldInfo) -> str:
 
 def _shown(value: Any) -> str:
     if value is None or value == ():
-        return "–"
+        return "none"
     if isinstance(value, timedelta):
         return f"`{value.total_seconds():g}`"
     return f"`{','.join(value)}`" if isinstance(value, tuple) else f"`{value}`"

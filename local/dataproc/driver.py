@@ -35,9 +35,7 @@ async def run_process(command: Sequence[str], environment: Mapping[str, str], ou
         await ending
 
 
-def _start(
-    command: Sequence[str], environment: Mapping[str, str], output: Path
-) -> subprocess.Popen[bytes]:
+def _start(command: Sequence[str], environment: Mapping[str, str], output: Path) -> subprocess.Popen[bytes]:
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("wb") as sink:
         return subprocess.Popen(

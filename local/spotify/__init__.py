@@ -7,14 +7,16 @@ prints `ready http://127.0.0.1:PORT` once it serves: `/v1/...` is the API, `/api
 
 Modules, each importing only those before it: `names` is the vocabulary; `cohorts` draws a week's new albums;
 `shapes` words them as JSON; `catalogue` says which market lists what; `endpoints` answers one call, purely;
-`limits` counts calls; `faults` keeps what was ordered to go wrong; `app` is the HTTP shell; `__main__` starts it.
+`limits` counts calls; `faults` keeps what was ordered to go wrong; `app` is the HTTP shell; `__main__` starts
+it.
 
 Sources. Shapes, parameters and their bounds: Spotify's Web API OpenAPI description
-(developer.spotify.com/_data/documentation/web-api/reference/open-api-schema.yml, May 2026). What a development-mode
-app may call, and which fields it no longer sees: the February 2026 changelog and migration guide
-(developer.spotify.com/documentation/web-api/references/changes/february-2026). `QUOTA_EXCEEDED`: the July 2026
-changelog (changes/july-2026). The rolling window: developer.spotify.com/documentation/web-api/concepts/rate-limits.
-The description has neither `reason` nor Retry-After; both are as clients report them.
+(developer.spotify.com/_data/documentation/web-api/reference/open-api-schema.yml, May 2026). What a
+development-mode app may call, and which fields it no longer sees: the February 2026 changelog and migration
+guide (developer.spotify.com/documentation/web-api/references/changes/february-2026). `QUOTA_EXCEEDED`: the
+July 2026 changelog (changes/july-2026). The rolling window:
+developer.spotify.com/documentation/web-api/concepts/rate-limits. The description has neither `reason` nor
+Retry-After; both are as clients report them.
 
 It deliberately does not imitate:
 

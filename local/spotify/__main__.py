@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m local.spotify", description="A Spotify Web API to test with.")
+    parser = argparse.ArgumentParser(prog="python -m local.spotify", description="A Spotify to test with.")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one")
     parser.add_argument("--mode", choices=("developer", "extended"), default="developer", help="kind of app")
     parser.add_argument("--seed", type=int, default=1, help="decides the catalogue and the faults")

@@ -1,11 +1,11 @@
 """The simulator over HTTP: tokens, limits, faults and the log of calls around the pure endpoints.
 
-One call goes: latency, token, limits, faults instead of an answer, the endpoint, faults in the answer. A call that
-is faulted has still been counted by the limits, as a call that Spotify's own failures waste would be.
+One call goes: token, limits, latency, faults instead of an answer, the endpoint, faults in the answer. A call
+that is faulted has still been counted by the limits, as a call that Spotify's own failures waste would be.
 
 Source of tokens: developer.spotify.com/documentation/web-api/tutorials/client-credentials-flow (POST form
-grant_type=client_credentials, Basic header; access_token, token_type, expires_in 3600; no refresh token). Errors of
-the accounts service are `{"error", "error_description"}` with status 400, for wrong credentials too.
+grant_type=client_credentials, Basic header; access_token, token_type, expires_in 3600; no refresh token).
+Errors of the accounts service are `{"error", "error_description"}` with status 400, for wrong credentials too.
 
 Not here: what the answers are (`endpoints`), processes and signals (`__main__`).
 """
@@ -41,7 +41,7 @@ class Settings:
     """What kind of app calls, and what it meets."""
 
     mode: Mode = "extended"
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     latency: timedelta = timedelta(0)
     """Waited before every answer of the API and of the accounts service."""
     token_lifetime: timedelta = timedelta(hours=1)
@@ -137,7 +137,11 @@ class Simulator:
         return await self._answer(request, call, orders, refuse)
 
     async def _begin(self, request: web.Request) -> tuple[LoggedCall, list[Order]]:
-        """Log the call and wait the latency; then either it is refused, or faults are decided."""
+        """Log the call, decide at its arrival whether it may pass, wait the latency, decide the faults.
+
+        Raises:
+            _Refused: 400 or 401 about the token, 429 about the limits.
+        """
         resource = request.match_info.route.resource
         call = LoggedCall(
             endpoint=request.path if resource is None else resource.canonical,
@@ -147,10 +151,12 @@ class Simulator:
             time=self._clock(),
         )
         self.calls.append(call)
+        refusal = self._refusal(request) if request.path.startswith("/v1/") else None
         if self._settings.latency:
             await self._sleep(self._settings.latency.total_seconds())
-        if request.path.startswith("/v1/"):
-            self._admit(request, call)
+        if refusal is not None:
+            call.status = refusal.status
+            raise _Refused(refusal)
         orders = self._plan.orders(_faultable(request), self._clock())
         call.faults = [order.rule.effect for order in orders]
         for order in orders:
@@ -158,19 +164,13 @@ class Simulator:
                 await self._sleep(order.rule.seconds)
         return call, orders
 
-    def _admit(self, request: web.Request, call: LoggedCall) -> None:
-        """Let the call pass if its token and the limits allow.
-
-        Raises:
-            web.HTTPException: 400 or 401 about the token, 429 about the limits.
-        """
-        refusal = self._token_fault(request.headers.get("Authorization"))
-        if refusal is None:
-            over = self._limiter.admit(self._clock())
-            refusal = None if over is None else _too_many(over)
-        if refusal is not None:
-            call.status = refusal.status
-            raise _Refused(refusal)
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        """What the token and the limits have against the call; only calls with a good token are counted."""
+        fault = self._token_fault(request.headers.get("Authorization"))
+        if fault is not None:
+            return fault
+        over = self._limiter.admit(self._clock())
+        return None if over is None else _too_many(over)
 
     def _token_fault(self, header: str | None) -> web.Response | None:
         if not header:

@@ -1,10 +1,11 @@
 """What each market lists in a week, and what the warehouse must hold after it. Pure and deterministic.
 
-A list has 100 albums: half of this week's cohort, half of last week's, alternating, so that a list of any length
-shares half of itself with the week after. The two sources order (and, at the margin, choose) differently.
+A list has 100 albums: half of this week's cohort, half of last week's, alternating, so that a list of any
+length shares half of itself with the week after. The two sources order (and, at the margin, choose)
+differently.
 
-Not here: HTTP, limits, faults. `expected_rows` is written apart from the fetcher and the Spark job, from the drawn
-albums themselves, so that it can contradict them.
+Not here: HTTP, limits, faults. `expected_rows` is written apart from the fetcher and the Spark job, from the
+drawn albums themselves, so that it can contradict them.
 """
 
 import hashlib
@@ -106,7 +107,9 @@ class Catalogue:
 
     @cached_property
     def _albums(self) -> dict[str, Album]:
-        return {album.id: album for drawn in self._cohorts for album in drawn}
+        # One cohort more than is listed: an album does not vanish when the lists move on.
+        drawn = *self._cohorts, cohort(self.seed, self.week - 2 * _WEEK)
+        return {album.id: album for albums in drawn for album in albums}
 
     @property
     def _cohorts(self) -> tuple[tuple[Album, ...], tuple[Album, ...]]:

@@ -28,11 +28,19 @@ NEARLY: Final = 6
 REGIONAL: Final = 24
 """Albums a week of one to three languages' markets."""
 LOCAL: Final = 4
-"""Albums a week and market that only this market, or a neighbour too, has. With EVERYWHERE it makes 50: half a list
-of 100 for every market, whatever chance decides about the others."""
+"""Albums a week and market that only this market, or a neighbour too, has. With EVERYWHERE it makes 50: half
+a list of 100 for every market, whatever chance decides about the others."""
 
 _BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _LONG_SIZES: Final = (51, 64, 77, 100, 101, 130)
+
+# Shares of what chance decides.
+_TRAVELS: Final = 0.3  # of the local albums, to a neighbour
+_BAND: Final = 0.25
+_GUEST: Final = 0.15
+_EXPLICIT: Final = 0.12
+_AWKWARD: Final = 0.02
+_VERSION: Final = 0.08
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +144,7 @@ def _regional(rng: random.Random, number: int, languages: Sequence[str]) -> _Pla
 def _local(rng: random.Random, market: str, number: int, *, long_album: bool) -> _Plan:
     language = names.LANGUAGE_OF[market]
     neighbours = names.LANGUAGES[language].markets
-    also = {rng.choice(neighbours)} if rng.random() < 0.3 else set()  # noqa: PLR2004 -- about a third travel
+    also = {rng.choice(neighbours)} if rng.random() < _TRAVELS else set()
     return _Plan(
         key=f"local-{market}-{number}",
         language=language,
@@ -185,28 +193,28 @@ def _format(rng: random.Random, forced: int | None) -> tuple[AlbumType, int]:
 
 def _release(rng: random.Random, monday: date) -> tuple[str, Precision]:
     """Mostly the Friday before; a few are re-issues that keep the date of the original, however rough."""
-    friday = monday - timedelta(days=3)
     old = date(rng.randint(1958, 2019), rng.randint(1, 12), rng.randint(1, 28))
-    fate = rng.random()
-    if fate < 0.01:  # noqa: PLR2004 -- one in a hundred knows the year only
-        return f"{old.year}", "year"
-    if fate < 0.02:  # noqa: PLR2004 -- one in a hundred knows the month
-        return f"{old:%Y-%m}", "month"
-    if fate < 0.04:  # noqa: PLR2004 -- two in a hundred are old to the day
-        return old.isoformat(), "day"
-    day = friday if fate < 0.8 else monday - timedelta(days=rng.randint(1, 7))  # noqa: PLR2004 -- the rest any day
-    return day.isoformat(), "day"
+    friday, any_day = monday - timedelta(days=3), monday - timedelta(days=rng.randint(1, 7))
+    fate = rng.choices(("year", "month", "old", "friday", "any"), weights=(1, 1, 2, 76, 20))[0]
+    match fate:
+        case "year":
+            return f"{old.year}", "year"
+        case "month":
+            return f"{old:%Y-%m}", "month"
+        case _:
+            day = {"old": old, "friday": friday}.get(fate, any_day)
+            return day.isoformat(), "day"
 
 
 def _track(rng: random.Random, language: str, album_id: str, index: int, artists: tuple[Artist, ...]) -> Track:
     disc, number = divmod(index, 50)  # as long boxes are: fifty a disc
-    guests = (_artist(rng, rng.choice(sorted(names.LANGUAGES))),) if rng.random() < 0.15 else ()  # noqa: PLR2004 -- some have a guest
+    guests = (_artist(rng, rng.choice(sorted(names.LANGUAGES))),) if rng.random() < _GUEST else ()
     title = _title(rng, language)
     return Track(
         id=spotify_id(album_id, index),
         name=f"{title} (feat. {guests[0].name})" if guests else title,
         duration_ms=rng.randint(35_000, 480_000),
-        explicit=rng.random() < 0.12,  # noqa: PLR2004 -- a little swearing
+        explicit=rng.random() < _EXPLICIT,
         disc_number=disc + 1,
         track_number=number + 1,
         artists=artists + guests,
@@ -215,7 +223,7 @@ def _track(rng: random.Random, language: str, album_id: str, index: int, artists
 
 def _artist(rng: random.Random, language: str) -> Artist:
     chosen = names.LANGUAGES[language]
-    if rng.random() < 0.25:  # noqa: PLR2004 -- a quarter are bands
+    if rng.random() < _BAND:
         name = f"{rng.choice(chosen.words)} {names.spaced(rng.choice(names.BAND_NOUNS))}"
     else:
         name = f"{rng.choice(chosen.first)} {names.spaced(rng.choice(chosen.last))}"
@@ -224,8 +232,7 @@ def _artist(rng: random.Random, language: str) -> Artist:
 
 def _title(rng: random.Random, language: str) -> str:
     words = names.LANGUAGES[language].words
-    fate = rng.random()
-    if fate < 0.02:  # noqa: PLR2004 -- a few are awkward
+    if rng.random() < _AWKWARD:
         return rng.choice(names.AWKWARD_TITLES)
-    title = rng.choice(words) if fate < 0.4 else " ".join(rng.sample(words, 2))  # noqa: PLR2004 -- short and long
-    return f"{title} - {rng.choice(('Live', 'Remix', 'Acoustic', 'Remastered'))}" if fate > 0.92 else title  # noqa: PLR2004
+    title = " ".join(rng.sample(words, rng.choice((1, 1, 2, 2, 2))))
+    return f"{title} - {rng.choice(names.VERSIONS)}" if rng.random() < _VERSION else title

@@ -2,14 +2,16 @@
 
 Bounds are those of the OpenAPI description; wordings of errors are as clients quote them:
 
-- browse/new-releases: limit 1..50 (20), offset; albums: at most 20 ids, an unknown one gives null; album tracks:
-  limit 1..50 (20), offset; search: limit 1..10 (5), offset 0..1000, 400 "Invalid limit" (measured August 2026);
+- browse/new-releases: limit 1..50 (20), offset; albums: at most 20 ids, an unknown one gives null; album
+  tracks: limit 1..50 (20), offset; search: limit 1..10 (5), offset 0..1000, 400 "Invalid limit" (measured
+  August 2026);
 - development-mode apps get 403 for browse/new-releases, albums?ids= and markets (February 2026 changelog);
 - errors are `{"error": {"status", "message"}}`, with `reason` in some.
 
 Not here: tokens, limits, faults.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -70,7 +72,7 @@ class Ask:
         """For whom to word the answer."""
         return View(base_url=self.base_url, market=self.market, mode=self.mode)
 
-    def number(self, name: str, default: int, least: int, most: int) -> int:
+    def number(self, name: str, default: int, least: int, most: float = math.inf) -> int:
         """A whole number of the query.
 
         Raises:
@@ -88,7 +90,7 @@ Endpoint = Callable[[Ask], Json]
 def new_releases(ask: Ask) -> Json:
     """GET /browse/new-releases."""
     _extended_only(ask)
-    limit, offset = ask.number("limit", 20, 1, 50), ask.number("offset", 0, 0, OFFSET_MOST)
+    limit, offset = ask.number("limit", 20, 1, 50), ask.number("offset", 0, 0)
     return {"albums": _listing(ask, "browse", limit, offset, dict(ask.query))}
 
 
@@ -101,13 +103,13 @@ def search(ask: Ask) -> Json:
     if not kinds <= _SEARCHED:
         raise ApiError(400, "Bad search type field" if kinds - {""} else "Missing parameter type")
     limit, offset = ask.number("limit", 5, 1, 10), ask.number("offset", 0, 0, OFFSET_MOST)
-    carried = {name: value for name, value in ask.query.items() if name != "q"}
-    carried |= {"query": wanted, "locale": ask.query.get("locale", "*")}
     if "album" not in kinds:
         return {}
-    if wanted.strip() != "tag:new":
-        return {"albums": shapes.page([], offset=offset, limit=limit, total=0, link=_links(ask, carried, limit))}
-    return {"albums": _listing(ask, "search", limit, offset, carried)}
+    carried = {name: value for name, value in ask.query.items() if name != "q"}
+    carried |= {"query": wanted, "locale": ask.query.get("locale", "*")}
+    if wanted.strip() == "tag:new":
+        return {"albums": _listing(ask, "search", limit, offset, carried)}
+    return {"albums": shapes.page([], offset=offset, limit=limit, total=0, link=_links(ask, carried, limit))}
 
 
 def albums(ask: Ask) -> Json:
@@ -130,7 +132,7 @@ def album(ask: Ask) -> Json:
 def album_tracks(ask: Ask) -> Json:
     """GET /albums/{id}/tracks."""
     found, view = _existing(ask), ask.view
-    limit, offset = ask.number("limit", 20, 1, 50), ask.number("offset", 0, 0, OFFSET_MOST)
+    limit, offset = ask.number("limit", 20, 1, 50), ask.number("offset", 0, 0)
     tracks = [shapes.track(entry, found, view) for entry in found.tracks[offset : offset + limit]]
     link = _links(ask, ask.query, limit)
     return shapes.page(tracks, offset=offset, limit=limit, total=len(found.tracks), link=link)

@@ -1,20 +1,22 @@
 """What is ordered to go wrong: rules, which calls they meet, and what they do to an answer.
 
-A rule selects calls (path, market, album, every call or the n-th, by chance, so many times or for so long) and names
-one effect. Chance is drawn from the plan's seed, the rule and the call's number among those the rule selects (or the
-album's id, for effects on single albums), so an order of calls meets the same fates in every run.
+A rule selects calls (path, market, album, every call or the n-th, by chance, so many times or for so long)
+and names one effect. Chance is drawn from the plan's seed, the rule and the call's number among those the
+rule selects (or the album's id, for effects on single albums), so an order of calls meets the same fates in
+every run.
 
 Effects, by where they act:
 
-- instead of an answer: `status` (with `status`, and optionally `retry_after`, `reason`, `text` for a body that is no
-  JSON), `reset` (the connection is cut in the middle of the body), `truncated` (half of the JSON, otherwise a proper
-  answer), `non_json` (a web page with status 200);
+- instead of an answer: `status` (with `status`, and optionally `retry_after`, `reason`, `text` for a body
+  that is no JSON), `reset` (the connection is cut in the middle of the body), `truncated` (half of the JSON,
+  otherwise a proper answer), `non_json` (a web page with status 200);
 - before the answer: `stall` (`seconds`);
 - on what is asked: `market_ignored` (every market gets one list), `frozen` (last week's list);
-- on the page: `empty_page` (no items, though `next` goes on), `unstable_total`, `repeated` (the first item once more at
-  the end), `loop` (`next` is the page itself), `null_entries` (a null in every list of items, artists and images),
-  `null_albums` (entries of albums?ids= become null);
-- on the albums of the answer: `release_date` (`value`, by default "0000"; precision "year"), `takedown` (empty name);
+- on the page: `empty_page` (no items, though `next` goes on), `unstable_total`, `repeated` (the first item
+  once more at the end), `loop` (`next` is the page itself), `null_entries` (a null in every list of items,
+  artists and images), `null_albums` (entries of albums?ids= become null);
+- on the albums of the answer: `release_date` (`value`, by default "0000"; precision "year"), `takedown`
+  (empty name);
 - on fields: `null_fields` and `missing_fields` (`fields` of every object whose type is `of`).
 
 Not here: HTTP. `app` turns an order into bytes.
@@ -22,7 +24,7 @@ Not here: HTTP. `app` turns an order into bytes.
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
@@ -68,8 +70,8 @@ def _regular_expression(text: str) -> str:
 class Rule(BaseModel):
     """One thing to go wrong.
 
-    `path` is a regular expression searched in the path, `market` the market (or country) of the query, `album` an id
-    in the path or in `ids`. `nth` counts the selected calls from 1.
+    `path` is a regular expression searched in the path, `market` the market (or country) of the query,
+    `album` an id in the path or in `ids`. `nth` counts the selected calls from 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -119,7 +121,7 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A rule that acts on a call: the `number`-th time, until `ends` if it lasts; `key` seeds chance about albums."""
+    """A rule that acts on a call: the `number`-th time, until `ends` if it lasts; `key` seeds its chances."""
 
     rule: Rule
     number: int
@@ -197,33 +199,16 @@ def _drawn(key: str, probability: float) -> bool:
 
 
 def alter(order: Order, body: Json) -> None:
-    """Do to a freshly worded answer what an order says; effects elsewhere leave it alone."""
-    match order.rule.effect:
-        case "empty_page" | "unstable_total" | "repeated" | "loop":
-            page = _page(body)
-            if page is not None:
-                _alter_page(order, page)
-        case "null_entries":
-            _put_nulls(body)
-        case "null_albums":
-            if isinstance(body.get("albums"), list):
-                body["albums"] = [None if _chosen(order, entry) else entry for entry in body["albums"]]
-        case "release_date" | "takedown":
-            for album in _objects(body, "album"):
-                if _chosen(order, album):
-                    _alter_album(order.rule, album)
-        case "null_fields":
-            for entry in _objects(body, order.rule.of):
-                entry.update(dict.fromkeys(order.rule.fields))
-        case "missing_fields":
-            for entry in _objects(body, order.rule.of):
-                for name in order.rule.fields:
-                    entry.pop(name, None)
-        case _:
-            pass
+    """Do to a freshly worded answer what an order says; effects that act elsewhere leave it alone."""
+    change = _CHANGES.get(order.rule.effect)
+    if change is not None:
+        change(order, body)
 
 
-def _alter_page(order: Order, page: Json) -> None:
+def _change_page(order: Order, body: Json) -> None:
+    page = _page(body)
+    if page is None:
+        return
     match order.rule.effect:
         case "empty_page":
             page["items"] = []
@@ -235,11 +220,47 @@ def _alter_page(order: Order, page: Json) -> None:
             page["next"] = page["href"]
 
 
-def _alter_album(rule: Rule, album: Json) -> None:
-    if rule.effect == "takedown":
-        album["name"] = ""
-    else:
-        album |= {"release_date": rule.value, "release_date_precision": "year"}
+def _change_albums(order: Order, body: Json) -> None:
+    taken_down = order.rule.effect == "takedown"
+    change = {"name": ""} if taken_down else {"release_date": order.rule.value, "release_date_precision": "year"}
+    for album in _objects(body, "album"):
+        if _chosen(order, album):
+            album.update(change)
+
+
+def _change_fields(order: Order, body: Json) -> None:
+    for entry in _objects(body, order.rule.of):
+        for name in order.rule.fields:
+            if order.rule.effect == "null_fields":
+                entry[name] = None
+            else:
+                entry.pop(name, None)
+
+
+def _lose_albums(order: Order, body: Json) -> None:
+    if isinstance(body.get("albums"), list):
+        body["albums"] = [None if _chosen(order, entry) else entry for entry in body["albums"]]
+
+
+def _put_nulls(_order: Order, body: Json) -> None:
+    for value in list(_dicts(body)):
+        for name in ("items", "artists", "images"):
+            if isinstance(value.get(name), list):
+                value[name].insert(min(1, len(value[name])), None)
+
+
+_CHANGES: Final[Mapping[Effect, Callable[[Order, Json], None]]] = {
+    "empty_page": _change_page,
+    "unstable_total": _change_page,
+    "repeated": _change_page,
+    "loop": _change_page,
+    "null_entries": _put_nulls,
+    "null_albums": _lose_albums,
+    "release_date": _change_albums,
+    "takedown": _change_albums,
+    "null_fields": _change_fields,
+    "missing_fields": _change_fields,
+}
 
 
 def _chosen(order: Order, album: Json | None) -> bool:
@@ -254,23 +275,12 @@ def _page(body: Json) -> Json | None:
     return page if isinstance(page, dict) and "items" in page else None
 
 
-def _put_nulls(value: Any) -> None:
-    for child in _children(value):
-        _put_nulls(child)
+def _objects(body: Json, kind: str) -> Iterator[Json]:
+    return (value for value in _dicts(body) if value.get("type") == kind)
+
+
+def _dicts(value: Any) -> Iterator[Json]:
     if isinstance(value, dict):
-        for name in ("items", "artists", "images"):
-            if isinstance(value.get(name), list):
-                value[name].insert(min(1, len(value[name])), None)
-
-
-def _objects(value: Any, kind: str) -> Iterator[Json]:
-    if isinstance(value, dict) and value.get("type") == kind:
         yield value
-    for child in _children(value):
-        yield from _objects(child, kind)
-
-
-def _children(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return list(value) if isinstance(value, list) else []
+    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _dicts(child)

@@ -2,8 +2,10 @@
 
 - The window: calls of the last 30 seconds, counted per app; the number is unpublished
   (developer.spotify.com/documentation/web-api/concepts/rate-limits). Here it is a setting.
-- The quota: calls of the last 24 hours, answered with `QUOTA_EXCEEDED` and a Retry-After of hours (since July 2026).
-- Calling on while refused may lengthen the wait (spotify/web-api clients report it: spotipy#1158). Here by a setting.
+- The quota: calls of the last 24 hours, answered with `QUOTA_EXCEEDED` and a Retry-After of hours (since July
+  2026).
+- Calling on while refused may lengthen the wait (spotify/web-api clients report it: spotipy#1158). Here by a
+  setting.
 
 Refused calls count in neither. Not here: clocks, HTTP, and Spotify's further limits for single endpoints.
 """

@@ -3,11 +3,11 @@
 Not here: chance. `cohorts` draws from these lists.
 """
 
+# ruff: noqa: RUF001 -- letters of other alphabets are the point of these lists
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-
-from contracts.names import MARKETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ LANGUAGES: Final[Mapping[str, Language]] = {
         "GB IE MT",
         "Ada Callum Ella Finn Imogen Jude Maeve Rory Saoirse Theo",
         "Ashdown Brannigan Calloway Fairley Hartnell Lowry Marsh O'Dowd Penhallow Wilde",
-        "Midnight Harbour Golden Static Paper Electric Northern Holloway Summer Gravity Honey Satellite Velvet Rain",
+        "Midnight Harbour Golden Static Paper Electric Northern Holloway Summer Gravity Honey Velvet Rain",
     ),
     "nordic": _language(
         "DK SE NO FI IS",
@@ -80,7 +80,7 @@ LANGUAGES: Final[Mapping[str, Language]] = {
         "Ponoć Sunce Čežnja Grad Ljubav Vjetar More Zvijezde Jutro Tišina",
     ),
     "cyrillic": _language(
-        "BG MK UA",
+        "BG BY MK UA",
         "Бояна Віра Ґалина Димитър Зорица Ілля Калина Їжак Оксана Тодор",
         "Бондаренко Георгиев Ѓорѓиев Димитрова Ковальчук Петков Стојановска Шевчук Щербак Янева",
         "Північ Море Сърце Світло Љубов Дощ Ноќ Мрії Лято Вітер",
@@ -142,6 +142,8 @@ LABELS: Final = tuple(
     "Polarlys_Records Ninefold Kastanie Musik_am_Fluss Blå_Time Disques_du_Quai Ámbar Łódź_Tapes".split()
 )
 
+VERSIONS: Final = ("Live", "Remix", "Acoustic", "Remastered")
+
 AWKWARD_TITLES: Final = (
     'Say "Nothing", Please',
     "1/2 & 3\\4",
@@ -160,8 +162,3 @@ AWKWARD_TITLES: Final = (
 def spaced(word: str) -> str:
     """A listed word as people see it: `_` stands for a space inside a name."""
     return word.replace("_", " ")
-
-
-def markets_without_language() -> set[str]:
-    """The markets nobody sings for; empty, or the lists above are incomplete."""
-    return set(MARKETS) ^ set(LANGUAGE_OF)

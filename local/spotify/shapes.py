@@ -1,18 +1,18 @@
 """Words albums, tracks and pages as the Web API does. Pure.
 
-Source: components/schemas of Spotify's Web API OpenAPI description (AlbumBase, SimplifiedAlbumObject, AlbumObject,
-SimplifiedTrackObject, PagingObject), May 2026:
+Source: components/schemas of Spotify's Web API OpenAPI description (AlbumBase, SimplifiedAlbumObject,
+AlbumObject, SimplifiedTrackObject, PagingObject), May 2026:
 
 - a page requires href, items, limit, next (nullable), offset, previous (nullable), total;
-- an album requires album_type, total_tracks, available_markets, external_urls, href, id, images, name, release_date,
-  release_date_precision, type, uri, artists; the full one adds tracks, copyrights, external_ids, genres, label,
-  popularity; `tracks` is a page of 50 with `next` where there are more;
-- a track has artists, available_markets, disc_number, duration_ms, explicit, external_urls, href, id, is_local, name,
-  preview_url (null), track_number, type, uri; none of them is required;
+- an album requires album_type, total_tracks, available_markets, external_urls, href, id, images, name,
+  release_date, release_date_precision, type, uri, artists; the full one adds tracks, copyrights,
+  external_ids, genres, label, popularity; `tracks` is a page of 50 with `next` where there are more;
+- a track has artists, available_markets, disc_number, duration_ms, explicit, external_urls, href, id,
+  is_local, name, preview_url (null), track_number, type, uri; none of them is required;
 - with a market, available_markets gives way to is_playable, and restrictions say why not.
 
-Development-mode apps do not see an album's available_markets, label and popularity nor a track's available_markets
-(February 2026 changelog); external_ids was given back in March 2026.
+Development-mode apps do not see an album's available_markets, label and popularity nor a track's
+available_markets (February 2026 changelog); external_ids was given back in March 2026.
 
 Not here: parameters and errors (`endpoints`).
 """

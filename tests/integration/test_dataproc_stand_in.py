@@ -4,8 +4,8 @@ Faked: spark-submit, by a Python one-liner that is a process all the same; in al
 topic, by a list; the clock, which stands still until a test moves it.
 """
 
+import asyncio
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -20,11 +20,9 @@ import aiohttp
 import grpc
 import pytest
 from google.api_core.exceptions import (
-    Aborted,
     AlreadyExists,
     FailedPrecondition,
     GoogleAPICallError,
-    InternalServerError,
     InvalidArgument,
     MethodNotImplemented,
     NotFound,
@@ -36,13 +34,16 @@ from google.cloud.dataproc_v1.services.cluster_controller.transports import (
     ClusterControllerGrpcAsyncIOTransport,
 )
 from google.cloud.dataproc_v1.services.job_controller.transports import JobControllerGrpcAsyncIOTransport
-from google.cloud.storage import Client as StorageClient
-from google.pubsub_v1.types import Subscription
+from google.pubsub_v1 import SubscriberClient
+from google.pubsub_v1.types import PubsubMessage, Subscription
 
+from contracts.envelope import Message, parse_message
 from local.dataproc import driver, server
 from local.dataproc.faults import Kind, Order, Step
 from local.dataproc.world import Setting, World
 from local.pubsub import PubSub
+from local.storage import Storage
+from local.tools import ROOT
 from tests.waiting import eventually
 
 HELLO = "print('hello from the driver')"
@@ -124,7 +125,7 @@ class StandIn:
         async def look() -> str | None:
             return state if (await self.job(job_id)).status.state.name == state else None
 
-        await eventually(look, within=20)
+        assert await eventually(look, within=20)
 
     async def pids(self) -> list[int]:
         """Who the endless driver and its child are."""
@@ -155,7 +156,7 @@ async def settled(operation: AsyncOperation) -> Any:
     async def done() -> str | None:
         return "done" if await operation.done() else None
 
-    await eventually(done, within=20)
+    assert await eventually(done, within=20)
     return await operation.result()
 
 
@@ -178,7 +179,7 @@ def clients_at(
 
 
 @asynccontextmanager
-async def stand_in(root: Path, **pace: float) -> AsyncIterator[StandIn]:
+async def stand_in(root: Path, **more: Any) -> AsyncIterator[StandIn]:
     """A stand-in of its own, as quick as it can be, and closed cleanly."""
     entries: list[dict[str, Any]] = []
     drivers: list[str] = []
@@ -192,16 +193,8 @@ async def stand_in(root: Path, **pace: float) -> AsyncIterator[StandIn]:
     async def publish(data: bytes, attributes: Mapping[str, str]) -> None:
         entries.append(json.loads(data) | {"attributes": dict(attributes)})
 
-    setting = Setting(
-        **{
-            "storage_root": root / "storage",
-            "bucket": "b",
-            "log_dir": root / "logs",
-            "creating": 0,
-            "deleting": 0,
-        }  # type: ignore[arg-type]
-        | pace
-    )
+    where = {"storage_root": root / "storage", "bucket": "b", "log_dir": root / "logs"}
+    setting = Setting(**{**where, "creating": 0, "deleting": 0, **more})
     async with (
         server.serving(
             setting,
@@ -347,7 +340,7 @@ async def test_a_cluster_deleted_while_it_starts_never_runs(tmp_path: Path) -> N
     async with stand_in(tmp_path, creating=600) as dataproc:
         creation = await dataproc.create()
         await settled(await dataproc.delete())
-        with pytest.raises(Aborted, match="before it had started"):
+        with pytest.raises(GoogleAPICallError, match="before it had started"):
             await settled(creation)
         with pytest.raises(NotFound):
             await dataproc.cluster()
@@ -358,7 +351,7 @@ async def test_a_cluster_that_fails_to_start_stays_in_error(tmp_path: Path, step
     """A failed creation leaves a cluster in ERROR that keeps its name, takes no job and can be deleted."""
     async with stand_in(tmp_path) as dataproc:
         dataproc.order(step, Kind.ERROR)
-        with pytest.raises(InternalServerError, match="could not be started"):
+        with pytest.raises(GoogleAPICallError, match="could not be started"):
             await settled(await dataproc.create())
         found = await dataproc.cluster()
         assert states_of(found) == ["CREATING", "ERROR"]
@@ -374,7 +367,7 @@ async def test_a_failed_deletion_leaves_the_cluster(tmp_path: Path) -> None:
     async with stand_in(tmp_path) as dataproc:
         await dataproc.ready()
         dataproc.order(Step.DELETE_CLUSTER, Kind.ERROR)
-        with pytest.raises(InternalServerError):
+        with pytest.raises(GoogleAPICallError, match="could not be deleted"):
             await settled(await dataproc.delete())
         assert states_of(await dataproc.cluster()) == ["CREATING", "RUNNING", "DELETING", "ERROR"]
         await settled(await dataproc.delete())
@@ -629,7 +622,7 @@ async def test_a_bad_end_is_told_with_its_status(tmp_path: Path) -> None:
     """The last entry of a failed creation and of a failed job has severity ERROR and a status."""
     async with stand_in(tmp_path) as dataproc:
         dataproc.order(Step.CLUSTER_START, Kind.ERROR)
-        with pytest.raises(GoogleAPICallError):
+        with pytest.raises(GoogleAPICallError, match="could not be started"):
             await settled(await dataproc.create("broken"))
         await dataproc.ready()
         await dataproc.submit(FAIL)
@@ -750,3 +743,134 @@ async def test_faults_are_ordered_and_the_state_is_read_over_http(tmp_path: Path
         assert state["faults"] == [{"step": "job", "kind": "error", "times": 1}]
         assert (await http.delete("/faults")).status == 204
         assert (await (await http.get("/state")).json())["faults"] == []
+
+
+# --- with the real emulators -------------------------------------------------------------------------------------
+
+
+@pytest.mark.emulator
+async def test_entries_reach_the_topic_as_the_services_read_them(tmp_path: Path, pubsub: PubSub) -> None:
+    """What the sink publishes arrives on the real topic, its moment as an attribute, and reads as our event."""
+    topic, name = (
+        "projects/dataproc-audit/topics/operations",
+        "projects/dataproc-audit/subscriptions/operations",
+    )
+    with pubsub.publisher() as publisher, pubsub.subscriber() as subscriber:
+        publisher.create_topic(name=topic)
+        subscriber.create_subscription(request=Subscription(name=name, topic=topic))
+        async with stand_in(tmp_path) as dataproc, server.topic_publisher(pubsub.host, topic) as publish:
+            dataproc.world.sink.publish = publish
+            await dataproc.ready()
+            await dataproc.submit()
+            await dataproc.ended()
+            await dataproc.world.sink.drained()
+        assert (dataproc.world.sink.published, dataproc.world.sink.lost) == (4, 0)
+        messages = await pulled(subscriber, name, 4)
+    assert all(message.attributes["logging.googleapis.com/timestamp"] for message in messages)
+    events = [
+        parse_message(Message(message.data, dict(message.attributes)), message_id=message.message_id).event
+        for message in messages
+    ]
+    assert {(event.method.rpartition(".")[2], event.resource, event.last) for event in events} == {
+        ("CreateCluster", "c", False),
+        ("CreateCluster", "c", True),
+        ("SubmitJob", "j", False),
+        ("SubmitJob", "j", True),
+    }
+
+
+async def pulled(subscriber: SubscriberClient, subscription: str, number: int) -> list[PubsubMessage]:
+    """Pull until so many messages have come."""
+    messages: list[PubsubMessage] = []
+    while len(messages) < number:
+        answer = await asyncio.to_thread(
+            subscriber.pull, subscription=subscription, max_messages=10, timeout=30
+        )
+        messages += [received.message for received in answer.received_messages]
+        subscriber.acknowledge(
+            subscription=subscription, ack_ids=[received.ack_id for received in answer.received_messages]
+        )
+    return messages
+
+
+@pytest.mark.emulator
+async def test_an_entry_that_cannot_be_published_is_counted(
+    tmp_path: Path, pubsub: PubSub, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A missing topic loses the entries, each logged and counted, and no call fails for it."""
+    async with (
+        stand_in(tmp_path) as dataproc,
+        server.topic_publisher(pubsub.host, "projects/p/topics/no") as publish,
+    ):
+        dataproc.world.sink.publish = publish
+        await dataproc.ready()
+        await dataproc.world.sink.drained()
+    assert (dataproc.world.sink.published, dataproc.world.sink.lost) == (0, 2)
+    assert caplog.text.count("is lost") == 2
+
+
+@pytest.mark.emulator
+async def test_the_output_is_read_through_cloud_storage(tmp_path: Path, storage: Storage) -> None:
+    """Whoever follows the job's output URI with the real client finds what the driver wrote."""
+    storage.ensure_bucket("p", "dataproc-output")
+    async with stand_in(tmp_path, storage_root=storage.root, bucket="dataproc-output") as dataproc:
+        await dataproc.ready()
+        await dataproc.submit()
+        uri = (await dataproc.ended()).driver_output_resource_uri
+    client = storage.client("p")
+    prefix = uri.removeprefix("gs://dataproc-output/")
+    (blob,) = client.list_blobs("dataproc-output", prefix=prefix)
+    assert blob.download_as_bytes() == b"hello from the driver\n"
+    client.close()
+
+
+# A stand-in whose only job never ends, in a process of its own, to be killed.
+HOST = f"""
+import asyncio, sys, uuid
+from datetime import UTC, datetime
+from pathlib import Path
+import grpc
+from google.cloud import dataproc_v1 as api
+from contracts.envelope import Message, parse_message
+from local.dataproc import driver, server
+from local.dataproc.world import Setting
+
+async def run(job, output):
+    return await driver.run_process([sys.executable, "-c", {ENDLESS!r}], {{}}, output)
+
+async def publish(data, attributes):
+    pass
+
+async def main(root):
+    setting = Setting(storage_root=root, bucket="b", log_dir=root, creating=0)
+    now = lambda: datetime.now(UTC)
+    async with server.serving(setting, run=run, publish=publish, now=now, new_id=lambda: str(uuid.uuid4())) as serving:
+        where = {{"project_id": "p", "region": "r"}}
+        world = serving.world
+        await world.create_cluster(api.CreateClusterRequest(**where, cluster={{"cluster_name": "c", "config": {{}}}}))
+        while list(world.clusters.values())[0].status.state.name != "RUNNING":
+            await asyncio.sleep(0.01)
+        job = {{"reference": {{"job_id": "j"}}, "placement": {{"cluster_name": "c"}},
+               "pyspark_job": {{"main_python_file_uri": "gs://b/m.py"}}}}
+        await world.submit_job(api.SubmitJobRequest(**where, job=job))
+        print("up", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+async def test_a_killed_stand_in_leaves_no_driver(tmp_path: Path) -> None:
+    """When the stand-in itself is killed without a chance to clean up, drivers and their children end too."""
+    host = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", HOST, str(tmp_path)), stdout=asyncio.subprocess.PIPE, cwd=ROOT
+    )
+    assert host.stdout is not None
+    assert await host.stdout.readline() == b"up\n"
+    log = tmp_path / "jobs" / "j.log"
+    line = await eventually(lambda: log.exists() and log.read_text().partition("\n")[0], within=20)
+    pids = [int(word) for word in str(line).split()[1:]]
+    assert all(map(alive, pids))
+    host.kill()
+    await host.wait()
+    await eventually(lambda: not any(map(alive, pids)), within=10)
