@@ -23,8 +23,8 @@ _SERVICES: dict[str, type[ServiceSettings]] = {
 _INTRODUCTION = """# Settings
 
 Every service starts with `python -m services.<name>` and is configured by its environment alone. All faults in it
-are reported together at start. Durations are seconds; an empty variable counts as absent. The Google client libraries
-follow `PUBSUB_EMULATOR_HOST`, `STORAGE_EMULATOR_HOST` and `BIGQUERY_EMULATOR_HOST` themselves.
+are reported together at start. Durations are seconds; an empty variable counts as absent. The Google client
+libraries follow `PUBSUB_EMULATOR_HOST`, `STORAGE_EMULATOR_HOST` and `BIGQUERY_EMULATOR_HOST` themselves.
 
 This page is written by `python -m services`.
 """
