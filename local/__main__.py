@@ -9,8 +9,10 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
+from zoneinfo import ZoneInfo
 
 from local import choices, demo, detached
 from local.choices import ChoiceError
@@ -21,23 +23,24 @@ from local.tools import ToolError
 _STATE = ROOT / ".local"
 _EXPECTED = (ChoiceError, ToolError, ProcessError, FolderInUseError, demo.DemoError, detached.NotRunningError)
 _INTERRUPTED = 130
+_SCHEDULE_ZONE = ZoneInfo("Europe/Copenhagen")  # the scheduler's default
 
 Environment = Mapping[str, str]
 
 
 def _demo(environment: Environment) -> None:
-    chosen = replace(choices.read(environment, home=_home(environment, "demo")), fresh=True)
+    chosen = replace(_choices(environment, "demo"), fresh=True)
     seconds = float(environment.get("INSTALL_SECONDS") or 0)
     demo.run(chosen, environment, report_to=_STATE / "demo.json", install_seconds=seconds)
 
 
 def _up(environment: Environment) -> None:
-    chosen = choices.read(environment, home=_home(environment, "up"))  # a fault is told here, not in a log
+    chosen = _choices(environment, "up")  # a fault is told here, not in a log
     _tell_how_to_use(detached.up(chosen.home, environment))
 
 
 def _serve(environment: Environment) -> None:
-    detached.serve(choices.read(environment, home=_home(environment, "up")), environment)
+    detached.serve(_choices(environment, "up"), environment)
 
 
 def _down(_: Environment) -> None:
@@ -59,8 +62,9 @@ VERBS: Mapping[str, Callable[[Environment], None]] = {
 }
 
 
-def _home(environment: Environment, name: str) -> Path:
-    return Path(environment.get("STACK_DATA") or _STATE / name).resolve()
+def _choices(environment: Environment, name: str) -> choices.Choices:
+    home = Path(environment.get("STACK_DATA") or _STATE / name).resolve()
+    return choices.read(environment, home=home, today=datetime.now(_SCHEDULE_ZONE).date())
 
 
 def _tell_how_to_use(state: Mapping[str, object]) -> None:

@@ -47,7 +47,9 @@ class Choices:
     fresh: bool = False
     """Begin with empty data, whatever an earlier stack left in the folder."""
     run_date: str | None = None
-    """The run that is asked for; today in the schedule's zone where it is None."""
+    """The run that is asked for; where it is None the scheduler takes the tick's own day."""
+    week: date | None = None
+    """A day of the week that the simulator lists; today's where it is None."""
     app: AppKind = "extended"
     """Which kind of Spotify app the simulator takes us for."""
     albums: int = 50
@@ -62,8 +64,10 @@ class Choices:
     """Further variables for the four services."""
 
 
-def read(environment: Mapping[str, str], *, home: Path) -> Choices:
+def read(environment: Mapping[str, str], *, home: Path, today: date) -> Choices:
     """Read MARKETS, RUN_DATE, SPOTIFY_SIMULATOR, SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET.
+
+    `today` is the day in the schedule's time zone.
 
     Raises:
         ChoiceError: one of them makes no sense.
@@ -93,6 +97,7 @@ def read(environment: Mapping[str, str], *, home: Path) -> Choices:
         home=home,
         markets=markets,
         run_date=run_date,
+        week=date.fromisoformat(run_date) if run_date else today,
         app="developer" if app == "developer" else "extended",
         spotify=Credentials(client_id, secret) if client_id else None,
     )

@@ -239,7 +239,7 @@ def expected_rows(choices: Choices, run_id: str) -> int | None:
     """Rows that the simulator's catalogue implies, worked out without fetcher and Spark; None for the real API."""
     if choices.spotify:
         return None
-    catalogue = Catalogue(choices.seed, date.fromisoformat(run_id))
+    catalogue = Catalogue(choices.seed, choices.week or date.fromisoformat(run_id))
     source: Source = "browse" if choices.app == "extended" else "search"
     return len(catalogue.expected_rows(choices.markets, source, choices.albums, run_id=run_id))
 

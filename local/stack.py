@@ -201,6 +201,7 @@ class Stack:
         home, addresses = self.choices.home, self.addresses
         if addresses.simulator:
             arguments = ["--mode", self.choices.app, "--seed", str(self.choices.seed)]
+            arguments += ["--week", self.choices.week.isoformat()] if self.choices.week else []
             self._python("spotify", "local.spotify", [*_port(addresses.simulator), *arguments], base)
         kept = {f"SECRET_{number}": item for number, item in enumerate(chosen.secrets(self.choices).items())}
         arguments = [

@@ -7,7 +7,8 @@ machine. What the audit log's sink would deliver goes to the Pub/Sub topic as lo
 over HTTP (`local.dataproc.control`).
 
 Modules: `states`, `filters` and `operations` are pure; `audit` words and delivers the log entries; `faults` keeps
-what was ordered; `driver` runs a job's process; `world` holds clusters, jobs and operations; `api` is the gRPC
+what was ordered; `driver` runs a job's process, `bucket` makes objects of what it
+wrote; `world` holds clusters, jobs and operations; `api` is the gRPC
 table; `server` puts them together; `__main__` reads the command line.
 
 It deliberately does not imitate:

@@ -4,7 +4,6 @@ Not here: what the process is; `local.dataproc.spark` brings the command line of
 """
 
 import asyncio
-import shutil
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -46,10 +45,3 @@ def _start(command: Sequence[str], environment: Mapping[str, str], output: Path)
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-
-
-def publish_output(output: Path, target: Path) -> None:
-    """Copy a driver's output, if it came to that, to where the bucket's files lie."""
-    if output.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(output, target)

@@ -18,7 +18,7 @@ from google.cloud import dataproc_v1
 from google.longrunning import operations_pb2
 
 from local.dataproc import audit, filters, operations, states
-from local.dataproc.driver import JobRunner, publish_output
+from local.dataproc.driver import JobRunner
 from local.dataproc.faults import Faults, Kind, Step
 from local.dataproc.states import ClusterState, JobState
 from local.grpc_server import RefusedError
@@ -42,7 +42,6 @@ class Key(NamedTuple):
 class Setting:
     """Where files go and how long things take."""
 
-    storage_root: Path  # holds one folder for each bucket
     bucket: str  # takes drivers' outputs of clusters that name no bucket of their own
     log_dir: Path
     creating: float = 2.0  # seconds; the real service needs about 90
@@ -279,9 +278,6 @@ class World:
             code = await self.run(job, output)
         except OSError as error:
             return JobState.ERROR, f"The driver could not be started: {error}"
-        finally:
-            bucket, _, name = job.driver_output_resource_uri.removeprefix("gs://").partition("/")
-            publish_output(output, self.setting.storage_root / bucket / f"{name}.000000000")
         if code == 0:
             return JobState.DONE, ""
         return (

@@ -11,6 +11,7 @@ Not here: what the answers are (`endpoints`), processes and signals (`__main__`)
 """
 
 import asyncio
+import json
 import random
 from base64 import b64decode
 from binascii import Error as Base64Error
@@ -19,6 +20,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -33,6 +35,8 @@ from local.spotify.shapes import Json, Mode
 
 Sleep = Callable[[float], Awaitable[None]]
 
+# Spotify sends letters as UTF-8, not as escapes.
+_json_response = partial(web.json_response, dumps=partial(json.dumps, ensure_ascii=False))
 _WEB_PAGE: Final = "<!DOCTYPE html><html><body><h1>Upstream connect error</h1></body></html>"
 
 
@@ -293,7 +297,7 @@ async def _refusals(
 
 
 async def _calls(request: web.Request) -> web.Response:
-    return web.json_response(request.app[SIMULATOR].report())
+    return _json_response(request.app[SIMULATOR].report())
 
 
 async def _faults(request: web.Request) -> web.Response:
@@ -302,12 +306,12 @@ async def _faults(request: web.Request) -> web.Response:
     except ValidationError as error:
         return web.Response(status=400, text=error.json(), content_type="application/json")
     request.app[SIMULATOR].order(rules)
-    return web.json_response({"rules": len(rules)})
+    return _json_response({"rules": len(rules)})
 
 
 async def _reset_all(request: web.Request) -> web.Response:
     request.app[SIMULATOR].reset()
-    return web.json_response({})
+    return _json_response({})
 
 
 def _faultable(request: web.Request) -> Call:
@@ -322,10 +326,10 @@ def _made(make: Callable[[], Json], orders: Sequence[Order]) -> web.Response:
     except ApiError as error:
         return _error(error)
     except _TokenError as error:
-        return web.json_response({"error": error.error, "error_description": error.description}, status=400)
+        return _json_response({"error": error.error, "error_description": error.description}, status=400)
     for order in orders:
         alter(order, body)
-    return web.json_response(body)
+    return _json_response(body)
 
 
 def _spoilt(rule: Rule, response: web.Response) -> web.Response:
@@ -350,7 +354,7 @@ async def _reset(request: web.Request, whole: web.Response) -> web.StreamRespons
 
 
 def _error(error: ApiError, headers: dict[str, str] | None = None) -> web.Response:
-    return web.json_response(error.body(), status=error.status, headers=headers)
+    return _json_response(error.body(), status=error.status, headers=headers)
 
 
 def _unauthorized(message: str) -> web.Response:

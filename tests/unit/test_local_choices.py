@@ -1,6 +1,7 @@
 """What a person may choose, and what each process of the stack is told."""
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from local import choices
 from local.choices import Addresses, ChoiceError, Credentials
 
 HOME = Path("somewhere")
+TODAY = date(2026, 11, 23)
 ADDRESSES = Addresses(
     pubsub="127.0.0.1:1",
     storage="http://127.0.0.1:2",
@@ -23,7 +25,7 @@ ADDRESSES = Addresses(
 
 def test_without_a_choice_it_is_the_whole_week_on_the_simulator() -> None:
     """`make demo` alone runs every market against an extended-quota app of the simulator."""
-    chosen = choices.read({}, home=HOME)
+    chosen = choices.read({}, home=HOME, today=TODAY)
     assert chosen.markets == MARKETS
     assert (chosen.app, chosen.spotify, chosen.run_date) == ("extended", None, None)
 
@@ -31,7 +33,7 @@ def test_without_a_choice_it_is_the_whole_week_on_the_simulator() -> None:
 def test_choices_are_read() -> None:
     """Each documented variable has its effect."""
     chosen = choices.read(
-        {"MARKETS": "DK,SE", "RUN_DATE": "2026-11-23", "SPOTIFY_SIMULATOR": "developer"}, home=HOME
+        {"MARKETS": "DK,SE", "RUN_DATE": "2026-11-23", "SPOTIFY_SIMULATOR": "developer"}, home=HOME, today=TODAY
     )
     assert (chosen.markets, chosen.run_date, chosen.app) == (("DK", "SE"), "2026-11-23", "developer")
 
@@ -45,7 +47,7 @@ def test_all_faults_are_told_together() -> None:
         "SPOTIFY_CLIENT_ID": "only",
     }
     with pytest.raises(ChoiceError) as raised:
-        choices.read(wrong, home=HOME)
+        choices.read(wrong, home=HOME, today=TODAY)
     told = str(raised.value)
     for part in ("'dk' is not a market", "names a market twice", "'2026-02-30'", "'big'", "SPOTIFY_CLIENT_SECRET"):
         assert part in told
@@ -54,20 +56,20 @@ def test_all_faults_are_told_together() -> None:
 def test_the_simulator_has_only_the_european_markets() -> None:
     """A market that could only be dead-lettered is refused before anything starts; the real API may have it."""
     with pytest.raises(ChoiceError, match="the simulator does not have US"):
-        choices.read({"MARKETS": "DK,US"}, home=HOME)
+        choices.read({"MARKETS": "DK,US"}, home=HOME, today=TODAY)
     real = {"MARKETS": "DK,US", "SPOTIFY_CLIENT_ID": "me", "SPOTIFY_CLIENT_SECRET": "mine"}
-    assert choices.read(real, home=HOME).markets == ("DK", "US")
+    assert choices.read(real, home=HOME, today=TODAY).markets == ("DK", "US")
 
 
 def test_an_empty_variable_is_no_choice() -> None:
     """`MARKETS= make demo` is `make demo`."""
     empty = dict.fromkeys(("MARKETS", "RUN_DATE", "SPOTIFY_SIMULATOR", "SPOTIFY_CLIENT_ID"), "")
-    assert choices.read(empty, home=HOME) == choices.read({}, home=HOME)
+    assert choices.read(empty, home=HOME, today=TODAY) == choices.read({}, home=HOME, today=TODAY)
 
 
 def test_services_are_told_every_address_and_no_secret() -> None:
     """The credentials reach the fetcher through Secret Manager alone, the rest through the environment."""
-    chosen = replace(choices.read({}, home=HOME), markets=("DK",))
+    chosen = replace(choices.read({}, home=HOME, today=TODAY), markets=("DK",))
     told = choices.service_environment(chosen, ADDRESSES, {}, {"PATH": "/bin"})
     assert told["SPOTIFY_API_URL"] == "http://127.0.0.1:6/v1"
     assert told["SPOTIFY_TOKEN_URL"] == "http://127.0.0.1:6/api/token"
@@ -80,7 +82,7 @@ def test_services_are_told_every_address_and_no_secret() -> None:
 def test_with_credentials_the_real_api_is_asked() -> None:
     """Nothing points the fetcher at a simulator, its default addresses hold, and proxies are let through."""
     caller = {"SPOTIFY_CLIENT_ID": "me", "SPOTIFY_CLIENT_SECRET": "mine", "HTTPS_PROXY": "http://proxy"}
-    chosen = choices.read(caller, home=HOME)
+    chosen = choices.read(caller, home=HOME, today=TODAY)
     told = choices.service_environment(chosen, replace(ADDRESSES, simulator=None), caller, {})
     assert chosen.spotify == Credentials("me", "mine")
     assert not {"SPOTIFY_API_URL", "SPOTIFY_TOKEN_URL", "SPOTIFY_RATE", "SPOTIFY_CLIENT_SECRET"} & set(told)

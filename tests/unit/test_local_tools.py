@@ -45,7 +45,7 @@ def test_a_named_jar_is_taken(tmp_path: Path) -> None:
 
 def test_a_named_jar_that_is_not_there_is_told(tmp_path: Path) -> None:
     """A wrong name is not silently passed over."""
-    with pytest.raises(ToolError, match="PUBSUB_EMULATOR_JAR names .*not a file"):
+    with pytest.raises(ToolError, match=r"PUBSUB_EMULATOR_JAR names .*not a file"):
         tools.pubsub_jar({"PUBSUB_EMULATOR_JAR": str(tmp_path / "no.jar")}, tmp_path)
 
 

@@ -1,0 +1,123 @@
+"""The command line and environment with which the local stack runs a PySpark job; pure, nothing is started here.
+
+It stands where a Dataproc cluster's configuration stands in the cloud: the job is the same file and the same zip.
+`gs://bucket/…` is mapped to the folder of the fake Cloud Storage by Hadoop itself, `.format("bigquery")` to the
+module `pyspark_bigquery`. Not imitated: YARN, executors of their own, the image's libraries (pyspark and pyarrow
+are those of the environment this runs in).
+
+Files that Spark writes become objects at once, since the fake serves its folder as it is; that is why the raw local
+file system is used, which puts no `.crc` files beside them.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pyspark
+
+DATA_SOURCE: Final = Path(__file__).resolve().parent / "data_source"
+"""On PYTHONPATH it makes `pyspark_bigquery` importable at top level."""
+
+LOOPBACK: Final = "127.0.0.1"
+_INHERITED: Final = ("PATH", "HOME", "LANG", "TMPDIR")
+# The JVM lives for seconds: the second compiler would not earn back its time, nor would a parallel collector.
+_SHORT_LIVED: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A PySpark job as Dataproc's API words it, and the local stack it runs on."""
+
+    java_home: Path
+    storage_root: Path
+    """Folder with a folder for each bucket."""
+    bucket: str
+    bigquery_emulator_host: str
+    """`http://127.0.0.1:P`."""
+    main_python_file_uri: str
+    python_file_uris: Sequence[str] = ()
+    args: Sequence[str] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+    """The job's own; they win over those of the local stack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to start: the argument list, and the whole environment."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+
+
+def command(submission: Submission, environment: Mapping[str, str]) -> Command:
+    """Word the command line. `environment` is the caller's, of which only PATH, HOME, LANG and TMPDIR are kept.
+
+    Raises:
+        ValueError: a file of the job is not in the bucket.
+    """
+    settings = {**properties(submission.storage_root, submission.bucket), **submission.properties}
+    argv = [str(_home() / "bin" / "spark-submit")]
+    for name, value in sorted(settings.items()):
+        argv += ["--conf", f"{name}={value}"]
+    files = [str(local_path(uri, submission)) for uri in submission.python_file_uris]
+    if files:
+        argv += ["--py-files", ",".join(files)]
+    argv += [str(local_path(submission.main_python_file_uri, submission)), *submission.args]
+    return Command(tuple(argv), _environment(submission, environment))
+
+
+def properties(storage_root: Path, bucket: str) -> dict[str, str]:
+    """Spark's settings on the local stack: two cores, nothing listening but on loopback, `gs://` as files."""
+    return {
+        "spark.master": "local[2]",
+        "spark.driver.host": LOOPBACK,
+        "spark.driver.bindAddress": LOOPBACK,
+        "spark.driver.memory": "1g",
+        "spark.driver.extraJavaOptions": _SHORT_LIVED,
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.hadoop.fs.gs.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
+        "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+        f"spark.hadoop.fs.viewfs.mounttable.{bucket}.linkFallback": (storage_root / bucket).resolve().as_uri(),
+    }
+
+
+def worker_environment(storage_root: Path, bigquery_emulator_host: str) -> dict[str, str]:
+    """What the Python workers need to find and to serve `.format("bigquery")`."""
+    return {
+        "PYSPARK_PYTHON": sys.executable,
+        "PYTHONPATH": str(DATA_SOURCE),
+        "SPARK_LOCAL_IP": LOOPBACK,
+        "BIGQUERY_EMULATOR_HOST": bigquery_emulator_host,
+        "LOCAL_STORAGE_ROOT": str(storage_root.resolve()),
+    }
+
+
+def local_path(uri: str, submission: Submission) -> Path:
+    """Where the fake Cloud Storage keeps this object of the bucket.
+
+    Raises:
+        ValueError: it is of another bucket, or no `gs://` address.
+    """
+    prefix = f"gs://{submission.bucket}/"
+    name = uri.removeprefix(prefix)
+    if not uri.startswith(prefix) or ".." in name.split("/"):
+        raise ValueError(f"{uri}: is not an object of the local bucket; put it at {prefix}jobs/ and name it so")
+    return (submission.storage_root / submission.bucket / name).resolve()
+
+
+def _environment(submission: Submission, environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        **{name: environment[name] for name in _INHERITED if name in environment},
+        **worker_environment(submission.storage_root, submission.bigquery_emulator_host),
+        "JAVA_HOME": str(submission.java_home),
+        "SPARK_HOME": str(_home()),
+        # spark-submit first starts a small JVM that words the command line of the large one.
+        "SPARK_LAUNCHER_OPTS": _SHORT_LIVED,
+    }
+
+
+def _home() -> Path:
+    return Path(pyspark.__file__).parent

@@ -1,0 +1,103 @@
+"""All chance of a simulation, from one seed: what goes wrong, how often, and how long things take.
+
+Every seed draws its own rates, many of them zero: faults that never stop hide what a single kind of fault does.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Literal, Protocol, TypeVar
+
+Fate = Literal["fails", "crash before", "crash after", "answer lost", "late"]
+"""What becomes of a call to the outside, but for the usual.
+
+fails: no effect and an error; answer lost: the effect and an error; late: an error, and the effect some time
+afterwards; crash before and after: the calling process dies before the effect, or before it learns of it.
+"""
+ChosenT = TypeVar("ChosenT")
+
+MOST: Mapping[str, float] = {
+    "call fails": 0.08,
+    "call answer lost": 0.06,
+    "call late": 0.03,
+    "call crash before": 0.01,
+    "call crash after": 0.01,
+    "slow call": 0.02,
+    "message doubled": 0.3,
+    "message delayed": 0.2,
+    "acknowledgement lost": 0.1,
+    "notification lost": 0.5,
+    "audit entry lost": 0.5,
+    "cluster refused": 0.4,
+    "cluster fails": 0.4,
+    "cluster hangs": 0.3,
+    "cluster dies": 0.4,
+    "deletion fails": 0.3,
+    "job fails": 0.4,
+    "job hangs": 0.2,
+    "load outlives its job": 0.5,
+    "spotify 500": 0.1,
+    "spotify 429 at once": 0.1,
+    "spotify 429 for long": 0.01,
+    "spotify unreachable": 0.1,
+    "stranger takes the name": 0.3,
+    "crash at any moment": 1.0,
+}
+"""Kinds of faults and the highest rate a seed may draw: a share of the occasions, or times an hour."""
+
+
+class Fates(Protocol):
+    """Decides what becomes of each call."""
+
+    def of(self, what: str, *, changes: bool) -> Fate | None:
+        """The fate of one call, None for the usual; `changes` tells an effect from a look."""
+        ...
+
+
+class Chance:
+    """The one source of chance of a world."""
+
+    def __init__(self, seed: str, *, quiet: bool = False) -> None:
+        self._random = Random(seed)
+        self.on = not quiet
+        self.injected: Counter[str] = Counter()
+        self.rates = {} if quiet else {kind: self._rate(most) for kind, most in MOST.items()}
+        self._quiet = quiet
+
+    def _rate(self, most: float) -> float:
+        return self._random.uniform(0, most) if self._random.random() < 0.5 else 0.0
+
+    def hit(self, kind: str) -> bool:
+        """Whether this fault happens now."""
+        rate = self.rates.get(kind, 0.0) if self.on else 0.0
+        happens = rate > 0 and self._random.random() < rate
+        if happens:
+            self.injected[kind] += 1
+        return happens
+
+    def of(self, what: str, *, changes: bool) -> Fate | None:
+        """See `Fates.of`."""
+        if self.hit("call fails"):
+            return "fails"
+        if not changes:
+            return None
+        fates: Sequence[Fate] = ("answer lost", "late", "crash before", "crash after")
+        return next((fate for fate in fates if self.hit(f"call {fate}")), None)
+
+    def between(self, low: float, high: float) -> float:
+        """A number, usually of seconds; the middle in a quiet world."""
+        return (low + high) / 2 if self._quiet else self._random.uniform(low, high)
+
+    def latency(self) -> float:
+        """Seconds that one way of a call takes."""
+        if self.hit("slow call"):
+            return self.between(1, 90)
+        return self.between(0.002, 0.05)
+
+    def one_of(self, choices: Sequence[ChosenT]) -> ChosenT:
+        """One of several, the first in a quiet world."""
+        return choices[0] if self._quiet else self._random.choice(choices)
+
+    def number(self, most: int) -> int:
+        """A number from 0 to `most`, 0 in a quiet world."""
+        return 0 if self._quiet else self._random.randint(0, most)

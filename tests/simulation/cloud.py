@@ -1,0 +1,551 @@
+"""The outside of the services: Pub/Sub, the bucket, Dataproc and the table, with their real weaknesses.
+
+Each part keeps what it promises in its documentation and nothing more: messages come at least once and in any
+order, notifications and audit entries may be late, double or lost, clusters fail, hang and die, and a load that a
+dead driver had begun may still happen.
+"""
+
+import asyncio
+import base64
+import gzip
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from contracts.documents import LoadResult, WarehouseCount
+from contracts.envelope import DEAD_LETTER_SOURCE, Message
+from contracts.names import parse_part_name
+from eventing.errors import Retryable
+from local.dataproc import audit
+from services.cluster_manager.dataproc import ClusterShape, JobShape, cluster_message, job_message
+from services.cluster_manager.decisions import is_active, takes_jobs
+from services.cluster_manager.ports import Cluster, Job, JobRequest, JobState
+from spark_job.arguments import Arguments
+from spark_job.arguments import parse as parse_arguments
+from tests.fakes.dataproc import MemoryDataproc
+from tests.fakes.objects import MemoryObjectStore
+from tests.simulation.chance import Chance
+
+TOPOLOGY = Path(__file__).parents[2] / "infra/topology.json"
+PROJECT, REGION, BUCKET = "simulated-project", "europe-west3", "bucket"
+
+
+@dataclass
+class Outside:
+    """What the parts of the cloud share."""
+
+    chance: Chance
+    now: Callable[[], datetime]
+    spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+    """Starts a task that belongs to no process of ours."""
+    note: Callable[[str], None]
+    """Writes a line of the history."""
+    broken: Callable[[str], None]
+    """Tells of a broken invariant."""
+
+
+# --- Pub/Sub ---------------------------------------------------------------------------------------------------
+
+
+class Published(NamedTuple):
+    """A message on a topic."""
+
+    topic: str
+    message: Message
+    message_id: str
+    published: datetime
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A push subscription of the topology."""
+
+    name: str
+    topic: str
+    service: str
+    ack_deadline: float
+    min_backoff: float
+    max_backoff: float
+    max_delivery_attempts: int
+    dead_letter_topic: str
+
+
+Push = Callable[[Subscription, bytes], Coroutine[Any, Any, int]]
+
+
+class PubSub:
+    """At least once, in any order, with backoff and dead letters."""
+
+    def __init__(self, outside: Outside, push: Push, attempts: Mapping[str, int]) -> None:
+        described = json.loads(TOPOLOGY.read_text(encoding="utf-8"))
+        found = [Subscription(**entry) for entry in described["push_subscriptions"]]
+        self.subscriptions = [
+            replace(one, max_delivery_attempts=attempts.get(one.name, one.max_delivery_attempts)) for one in found
+        ]
+        self._outside = outside
+        self._push = push
+        self._topics = set(described["topics"])
+        self._pull = {entry["topic"]: entry["name"] for entry in described["pull_subscriptions"]}
+        self.log: list[Published] = []
+        self.kept: list[tuple[str, Published]] = []
+        """What waits in the pull subscriptions."""
+        self.under_way: dict[tuple[str, str], int] = {}
+        """Deliveries that have no end yet: attempts by subscription and message."""
+
+    def publish(self, topic: str, message: Message) -> None:
+        """Take a message; every subscription of the topic gets it."""
+        if topic not in self._topics:
+            self._outside.broken(f"4: a message went to the topic {topic!r}, which does not exist")
+            return
+        published = Published(topic, message, str(len(self.log) + 1), self._outside.now())
+        self.log.append(published)
+        self._outside.note(f"message {published.message_id} on {topic}: {_about(message)}")
+        if topic in self._pull:
+            self.kept.append((self._pull[topic], published))
+        for subscription in self.subscriptions:
+            if subscription.topic == topic:
+                self.deliver(subscription, published)
+
+    def deliver(self, subscription: Subscription, published: Published) -> None:
+        """Begin to deliver a message (again)."""
+        copies = 2 if self._outside.chance.hit("message doubled") else 1
+        for _ in range(copies):
+            self._outside.spawn(self._deliver(subscription, published))
+
+    async def _deliver(self, subscription: Subscription, published: Published) -> None:
+        chance, key = self._outside.chance, (subscription.name, published.message_id)
+        self.under_way.setdefault(key, 0)
+        late = chance.hit("message delayed")
+        await asyncio.sleep(chance.between(1, 1800) if late else chance.between(0.01, 0.3))
+        for attempt in range(1, subscription.max_delivery_attempts + 1):
+            if key in self.under_way:
+                self.under_way[key] = attempt
+            status = await self._push(subscription, _push_body(subscription, published, attempt))
+            if status == 204 and not chance.hit("acknowledgement lost"):
+                self.under_way.pop(key, None)
+                return
+            longest = subscription.min_backoff * 2.0 ** min(attempt - 1, 12)
+            await asyncio.sleep(min(subscription.max_backoff, longest))
+        self._give_up(subscription, published)
+        self.under_way.pop(key, None)
+
+    def _give_up(self, subscription: Subscription, published: Published) -> None:
+        source = {
+            f"{DEAD_LETTER_SOURCE}Subscription": subscription.name,
+            f"{DEAD_LETTER_SOURCE}SubscriptionProject": PROJECT,
+            f"{DEAD_LETTER_SOURCE}TopicPublishTime": published.published.isoformat(),
+            f"{DEAD_LETTER_SOURCE}DeliveryCount": str(subscription.max_delivery_attempts),
+        }
+        self._outside.note(f"message {published.message_id} dead-lettered by {subscription.name}")
+        message = Message(published.message.data, {**published.message.attributes, **source})
+        self.publish(subscription.dead_letter_topic, message)
+
+
+def _push_body(subscription: Subscription, published: Published, attempt: int) -> bytes:
+    message = {
+        "data": base64.b64encode(published.message.data).decode(),
+        "attributes": published.message.attributes,
+        "messageId": published.message_id,
+        "publishTime": published.published.isoformat(),
+    }
+    path = f"projects/{PROJECT}/subscriptions/{subscription.name}"
+    return json.dumps({"message": message, "subscription": path, "deliveryAttempt": attempt}).encode()
+
+
+def _about(message: Message) -> str:
+    attributes = message.attributes
+    return attributes.get("ce-subject") or attributes.get("objectId") or attributes.get("about", "")
+
+
+# --- Cloud Storage ---------------------------------------------------------------------------------------------
+
+
+class Bucket(MemoryObjectStore):
+    """The bucket, which tells of every part written: usually once, soon."""
+
+    def __init__(self, outside: Outside, publish: Callable[[str, Message], None]) -> None:
+        super().__init__(outside.now)
+        self._outside = outside
+        self._publish = publish
+
+    async def write(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> int:
+        """See `ObjectStore.write`."""
+        generation = await super().write(name, body, metadata)
+        if name.startswith("raw/") and not self._outside.chance.hit("notification lost"):
+            self._publish("raw-finalized", notification(name, generation))
+        return generation
+
+    def body(self, name: str) -> bytes | None:
+        """The content of an object, looked at from outside."""
+        found = self._objects.get(name)
+        return found[0] if found else None
+
+    def metadata(self, name: str) -> Mapping[str, str]:
+        """The metadata of an object, looked at from outside."""
+        return self._objects[name][1].metadata
+
+    def generation(self, name: str) -> int:
+        """Which write of an object stands, looked at from outside."""
+        return self._objects[name][1].generation
+
+
+def notification(name: str, generation: int) -> Message:
+    """A Cloud Storage notification. Source: cloud.google.com/storage/docs/pubsub-notifications."""
+    attributes = {
+        "eventType": "OBJECT_FINALIZE",
+        "payloadFormat": "JSON_API_V1",
+        "bucketId": BUCKET,
+        "objectId": name,
+        "objectGeneration": str(generation),
+    }
+    return Message(json.dumps({"name": name, "bucket": BUCKET}).encode(), attributes)
+
+
+# --- BigQuery --------------------------------------------------------------------------------------------------
+
+Row = tuple[str, str, str]
+"""Market, album, track."""
+
+
+class Load(NamedTuple):
+    """One replacement of a run's partition."""
+
+    at: datetime
+    job: str
+    run_id: str
+    revision: int
+    rows: frozenset[Row]
+
+
+@dataclass
+class Table:
+    """Partitions that are replaced in one step."""
+
+    partitions: dict[str, Load] = field(default_factory=dict)
+    loads: list[Load] = field(default_factory=list)
+
+    def replace(self, load: Load) -> None:
+        """Put these rows in place of the run's rows."""
+        self.partitions[load.run_id] = load
+        self.loads.append(load)
+
+    async def count(self, run_id: str) -> WarehouseCount:
+        """See `Warehouse.count`."""
+        load = self.partitions.get(run_id)
+        if load is None or not load.rows:
+            return WarehouseCount(rows=0, markets=0, albums=0)
+        markets, albums = {row[0] for row in load.rows}, {row[1] for row in load.rows}
+        return WarehouseCount(
+            rows=len(load.rows), markets=len(markets), albums=len(albums), revision=load.revision
+        )
+
+
+def rows_of(part: bytes) -> frozenset[Row]:
+    """The rows of one part."""
+    lines = (json.loads(line) for line in gzip.decompress(part).splitlines())
+    return frozenset(
+        (line["market"], line["album"]["id"], track["id"])
+        for line in lines
+        for track in line["album"]["tracks"]["items"]
+    )
+
+
+# --- Dataproc --------------------------------------------------------------------------------------------------
+
+
+class Ttls(NamedTuple):
+    """When a cluster deletes itself."""
+
+    idle: timedelta
+    most: timedelta
+
+
+@dataclass
+class Made:
+    """What is kept of every cluster that was ever made."""
+
+    name: str
+    uuid: str
+    labels: Mapping[str, str]
+    ttls: Ttls
+    created_at: datetime
+    idle_since: datetime
+    ours: bool = True
+    gone: bool = False
+
+
+class SimulatedDataproc(MemoryDataproc):
+    """Clusters and jobs that live their own lives."""
+
+    def __init__(
+        self,
+        outside: Outside,
+        publish: Callable[[str, Message], None],
+        shapes: tuple[ClusterShape, JobShape],
+        table: Table,
+        bucket: Bucket,
+    ) -> None:
+        super().__init__(outside.now)
+        self._outside = outside
+        self._publish = publish
+        self._cluster_shape, self._job_shape = shapes
+        self._table = table
+        self._bucket = bucket
+        self.made: dict[str, Made] = {}
+        """By uuid."""
+        self._asked: dict[str, datetime] = {}
+        """When a request id was used first."""
+        self._memory = timedelta(hours=outside.chance.one_of((24, 1)))
+        """How long a request id is remembered; the real service does not say."""
+        self._driving: dict[str, asyncio.Task[None]] = {}
+        self._begun: dict[str, Load] = {}
+        """Loads that BigQuery may have begun already, by job."""
+        self._read_by: dict[str, Load] = {}
+
+    # The port --------------------------------------------------------------------------------------------------
+
+    async def create_cluster(self, name: str, run_id: str) -> None:
+        """See `Dataproc.create_cluster`."""
+        now, chance = self._outside.now(), self._outside.chance
+        if name in self._asked and now - self._asked[name] < self._memory:
+            return  # the first request's operation is the answer, whatever became of its cluster
+        if chance.hit("stranger takes the name"):
+            self.stranger(name)
+        if name in self.machines:
+            return  # ALREADY_EXISTS
+        if chance.hit("cluster refused"):
+            raise Retryable("dataproc: quota", after=timedelta(seconds=20))
+        self._asked[name] = now
+        message = cluster_message(name, run_id, PROJECT, self._cluster_shape)
+        lifecycle = message["config"]["lifecycle_config"]
+        ttls = Ttls(
+            *(
+                timedelta(seconds=lifecycle[key].seconds) if key in lifecycle else timedelta.max
+                for key in ("idle_delete_ttl", "auto_delete_ttl")
+            )
+        )
+        self._make(name, message["labels"], ttls)
+        self.created.append(name)
+
+    def stranger(self, name: str) -> None:
+        """Somebody else makes a cluster of this name, without our labels."""
+        if name not in self.machines:
+            made = self._make(name, {"app": "another"}, Ttls(timedelta.max, timedelta.max))
+            made.ours = False
+            self.machines[name] = replace(self.machines[name], state="RUNNING")
+
+    def _make(self, name: str, labels: Mapping[str, str], ttls: Ttls) -> Made:
+        now, uuid = self._outside.now(), f"uuid-{len(self.made) + 1}"
+        self.machines[name] = Cluster(name, uuid, "CREATING", labels)
+        made = self.made[uuid] = Made(name, uuid, labels, ttls, now, now)
+        self._outside.note(f"cluster {name} ({uuid}) is CREATING, labels {dict(labels)}")
+        if labels.get("app") != "another":
+            self._outside.spawn(self._start(made))
+            self._outside.spawn(self._expire(made))
+        return made
+
+    async def delete_cluster(self, name: str, uuid: str) -> None:
+        """See `Dataproc.delete_cluster`."""
+        found = self.machines.get(name)
+        if found is None or found.uuid != uuid:
+            return
+        if not self.made[uuid].ours:
+            self._outside.broken(f"3: a stranger's cluster {name} was deleted")
+        if found.state != "DELETING":
+            self.deleted.append(name)
+            self._begin_deletion(self.made[uuid])
+
+    async def submit_job(self, request: JobRequest) -> None:
+        """See `Dataproc.submit_job`."""
+        message = job_message(self.job_id(request), request, self._job_shape)
+        identity = message["reference"]["job_id"]
+        if identity in self.submitted:
+            return
+        cluster = self.machines.get(message["placement"]["cluster_name"])
+        if cluster is None or not takes_jobs(cluster.state):
+            raise Retryable(f"dataproc: {request.cluster} takes no jobs", after=timedelta(seconds=5))
+        self._check_submission(identity, request, cluster)
+        await super().submit_job(request)
+        self._outside.note(f"job {identity} is PENDING on {cluster.name}")
+        arguments = parse_arguments(message["pyspark_job"]["args"])
+        self._audit("JobController.SubmitJob", f"jobs/{identity}", cluster, last=False)
+        self._driving[identity] = self._outside.spawn(self._drive(identity, arguments, cluster))
+
+    @staticmethod
+    def job_id(request: JobRequest) -> str:
+        """The id the adapter gives a job."""
+        from services.cluster_manager import dataproc  # noqa: PLC0415 -- looked up late: a planted mistake patches it
+
+        return dataproc.job_id(request.run_id, request.revision, request.attempt)
+
+    def _check_submission(self, identity: str, request: JobRequest, cluster: Cluster) -> None:
+        if not self.made[cluster.uuid].ours:
+            self._outside.broken(f"3: job {identity} was put on a stranger's cluster {cluster.name}")
+        for job in self.submitted.values():
+            if job.id.split("-r")[0] == identity.split("-r")[0] and is_active(job.state):
+                self._outside.broken(f"2: {identity} was submitted while {job.id} of the same run is {job.state}")
+
+    # What takes time -------------------------------------------------------------------------------------------
+
+    async def _start(self, made: Made) -> None:
+        chance = self._outside.chance
+        cluster = self.machines[made.name]
+        self._audit("ClusterController.CreateCluster", f"clusters/{made.name}", cluster, last=False)
+        if chance.hit("cluster hangs"):
+            return
+        await asyncio.sleep(chance.between(60, 150))
+        if not self._is(made, "CREATING"):
+            return
+        fails = chance.hit("cluster fails")
+        self._turn(made, "ERROR" if fails else "RUNNING")
+        made.idle_since = self._outside.now()
+        self._audit("ClusterController.CreateCluster", f"clusters/{made.name}", cluster, last=True)
+        if not fails and chance.hit("cluster dies"):
+            await asyncio.sleep(chance.between(5, 600))
+            if self._is(made, "RUNNING"):
+                self._turn(made, "ERROR")
+                self._kill_jobs(made, "the cluster died")
+
+    async def _expire(self, made: Made) -> None:
+        while not made.gone:
+            await asyncio.sleep(120)
+            now = self._outside.now()
+            busy = any(is_active(job.state) for job in self._jobs_on(made))
+            idle = self._is(made, "RUNNING") and not busy and now - made.idle_since > made.ttls.idle
+            if not made.gone and not self._is(made, "DELETING") and (idle or now - made.created_at > made.ttls.most):
+                self._outside.note(f"cluster {made.name} deletes itself")
+                self._begin_deletion(made)
+
+    def _begin_deletion(self, made: Made) -> None:
+        self._turn(made, "DELETING")
+        cluster = self.machines[made.name]
+        self._audit("ClusterController.DeleteCluster", f"clusters/{made.name}", cluster, last=False)
+        self._outside.spawn(self._delete(made))
+
+    async def _delete(self, made: Made) -> None:
+        chance, cluster = self._outside.chance, self.machines[made.name]
+        await asyncio.sleep(chance.between(1, 30))
+        self._kill_jobs(made, "the cluster was deleted")
+        await asyncio.sleep(chance.between(10, 60))
+        if chance.hit("deletion fails"):
+            self._turn(made, "ERROR")
+        else:
+            del self.machines[made.name]
+            made.gone = True
+            self._outside.note(f"cluster {made.name} ({made.uuid}) is gone")
+        self._audit("ClusterController.DeleteCluster", f"clusters/{made.name}", cluster, last=True)
+
+    async def _drive(self, identity: str, arguments: Arguments, cluster: Cluster) -> None:
+        chance, made = self._outside.chance, self.made[cluster.uuid]
+        fails = chance.number(3) if chance.hit("job fails") else None
+        hangs = chance.number(3) if chance.hit("job hangs") else None
+        await asyncio.sleep(chance.between(3, 10))
+        self.submitted[identity] = replace(self.submitted[identity], state="RUNNING", started_at=self.clock())
+        for stage in range(4):
+            if stage == hangs:
+                await asyncio.get_running_loop().create_future()
+            if stage == fails:
+                self._end(identity, "ERROR", "the driver failed", made)
+                return
+            await self._stage(stage, identity, arguments)
+        self._end(identity, "DONE", "", made)
+
+    async def _stage(self, stage: int, identity: str, arguments: Arguments) -> None:
+        """Read, replace, report, linger: between any two the job may end."""
+        await asyncio.sleep(self._outside.chance.between(2, 30))
+        if stage == 0:
+            self._begun[identity] = self._read_by[identity] = self._read(identity, arguments)
+        if stage == 1:
+            self._replace(self._begun.pop(identity))
+        if stage == 2:  # noqa: PLR2004 -- the third of four
+            result = _result(self._read_by[identity], arguments)
+            await self._bucket.write(arguments.result.removeprefix(f"gs://{BUCKET}/"), result.to_json())
+
+    def _read(self, identity: str, arguments: Arguments) -> Load:
+        prefix = arguments.input.removeprefix(f"gs://{BUCKET}/")
+        bodies = [self._bucket.body(name) for name in self._bucket.names() if name.startswith(prefix)]
+        rows = frozenset(row for body in bodies if body is not None for row in rows_of(body))
+        return Load(self._outside.now(), identity, arguments.run_id, arguments.revision, rows)
+
+    def _replace(self, load: Load) -> None:
+        self._outside.note(f"table: {len(load.rows)} rows of {load.run_id} by {load.job}")
+        self._table.replace(load._replace(at=self._outside.now()))
+
+    async def _orphan(self, load: Load) -> None:
+        """BigQuery goes on with a load whose driver is dead."""
+        await asyncio.sleep(self._outside.chance.between(1, 20))
+        self._replace(load)
+
+    def _kill_jobs(self, made: Made, why: str) -> None:
+        for job in self._jobs_on(made):
+            if is_active(job.state):
+                self._driving[job.id].cancel()
+                self._end(job.id, "ERROR", why, made)
+
+    # Changes ---------------------------------------------------------------------------------------------------
+
+    def _end(self, identity: str, state: JobState, details: str, made: Made) -> None:
+        self.end_job(identity, state, details)
+        begun = self._begun.pop(identity, None)
+        if begun is not None and self._outside.chance.hit("load outlives its job"):
+            self._outside.spawn(self._orphan(begun))
+        made.idle_since = self._outside.now()
+        self._outside.note(f"job {identity} is {state} {details}")
+        cluster = Cluster(made.name, made.uuid, "RUNNING", made.labels)
+        self._audit("JobController.SubmitJob", f"jobs/{identity}", cluster, last=True)
+
+    def _jobs_on(self, made: Made) -> list[Job]:
+        return [job for job in self.submitted.values() if job.cluster == made.name and not made.gone]
+
+    def _is(self, made: Made, state: str) -> bool:
+        found = self.machines.get(made.name)
+        return found is not None and found.uuid == made.uuid and found.state == state
+
+    def _turn(self, made: Made, state: Any) -> None:
+        self._outside.note(f"cluster {made.name} ({made.uuid}) is {state}")
+        self.turn(made.name, state)
+
+    def _audit(self, method: str, resource: str, cluster: Cluster, *, last: bool) -> None:
+        if self._outside.chance.hit("audit entry lost"):
+            return
+        path = f"projects/{PROJECT}/regions/{REGION}"
+        call = audit.Call(
+            method=method,
+            project=PROJECT,
+            region=REGION,
+            cluster_name=cluster.name,
+            cluster_uuid=cluster.uuid,
+            resource_name=f"{path}/{resource}",
+            operation=f"{path}/operations/{resource}",
+            request={},
+        )
+        now = self._outside.now()
+        entry = (
+            audit.last_entry(call, at=now, response={}, failure=None)
+            if last
+            else audit.first_entry(call, at=now, response={})
+        )
+        about = f"{resource} {'ended' if last else 'began'}"
+        self._publish("dataproc-operations", Message(json.dumps(entry).encode(), {"about": about}))
+
+
+def _result(load: Load, arguments: Arguments) -> LoadResult:
+    markets, albums = {row[0] for row in load.rows}, {row[:2] for row in load.rows}
+    return LoadResult(
+        run_id=arguments.run_id,
+        revision=arguments.revision,
+        files=len(markets),
+        albums=len(albums),
+        tracks=len(load.rows),
+        rows=len(load.rows),
+        quarantined=0,
+    )
+
+
+def is_part_of(name: str, run_id: str) -> bool:
+    """Whether an object is a part of a run."""
+    key = parse_part_name(name)
+    return key is not None and key.run_id == run_id
