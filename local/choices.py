@@ -48,8 +48,8 @@ class Choices:
     """Begin with empty data, whatever an earlier stack left in the folder."""
     run_date: str | None = None
     """The run that is asked for; where it is None the scheduler takes the tick's own day."""
-    week: date | None = None
-    """A day of the week that the simulator lists; today's where it is None."""
+    today: date | None = None
+    """In the schedule's zone: what the simulator lists where no run is named; None leaves it to its own clock."""
     app: AppKind = "extended"
     """Which kind of Spotify app the simulator takes us for."""
     albums: int = 50
@@ -62,6 +62,11 @@ class Choices:
     """Between two sweep ticks; hours in production."""
     service_settings: Mapping[str, str] = field(default_factory=dict)
     """Further variables for the four services."""
+
+    @property
+    def week(self) -> date | None:
+        """A day of the week that the simulator lists: the run's, so that both speak of the same albums."""
+        return date.fromisoformat(self.run_date) if self.run_date else self.today
 
 
 def read(environment: Mapping[str, str], *, home: Path, today: date) -> Choices:
@@ -97,7 +102,7 @@ def read(environment: Mapping[str, str], *, home: Path, today: date) -> Choices:
         home=home,
         markets=markets,
         run_date=run_date,
-        week=date.fromisoformat(run_date) if run_date else today,
+        today=today,
         app="developer" if app == "developer" else "extended",
         spotify=Credentials(client_id, secret) if client_id else None,
     )

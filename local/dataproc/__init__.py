@@ -7,14 +7,14 @@ machine. What the audit log's sink would deliver goes to the Pub/Sub topic as lo
 over HTTP (`local.dataproc.control`).
 
 Modules: `states`, `filters` and `operations` are pure; `audit` words and delivers the log entries; `faults` keeps
-what was ordered; `driver` runs a job's process, `bucket` makes objects of what it
-wrote; `world` holds clusters, jobs and operations; `api` is the gRPC
-table; `server` puts them together; `__main__` reads the command line.
+what was ordered; `driver` runs a process, `spark` gives it spark-submit, `bucket` makes objects of what it wrote;
+`world` holds clusters, jobs and operations; `api` is the gRPC table; `server` puts them together; `__main__` reads
+the command line.
 
 It deliberately does not imitate:
 
-- machines: a cluster's configuration is kept and returned, but only name, labels, the scheduled deletion and
-  `config_bucket` have an effect; no default is filled in, nothing is refused for quota, zone, image or permission;
+- machines: a cluster's configuration is kept and returned, but only name, labels and the scheduled deletion have
+  an effect; no default is filled in, nothing is refused for quota, zone, image or permission;
 - UpdateCluster, StartCluster, StopCluster, RepairCluster, DiagnoseCluster, SubmitJobAsOperation, UpdateJob,
   DeleteJob, ListOperations, CancelOperation, batches, sessions, workflow templates, autoscaling: UNIMPLEMENTED;
 - jobs other than PySpark (UNIMPLEMENTED), restartable jobs, substates, YARN applications, queueing: every job
@@ -22,6 +22,7 @@ It deliberately does not imitate:
 - paging: lists answer with everything;
 - scheduled stop (`idle_stop_ttl`, `auto_stop_ttl`): bounds are checked, nothing stops;
 - forgetting: a request id is remembered for as long as the process lives (the real retention is not documented);
+- staging buckets: drivers' outputs go to the one bucket, in one piece and only when the driver has ended;
 - memory: clusters and jobs live in the process and are gone when it ends, their driver processes too;
 - audit entries of refused calls and of calls that are not long-running (CancelJob);
 - the CREATING state's leniency: whether the real service queues a job for a cluster that is not yet RUNNING is not

@@ -1,8 +1,8 @@
 """What a driver leaves in the bucket's folder, made into objects.
 
-Locally a driver reaches `gs://BUCKET/…` as plain files below the storage fake's folder. The fake keeps each object's
-metadata beside its bytes; a file that came to be without it is worse than none: reading it, and listing any prefix
-that holds it, is 404. So when a driver has ended, whatever it wrote is uploaded over itself.
+Locally a driver reaches `gs://BUCKET/…` as plain files below the storage fake's folder. The fake keeps each
+object's metadata beside its bytes; a file that came to be without it is worse than none: reading it, and listing
+any prefix that holds it, is 404. So when a driver has ended, whatever it wrote is uploaded over itself.
 
 Not here: objects of other buckets; deletions, which the fake sees by itself.
 """
@@ -19,6 +19,7 @@ from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.cloud.storage import Bucket
 
 _ADDRESS = re.compile(r"gs://(?P<bucket>[^/\s]+)/(?P<name>[^\s]*)")
+_CLOCK_TICK = 1.0  # seconds by which a file system's clock may lag behind
 _SECOND_LOOK = 0.2  # seconds; a file that the fake itself is just writing is complete by then
 
 log = logging.getLogger(__name__)
@@ -55,10 +56,8 @@ def named(arguments: Sequence[str], bucket: str) -> list[str]:
 def _written(folder: Path, names: Sequence[str], since: float) -> Iterator[Path]:
     for name in names:
         place = folder / name
-        for path in [place, *place.rglob("*")] if place.is_dir() else [place, place.with_name(f".{place.name}.crc")]:
-            if path.suffix == ".crc" and path.name.startswith("."):
-                path.unlink(missing_ok=True)  # Hadoop's checksum file: no object on the real file system either
-            elif path.is_file() and path.stat().st_mtime >= since:
+        for path in (place, *place.rglob("*")):
+            if path.is_file() and path.stat().st_mtime >= since - _CLOCK_TICK:
                 yield path
 
 
@@ -73,5 +72,5 @@ def _adopt(bucket: Bucket, path: Path, name: str) -> None:
 def _known(bucket: Bucket, path: Path, name: str) -> bool:
     """Whether the API shows an object with these very bytes."""
     blob = bucket.get_blob(name)
-    checksum = base64.b64encode(google_crc32c.Checksum(path.read_bytes()).digest()).decode()
+    checksum = base64.b64encode(google_crc32c.value(path.read_bytes()).to_bytes(4, "big")).decode()
     return blob is not None and blob.crc32c == checksum

@@ -1,4 +1,4 @@
-"""Runs a job's driver as a real process that cannot outlive its job, nor the stand-in.
+"""Runs a job's driver as a real process that outlives neither its job nor the stand-in.
 
 Not here: what the process is; `local.dataproc.spark` brings the command line of spark-submit.
 """
@@ -14,8 +14,12 @@ from google.cloud import dataproc_v1
 from local import guard
 
 # Runs the driver of this job with its output in this file and returns the exit code. Cancelling it kills the
-# driver with all its children before the cancellation goes on. It raises OSError when nothing can be started.
+# driver with all its children before the cancellation goes on. Raises DriverError.
 JobRunner = Callable[[dataproc_v1.Job, Path], Awaitable[int]]
+
+
+class DriverError(Exception):
+    """A driver cannot be started, and why."""
 
 
 async def run_process(command: Sequence[str], environment: Mapping[str, str], output: Path) -> int:

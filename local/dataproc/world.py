@@ -18,7 +18,7 @@ from google.cloud import dataproc_v1
 from google.longrunning import operations_pb2
 
 from local.dataproc import audit, filters, operations, states
-from local.dataproc.driver import JobRunner
+from local.dataproc.driver import DriverError, JobRunner
 from local.dataproc.faults import Faults, Kind, Step
 from local.dataproc.states import ClusterState, JobState
 from local.grpc_server import RefusedError
@@ -42,7 +42,7 @@ class Key(NamedTuple):
 class Setting:
     """Where files go and how long things take."""
 
-    bucket: str  # takes drivers' outputs of clusters that name no bucket of their own
+    bucket: str  # takes the drivers' outputs
     log_dir: Path
     creating: float = 2.0  # seconds; the real service needs about 90
     deleting: float = 0.5  # seconds; the real service needs about 60
@@ -276,7 +276,7 @@ class World:
         output = self.setting.log_dir / "jobs" / f"{key.name}.log"
         try:
             code = await self.run(job, output)
-        except OSError as error:
+        except DriverError as error:
             return JobState.ERROR, f"The driver could not be started: {error}"
         if code == 0:
             return JobState.DONE, ""
@@ -393,10 +393,9 @@ class World:
     def _new_job(self, wanted: dataproc_v1.Job, key: Key, cluster: dataproc_v1.Cluster) -> dataproc_v1.Job:
         reference = dataproc_v1.JobReference(project_id=key.project, job_id=key.name)
         job = states.new_job(wanted, reference=reference, cluster=cluster, uuid=self.new_id(), at=self.now())
-        bucket = cluster.config.config_bucket or self.setting.bucket
         folder = f"google-cloud-dataproc-metainfo/{cluster.cluster_uuid}/jobs/{key.name}"
-        job.driver_control_files_uri = f"gs://{bucket}/{folder}/"
-        job.driver_output_resource_uri = f"gs://{bucket}/{folder}/driveroutput"
+        job.driver_control_files_uri = f"gs://{self.setting.bucket}/{folder}/"
+        job.driver_output_resource_uri = f"gs://{self.setting.bucket}/{folder}/driveroutput"
         return job
 
     def _job_call(

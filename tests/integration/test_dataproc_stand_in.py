@@ -6,15 +6,18 @@ topic, by a list; the clock, which stands still until a test moves it.
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import aiohttp
 import grpc
@@ -34,16 +37,19 @@ from google.cloud.dataproc_v1.services.cluster_controller.transports import (
     ClusterControllerGrpcAsyncIOTransport,
 )
 from google.cloud.dataproc_v1.services.job_controller.transports import JobControllerGrpcAsyncIOTransport
+from google.cloud.storage import Bucket
 from google.pubsub_v1 import SubscriberClient
 from google.pubsub_v1.types import PubsubMessage, Subscription
 
 from contracts.envelope import Message, parse_message
+from local.dataproc import __main__ as command_line
+from local.dataproc import bucket as bucket_files
 from local.dataproc import driver, server
 from local.dataproc.faults import Kind, Order, Step
 from local.dataproc.world import Setting, World
 from local.pubsub import PubSub
 from local.storage import Storage
-from local.tools import ROOT
+from local.tools import ROOT, Java
 from tests.waiting import eventually
 
 HELLO = "print('hello from the driver')"
@@ -122,10 +128,11 @@ class StandIn:
     async def reached(self, state: str, job_id: str = "j") -> None:
         """Wait until a job is in this state."""
 
-        async def look() -> str | None:
-            return state if (await self.job(job_id)).status.state.name == state else None
+        async def look() -> dataproc_v1.Job | None:
+            job = await self.job(job_id)
+            return job if job.status.state.name == state else None
 
-        assert await eventually(look, within=20)
+        await eventually(look, within=20)
 
     async def pids(self) -> list[int]:
         """Who the endless driver and its child are."""
@@ -153,11 +160,11 @@ def described(name: str, **labels: str) -> dict[str, Any]:
 async def settled(operation: AsyncOperation) -> Any:
     """Wait for an operation as the real client does, but look more often."""
 
-    async def done() -> str | None:
-        return "done" if await operation.done() else None
+    async def end() -> AsyncOperation | None:
+        return operation if await operation.done() else None
 
-    assert await eventually(done, within=20)
-    return await operation.result()
+    ended: AsyncOperation = await eventually(end, within=20)
+    return await ended.result()
 
 
 def alive(pid: int) -> bool:
@@ -193,7 +200,7 @@ async def stand_in(root: Path, **more: Any) -> AsyncIterator[StandIn]:
     async def publish(data: bytes, attributes: Mapping[str, str]) -> None:
         entries.append(json.loads(data) | {"attributes": dict(attributes)})
 
-    where = {"storage_root": root / "storage", "bucket": "b", "log_dir": root / "logs"}
+    where = {"bucket": "b", "log_dir": root / "logs"}
     setting = Setting(**{**where, "creating": 0, "deleting": 0, **more})
     async with (
         server.serving(
@@ -403,7 +410,7 @@ async def test_scheduled_deletion_deletes_idle_and_old_clusters_alone(tmp_path: 
 
 
 async def test_a_job_runs_its_driver_and_keeps_the_output(tmp_path: Path) -> None:
-    """A job goes through its states to DONE; its driver was a real process whose output lies in the bucket."""
+    """A job goes through its states to DONE; its driver was a real process whose output is kept."""
     async with stand_in(tmp_path) as dataproc:
         cluster = await dataproc.ready()
         submitted = await dataproc.submit(run="2026-11-23")
@@ -414,8 +421,7 @@ async def test_a_job_runs_its_driver_and_keeps_the_output(tmp_path: Path) -> Non
         assert done.job_uuid == submitted.job_uuid != ""
         folder = f"google-cloud-dataproc-metainfo/{cluster.cluster_uuid}/jobs/j"
         assert done.driver_output_resource_uri == f"gs://b/{folder}/driveroutput"
-        text = (tmp_path / "storage" / "b" / folder / "driveroutput.000000000").read_text()
-        assert text == "hello from the driver\n"
+        assert (tmp_path / "logs" / "jobs" / "j.log").read_text() == "hello from the driver\n"
 
 
 async def test_a_failing_driver_makes_a_failed_job(tmp_path: Path) -> None:
@@ -437,7 +443,7 @@ async def test_a_driver_that_cannot_start_makes_a_failed_job(tmp_path: Path) -> 
             return await driver.run_process([str(tmp_path / "no-such-program")], {}, output)
 
         async def unstartable(_: dataproc_v1.Job, __: Path) -> int:
-            raise FileNotFoundError("no java")
+            raise driver.DriverError("no java")
 
         await dataproc.ready()
         dataproc.world.run = missing
@@ -809,19 +815,164 @@ async def test_an_entry_that_cannot_be_published_is_counted(
     assert caplog.text.count("is lost") == 2
 
 
-@pytest.mark.emulator
-async def test_the_output_is_read_through_cloud_storage(tmp_path: Path, storage: Storage) -> None:
-    """Whoever follows the job's output URI with the real client finds what the driver wrote."""
-    storage.ensure_bucket("p", "dataproc-output")
-    async with stand_in(tmp_path, storage_root=storage.root, bucket="dataproc-output") as dataproc:
-        await dataproc.ready()
-        await dataproc.submit()
-        uri = (await dataproc.ended()).driver_output_resource_uri
+@pytest.fixture
+def objects(storage: Storage) -> Iterator[Bucket]:
+    """A bucket of its own in the real storage fake."""
+    storage.ensure_bucket("p", "driver-files")
     client = storage.client("p")
-    prefix = uri.removeprefix("gs://dataproc-output/")
-    (blob,) = client.list_blobs("dataproc-output", prefix=prefix)
-    assert blob.download_as_bytes() == b"hello from the driver\n"
+    bucket = client.bucket("driver-files")
+    yield bucket
+    for blob in bucket.list_blobs():
+        blob.delete()
     client.close()
+
+
+def published(bucket: Bucket, storage: Storage, tmp_path: Path, *arguments: str, since: float = 0) -> None:
+    """Publish what a driver with these arguments wrote."""
+    output = tmp_path / "job.log"
+    output.write_text("hello from the driver\n")
+    folder = storage.root / bucket.name
+    bucket_files.publish(
+        bucket, folder, output=output, prefix="out/driveroutput", arguments=arguments, since=since
+    )
+
+
+@pytest.mark.emulator
+def test_what_a_driver_wrote_becomes_objects(storage: Storage, objects: Bucket, tmp_path: Path) -> None:
+    """Files that came to be behind the fake's back break listings; published, they are objects like all others."""
+    folder = storage.root / objects.name
+    objects.blob("runs/1/loads/0002.json").upload_from_string("stale")
+    for name in (
+        "runs/1/loads/0001.json",
+        "runs/1/loads/0002.json",
+        "quarantine/1/part-0",
+        "quarantine/1/deep/part-1",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"bytes of {name}")
+    with pytest.raises(NotFound):
+        list(objects.list_blobs(prefix="runs/"))
+    results = [f"--result=gs://{objects.name}/runs/1/loads/000{number}.json" for number in (1, 2)]
+    published(objects, storage, tmp_path, *results, f"--quarantine=gs://{objects.name}/quarantine/1/")
+    found = {blob.name: blob.download_as_bytes().decode() for blob in objects.list_blobs()}
+    assert found.pop("out/driveroutput.000000000") == "hello from the driver\n"
+    assert found == {
+        name: f"bytes of {name}"
+        for name in (
+            "runs/1/loads/0001.json",
+            "runs/1/loads/0002.json",
+            "quarantine/1/part-0",
+            "quarantine/1/deep/part-1",
+        )
+    }
+
+
+@pytest.mark.emulator
+def test_what_a_driver_did_not_write_is_left_alone(storage: Storage, objects: Bucket, tmp_path: Path) -> None:
+    """An object the job only read, or did not touch, keeps its generation: no event tells of a change."""
+    objects.blob("raw/1/DK.jsonl.gz").upload_from_string("read")
+    objects.blob("elsewhere").upload_from_string("x")
+    before = {blob.name: blob.generation for blob in objects.list_blobs()}
+    published(
+        objects, storage, tmp_path, f"--input=gs://{objects.name}/raw/1/", "--other=gs://other/elsewhere"
+    )
+    after = {blob.name: blob.generation for blob in objects.list_blobs()}
+    assert {name: after[name] for name in before} == before
+    (storage.root / objects.name / "raw/1/old").write_text("before the job")
+    published(objects, storage, tmp_path, f"--input=gs://{objects.name}/raw/1/", since=time.time() + 60)
+    assert objects.get_blob("raw/1/old") is None
+    (storage.root / objects.name / "raw/1/old").unlink()
+
+
+def test_only_addresses_in_the_bucket_are_looked_at() -> None:
+    """The whole bucket, other buckets and plain words are never searched for what a driver wrote."""
+    arguments = ["--a=gs://b/x/", "gs://b/y.json", "--t=p.d.t", "--b=gs://b/", "--c=gs://other/z", "gs://b"]
+    assert bucket_files.named(arguments, "b") == ["x/", "y.json"]
+
+
+def test_a_bucket_that_is_away_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """When the output cannot be stored, the log names the job's place and the reason; nothing is raised."""
+    output = tmp_path / "job.log"
+    output.write_text("hello")
+    blob = Mock(upload_from_filename=Mock(side_effect=ServiceUnavailable("away")))
+    bucket = Mock(blob=Mock(return_value=blob))
+    bucket_files.publish(bucket, tmp_path, output=output, prefix="out/driveroutput", arguments=[], since=0)
+    assert "out/driveroutput is not in the bucket: 503 away" in caplog.text
+
+
+# A job as small as can be that writes an object through Hadoop, as ours does.
+MAIN = """
+import sys
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+path = spark._jvm.org.apache.hadoop.fs.Path(sys.argv[1].removeprefix("--result="))
+stream = path.getFileSystem(spark._jsc.hadoopConfiguration()).create(path, True)
+stream.write(bytearray(b"written by Spark"))
+stream.close()
+spark.stop()
+print("driver is done")
+"""
+
+
+@pytest.mark.emulator
+@pytest.mark.spark
+async def test_the_process_runs_a_spark_job(
+    storage: Storage, objects: Bucket, pubsub: PubSub, java: Java, tmp_path: Path
+) -> None:
+    """`python -m local.dataproc` serves the API, runs a real Spark job and shows its result and output as objects."""
+    objects.blob("jobs/main.py").upload_from_string(MAIN)
+    with pubsub.publisher() as publisher:
+        publisher.create_topic(name="projects/dataproc-process/topics/dataproc-operations")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "local.dataproc", "--creating-seconds", "0"),
+        *("--storage-root", str(storage.root), "--log-dir", str(tmp_path), "--control-port", "0"),
+        env={
+            **{"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "JAVA_HOME": str(java.home)},
+            **{"GOOGLE_CLOUD_PROJECT": "dataproc-process", "BUCKET": objects.name},
+            **{"PUBSUB_EMULATOR_HOST": pubsub.host, "STORAGE_EMULATOR_HOST": storage.url},
+            "BIGQUERY_EMULATOR_HOST": "http://127.0.0.1:9",
+        },
+        stdout=asyncio.subprocess.PIPE,
+        cwd=tmp_path,
+    )
+    assert process.stdout is not None
+    control, ready = [(await process.stdout.readline()).decode().split() for _ in range(2)]
+    assert (control[0], ready[0]) == ("control", "ready")
+    async with (
+        grpc.aio.insecure_channel(ready[1]) as channel,
+        aiohttp.ClientSession(f"http://{control[1]}") as http,
+    ):
+        clusters, jobs = clients_at(channel)
+        await settled(await clusters.create_cluster(request={**WHERE, "cluster": described("c")}))
+        result = f"gs://{objects.name}/runs/1/loads/0001.json"
+        work = {"main_python_file_uri": f"gs://{objects.name}/jobs/main.py", "args": [f"--result={result}"]}
+        job = {"reference": {"job_id": "j"}, "placement": {"cluster_name": "c"}, "pyspark_job": work}
+        await jobs.submit_job(request={**WHERE, "job": job})
+
+        async def look() -> dataproc_v1.Job | None:
+            found = await jobs.get_job(request={**WHERE, "job_id": "j"})
+            return found if found.done else None
+
+        done = await eventually(look, within=120)
+        assert done.status.state.name == "DONE", (tmp_path / "jobs" / "j.log").read_text()
+        assert objects.blob("runs/1/loads/0001.json").download_as_bytes() == b"written by Spark"
+        prefix = done.driver_output_resource_uri.removeprefix(f"gs://{objects.name}/")
+        (output,) = objects.list_blobs(prefix=prefix)
+        assert "driver is done" in output.download_as_bytes().decode()
+        state = await (await http.get("/state")).json()
+        assert state["audit"] == {"published": 4, "lost": 0}
+    process.terminate()
+    assert await process.wait() == 0
+
+
+def test_missing_options_are_all_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """A stand-in without its surroundings does not start, and says everything that is missing at once."""
+    with pytest.raises(SystemExit):
+        command_line.parse_arguments(["--storage-root", "s", "--log-dir", "l"], {"BUCKET": "b"})
+    message = capsys.readouterr().err
+    assert "BUCKET" not in message.rpartition("error:")[2]
+    for variable in ("GOOGLE_CLOUD_PROJECT", "PUBSUB_EMULATOR_HOST", "STORAGE_EMULATOR_HOST", "JAVA_HOME"):
+        assert variable in message.rpartition("error:")[2]
 
 
 # A stand-in whose only job never ends, in a process of its own, to be killed.
@@ -832,6 +983,8 @@ from pathlib import Path
 import grpc
 from google.cloud import dataproc_v1 as api
 from contracts.envelope import Message, parse_message
+from local.dataproc import __main__ as command_line
+from local.dataproc import bucket as bucket_files
 from local.dataproc import driver, server
 from local.dataproc.world import Setting
 
@@ -842,12 +995,13 @@ async def publish(data, attributes):
     pass
 
 async def main(root):
-    setting = Setting(storage_root=root, bucket="b", log_dir=root, creating=0)
-    now = lambda: datetime.now(UTC)
-    async with server.serving(setting, run=run, publish=publish, now=now, new_id=lambda: str(uuid.uuid4())) as serving:
+    setting = Setting(bucket="b", log_dir=root, creating=0)
+    more = {{"now": lambda: datetime.now(UTC), "new_id": lambda: str(uuid.uuid4())}}
+    async with server.serving(setting, run=run, publish=publish, **more) as serving:
         where = {{"project_id": "p", "region": "r"}}
         world = serving.world
-        await world.create_cluster(api.CreateClusterRequest(**where, cluster={{"cluster_name": "c", "config": {{}}}}))
+        cluster = {{"cluster_name": "c", "config": {{}}}}
+        await world.create_cluster(api.CreateClusterRequest(**where, cluster=cluster))
         while list(world.clusters.values())[0].status.state.name != "RUNNING":
             await asyncio.sleep(0.01)
         job = {{"reference": {{"job_id": "j"}}, "placement": {{"cluster_name": "c"}},

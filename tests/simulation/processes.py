@@ -340,7 +340,8 @@ class SpotifyPort:
         answer = await self.process.call(
             what, lambda: self.spotify(request), changes=False, error=Unreachable
         )
-        if answer.status == 429:  # noqa: PLR2004 -- the status
+        # A longer wait may concern one market alone.
+        if answer.status == 429 and float(answer.retry_after or 0) <= 60:  # noqa: PLR2004 -- status and seconds
             self.process.may_call_from = loop.time() + 0.999
         return answer
 

@@ -38,6 +38,12 @@ def test_choices_are_read() -> None:
     assert (chosen.markets, chosen.run_date, chosen.app) == (("DK", "SE"), "2026-11-23", "developer")
 
 
+def test_the_simulator_lists_the_week_of_the_run() -> None:
+    """A run of another date meets that week's albums; without a date it is today's."""
+    assert choices.read({"RUN_DATE": "2026-11-02"}, home=HOME, today=TODAY).week == date(2026, 11, 2)
+    assert choices.read({}, home=HOME, today=TODAY).week == TODAY
+
+
 def test_all_faults_are_told_together() -> None:
     """Who gets five variables wrong is told so once."""
     wrong = {

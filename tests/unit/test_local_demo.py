@@ -134,8 +134,6 @@ def test_what_is_expected_follows_from_the_choices() -> None:
 
 def test_the_summary_says_where_to_look() -> None:
     """Every place is inside the stack's folder, by run."""
-    places = demo.where(
-        Choices(home=Path("/clone/.local/demo")), "2026-11-23", Path("/clone/.local/demo.json")
-    )
+    places = demo.where(Choices(home=Path("/clone/.local/demo")), "2026-11-23", Path("/clone/.local/demo.json"))
     assert places["raw parts"] == "/clone/.local/demo/storage/new-releases/raw/2026-11-23/"
     assert places["run documents"] == "/clone/.local/demo/storage/new-releases/runs/2026-11-23/"

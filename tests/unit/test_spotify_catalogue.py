@@ -1,4 +1,4 @@
-"""The simulator's catalogue: the same everywhere, believable in its proportions, and in the shapes of the Web API."""
+"""The simulator's catalogue: the same everywhere, believable in proportion, in the shapes of the Web API."""
 
 import subprocess
 import sys
@@ -103,7 +103,8 @@ def test_the_same_seed_and_week_give_the_same_catalogue_in_another_process() -> 
     """A test in one process compares with a simulator in another; hash randomisation must not show."""
     program = (
         "import datetime, hashlib; from local.spotify.catalogue import Catalogue;"
-        "rows = Catalogue(1, datetime.date(2026, 11, 23)).expected_rows(['DK', 'XK'], 'search', 50, run_id='2026-11-23');"
+        "week = Catalogue(1, datetime.date(2026, 11, 23));"
+        "rows = week.expected_rows(['DK', 'XK'], 'search', 50, run_id='2026-11-23');"
         "print(hashlib.sha256(repr(rows).encode()).hexdigest())"
     )
     answers = {
@@ -223,7 +224,7 @@ def test_a_few_albums_are_long_and_a_few_dates_are_rough() -> None:
 def test_names_are_of_the_whole_world() -> None:
     """Encodings break on real names; ours have accents, other alphabets, quotes, commas and slashes."""
     titles = "".join({row["track_name"] + row["artists"] for row in rows(catalogue())})
-    assert {"ø", "Ž", "Θ", "М", "Գ", "ა", '"', "\\", "🌊"} <= set(titles)
+    assert {"ø", "Ž", "Θ", "Љ", "Գ", "ა", '"', "\\", "🌊"} <= set(titles)
 
 
 def test_ids_are_spotify_ids_and_unique() -> None:
@@ -236,9 +237,10 @@ def test_ids_are_spotify_ids_and_unique() -> None:
 
 def test_albums_and_tracks_have_the_shape_of_the_description() -> None:
     """A mock that drifts from the description proves nothing about the real service."""
-    for album in catalogue().distinct(MARKETS, "browse", 50):
-        jsonschema.validate(catalogue().album(album), FULL)
-        jsonschema.validate({"items": catalogue().tracks(album)}, {"properties": {"items": {"items": TRACK}}})
+    albums, tracks = jsonschema.Draft202012Validator(FULL), jsonschema.Draft202012Validator({"items": TRACK})
+    for album in sorted(catalogue().distinct(MARKETS, "browse", 10)):
+        albums.validate(catalogue().album(album))
+        tracks.validate(catalogue().tracks(album))
 
 
 def test_development_apps_do_not_see_the_removed_fields() -> None:

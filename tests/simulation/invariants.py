@@ -1,0 +1,260 @@
+"""The seven things that must hold, looked at from outside: in the bucket, the table, Dataproc and the messages.
+
+1 no run is complete while a market is missing, unless its receipt says partial and names it · 2 at most one
+effective load per revision, and the table equals that of a run without faults · 3 every cluster is deleted, ours
+and with both TTLs; nothing of others is touched · 4 every message ends acknowledged, under way or dead-lettered ·
+5 once faults stop, an end comes · 6 replaying the log changes nothing · 7 one trace id from tick to receipt.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from contracts import names
+from contracts.documents import Decision, Manifest, Receipt
+from contracts.events import BatchReady, DeadLettered, Delivery, MarketRequested, RunRequested
+from contracts.names import trace_id
+from tests.simulation.cloud import Bucket, Row, is_part_of, rows_of
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+def of_acknowledgement(bucket: Bucket, delivery: Delivery) -> str | None:
+    """What is wrong with a message that was acknowledged just now: its effect must stand already."""
+    match delivery.event:
+        case MarketRequested(run_id=run_id, market=market):
+            name = names.part_name(run_id, market)
+            return None if bucket.body(name) is not None else f"there is no {name}"
+        case RunRequested(run_id=run_id):
+            found = [name for name in bucket.names() if name.endswith("manifest.json") and (run_id or "") in name]
+            return None if found else "there is no manifest"
+        case BatchReady(run_id=run_id, revision=revision):
+            return _batch_is_taken_up(bucket, run_id, revision)
+        case DeadLettered(original=MarketRequested(run_id=run_id, market=market)):
+            recorded = (names.dead_letter_name(run_id, market), names.part_name(run_id, market))
+            asked = any(name.startswith(f"runs/{run_id}/askings/") for name in bucket.names())
+            there = any(bucket.body(name) is not None for name in recorded)
+            return None if there or asked else f"there is no {recorded[0]}"
+    return None
+
+
+def _batch_is_taken_up(bucket: Bucket, run_id: str, revision: int) -> str | None:
+    """A decision that was announced has its receipt, or a cluster was claimed for its run."""
+    claims = any(name.startswith(names.clusters_prefix(run_id)) for name in bucket.names())
+    settled = bucket.body(names.receipt_name(run_id, revision)) is not None
+    return None if claims or settled else "its run has neither cluster claim nor receipt"
+
+
+def memory(world: "World") -> dict[str, object]:
+    """What counts of a world: decisions, receipts, claims, parts and the table."""
+    kinds = ("/decisions/", "/receipts/", "/clusters/", "manifest.json")
+    bucket = world.bucket
+    kept: dict[str, object] = {
+        name: bucket.generation(name)
+        for name in bucket.names()
+        if name.startswith("raw/") or any(kind in name for kind in kinds)
+    }
+    kept |= {f"table of {run_id}": load for run_id, load in world.table.partitions.items()}
+    return kept
+
+
+# --- liveness --------------------------------------------------------------------------------------------------
+
+
+def left_to_do(world: "World") -> list[str]:
+    """What still has to happen before everything is settled."""
+    left = [text for run_id in world.case.runs for text in _left_of(world, run_id)]
+    left += [f"cluster {name} is {found.state}" for name, found in world.dataproc.machines.items() if _ours(world, found.uuid)]
+    return left + _messages_under_way(world)
+
+
+def _messages_under_way(world: "World") -> list[str]:
+    waiting = [f"message {message_id} of {name}" for name, message_id in world.pubsub.under_way]
+    return [f"{len(waiting)} messages are under way, such as {waiting[0]}"] if waiting else []
+
+
+def _ours(world: "World", uuid: str) -> bool:
+    return world.dataproc.made[uuid].ours
+
+
+def _left_of(world: "World", run_id: str) -> Iterator[str]:
+    bucket = world.bucket
+    if bucket.body(names.manifest_name(run_id)) is None:
+        if not _was_refused(world, run_id):
+            yield f"{run_id} has no manifest"
+        return
+    given_up = set(_markets_given_up(world, run_id))
+    if lost := missing(world, run_id) - given_up:
+        yield f"{run_id}: {', '.join(sorted(lost))} neither landed nor given up"
+    newest = newest_decision(world, run_id)
+    if newest is None:
+        yield f"{run_id} has no decision"
+        return
+    if {part.market: part.generation for part in newest.parts} != _generations(world, run_id):
+        yield f"{run_id}: decision {newest.revision} does not hold what has landed"
+    if bucket.body(names.receipt_name(run_id, newest.revision)) is None:
+        yield f"{run_id}: revision {newest.revision} has no receipt"
+
+
+def _was_refused(world: "World", run_id: str) -> bool:
+    """Whether the request of a run lies in the operator's subscription."""
+    return any(
+        subscription == "operator-run-requested-dead"
+        and published.message.attributes.get("ce-subject") in (run_id, "tick")
+        for subscription, published in world.pubsub.kept
+    )
+
+
+def manifest(world: "World", run_id: str) -> Manifest | None:
+    """What a run expects."""
+    body = world.bucket.body(names.manifest_name(run_id))
+    return None if body is None else Manifest.model_validate_json(body)
+
+
+def missing(world: "World", run_id: str) -> set[str]:
+    """Expected markets without a part."""
+    expected = manifest(world, run_id)
+    return set(expected.markets if expected else ()) - set(_generations(world, run_id))
+
+
+def _markets_given_up(world: "World", run_id: str) -> Iterator[str]:
+    for market in world.case.markets:
+        if world.bucket.body(names.dead_letter_name(run_id, market)) is not None:
+            yield market
+
+
+def _generations(world: "World", run_id: str) -> dict[str, int]:
+    found = (name for name in world.bucket.names() if is_part_of(name, run_id))
+    return {name.split("/")[-1].split(".")[0]: world.bucket.generation(name) for name in found}
+
+
+def newest_decision(world: "World", run_id: str) -> Decision | None:
+    """The newest decision of a run."""
+    there = [name for name in world.bucket.names() if name.startswith(names.decisions_prefix(run_id))]
+    body = world.bucket.body(there[-1]) if there else None
+    return None if body is None else Decision.model_validate_json(body)
+
+
+def receipts(world: "World", run_id: str) -> list[Receipt]:
+    """The receipts of a run, by revision."""
+    there = [name for name in world.bucket.names() if name.startswith(names.receipts_prefix(run_id))]
+    return [Receipt.model_validate_json(world.bucket.body(name) or b"") for name in there]
+
+
+# --- safety ----------------------------------------------------------------------------------------------------
+
+
+def after_all(world: "World") -> list[str]:
+    """Everything that is wrong with a settled world."""
+    found: list[str] = []
+    for run_id in world.case.runs:
+        found += _completeness(world, run_id)
+        found += _loads(world, run_id)
+        found += _table(world, run_id)
+        found += _trace(world, run_id)
+    return found + list(_clusters(world)) + list(_messages(world))
+
+
+def _completeness(world: "World", run_id: str) -> Iterator[str]:
+    expected = manifest(world, run_id)
+    for receipt in receipts(world, run_id):
+        landed, named = set(receipt.landed), {entry.market for entry in receipt.missing}
+        lost = set(expected.markets if expected else ()) - landed
+        if receipt.outcome == "loaded" and lost:
+            yield f"1: receipt {receipt.revision} of {run_id} says loaded, but {sorted(lost)} had not landed"
+        if named != lost:
+            yield f"1: receipt {receipt.revision} of {run_id} names {sorted(named)} as missing, not {sorted(lost)}"
+
+
+def _loads(world: "World", run_id: str) -> Iterator[str]:
+    """A load after its revision's receipt must have changed nothing."""
+    finished = {receipt.revision: receipt for receipt in receipts(world, run_id)}
+    standing: frozenset[Row] | None = None
+    for load in world.table.loads:
+        if load.run_id != run_id:
+            continue
+        receipt = finished.get(load.revision)
+        late = receipt is not None and load.at > receipt.finished_at
+        if late and receipt is not None and receipt.outcome != "failed" and load.rows != standing:
+            yield f"2: {load.job} changed the table after the receipt of revision {load.revision} was written"
+        standing = load.rows
+
+
+def _table(world: "World", run_id: str) -> Iterator[str]:
+    newest, told = newest_decision(world, run_id), receipts(world, run_id)
+    if newest is None or not told:
+        return
+    receipt = told[-1]
+    standing = world.table.partitions.get(run_id)
+    if receipt.outcome == "failed":
+        if newest.verdict == "load" and not _was_unlucky(world, run_id, newest.revision):
+            yield f"2: revision {newest.revision} of {run_id} failed without a cause: {receipt.error}"
+        return
+    parts = (world.bucket.body(names.part_name(run_id, part.market)) or b"" for part in newest.parts)
+    wanted = frozenset(row for part in parts for row in rows_of(part))
+    quiet = frozenset(row for part in newest.parts for row in quiet_rows(world, part.market))
+    rows = standing.rows if standing else frozenset()
+    if rows != wanted or rows != quiet:
+        by = standing.job if standing else "nobody"
+        yield f"2: the table of {run_id} holds {len(rows)} rows by {by}, not the {len(quiet)} of a quiet run"
+    if standing is not None and standing.revision != newest.revision:
+        yield f"2: the table of {run_id} holds revision {standing.revision}, not {newest.revision}"
+
+
+def quiet_rows(world: "World", market: str) -> frozenset[Row]:
+    """The rows a market has when nothing goes wrong."""
+    albums = world.spotify.markets[market]
+    return frozenset(
+        (market, album, track["id"]) for album in albums for track in world.spotify.albums[album]["tracks"]
+    )
+
+
+def _was_unlucky(world: "World", run_id: str, revision: int) -> bool:
+    """Whether faults used up the attempts: the last job of the revision failed, or it never got a cluster."""
+    mine = [
+        job
+        for job in world.dataproc.submitted.values()
+        if job.revision == revision and names.run_of_resource(job.id) == run_id
+    ]
+    return not mine or mine[-1].state != "DONE"
+
+
+def _clusters(world: "World") -> Iterator[str]:
+    for made in world.dataproc.made.values():
+        if not made.ours:
+            if world.dataproc.machines.get(made.name) is None:
+                yield f"3: a stranger's cluster {made.name} is gone"
+            continue
+        if not made.gone:
+            yield f"3: cluster {made.name} is left"
+        if made.labels.get("app") != "new-releases" or made.labels.get("run") not in world.case.runs:
+            yield f"3: cluster {made.name} has the labels {dict(made.labels)}"
+        if not timedelta(0) < made.ttls.idle <= made.ttls.most <= timedelta(days=1):
+            yield f"3: cluster {made.name} has the TTLs {made.ttls}"
+
+
+def _messages(world: "World") -> Iterator[str]:
+    if world.pubsub.under_way:
+        yield f"4: {len(world.pubsub.under_way)} messages have no end"
+    finished = {
+        published.message.attributes.get("ce-subject")
+        for _, published in world.pubsub.kept
+        if published.topic == "run-finished"
+    }
+    for run_id in world.case.runs:
+        newest = newest_decision(world, run_id)
+        if newest is not None and f"{run_id}/{newest.revision}" not in finished:
+            yield f"4: nobody was told that revision {newest.revision} of {run_id} is finished"
+
+
+def _trace(world: "World", run_id: str) -> Iterator[str]:
+    wanted = trace_id(run_id)
+    for receipt in receipts(world, run_id):
+        if receipt.trace_id != wanted:
+            yield f"7: receipt {receipt.revision} of {run_id} has the trace {receipt.trace_id}"
+    for published in world.pubsub.log:
+        attributes = published.message.attributes
+        ours = attributes.get("ce-subject", "").startswith(run_id)
+        if ours and "simulation" not in attributes["ce-source"] and wanted not in attributes.get("ce-traceparent", ""):
+            yield f"7: message {published.message_id} of {run_id} does not carry its trace"

@@ -1,0 +1,402 @@
+"""A whole run of the pipeline in a simulated cloud: a storm of faults, then calm, then the accounts.
+
+One seed gives one history, always the same. Time is virtual: a day takes a fraction of a second.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from contextvars import Context
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from contracts.documents import Manifest, Order
+from contracts.envelope import Message, Origin, to_message
+from contracts.events import Delivery, MarketRequested, OwnEvent, RunRequested, SweepRequested
+from contracts.names import manifest_name
+from eventing.ledger import RunLedger
+from eventing.settings import load
+from services.cluster_manager import wiring as cluster_wiring
+from services.cluster_manager.settings import Settings as ClusterManagerSettings
+from services.market_fetcher.adapters.http import Request, Unreachable
+from services.market_fetcher.decisions import Answer
+from tests.builders import NOW, RUN
+from tests.fakes.spotify import FakeSpotify, error
+from tests.simulation import invariants
+from tests.simulation.chance import Chance, Fates
+from tests.simulation.cloud import Bucket, Outside, PubSub, SimulatedDataproc, Subscription, Table
+from tests.simulation.processes import ENVIRONMENT, SERVICES, Process, Shared, task_factory
+from tests.virtual_time import VirtualTimeLoop
+
+SWEEP = 600.0  # seconds
+EARLIER = "2026-11-16"
+MARKETS = ("DK", "SE", "NO", "FI", "IS", "DE")
+CATALOGUE = {
+    "DK": "a1 a2 a3",
+    "SE": "a2 a4",
+    "NO": "a5",
+    "FI": "a1 a6",
+    "IS": "a7 a2",
+    "DE": "a8 a1",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What happens in a simulation, faults aside."""
+
+    markets: tuple[str, ...] = MARKETS[:3]
+    runs: tuple[str, ...] = (RUN,)
+    instances: int = 1
+    storm: float = 0.0
+    """Seconds until the faults stop."""
+    replays: tuple[tuple[float, str, bool], ...] = ()
+    """When, which market, and whether fresh; always of the first run."""
+    orders: tuple[float, ...] = ()
+    """When an operator closes the first run."""
+    unknown: str | None = None
+    """A market that Spotify does not know."""
+    attempts: int | None = None
+    """Delivery attempts of a market request, where they are not those of the topology."""
+    sweeps: bool = True
+    log_replayed: bool = True
+
+    @classmethod
+    def drawn(cls, chance: Chance) -> "Case":
+        """A case for a storm."""
+        markets = MARKETS[: 3 + chance.number(3)]
+        storm = chance.between(1800, 5 * 3600)
+        replays = tuple(
+            (chance.between(60, storm + 7200), chance.one_of(markets), chance.number(1) == 1)
+            for _ in range(chance.number(3))
+        )
+        return cls(
+            markets=markets,
+            runs=(RUN,) if chance.number(2) else (RUN, EARLIER),
+            instances=1 + chance.number(1),
+            storm=storm,
+            replays=replays,
+            orders=() if chance.number(5) else (chance.between(60, storm),),
+            unknown=None if chance.number(7) else markets[-1],
+            attempts=None if chance.number(3) else 3 + chance.number(5),
+        )
+
+
+@dataclass
+class World:
+    """Everything there is, and its history."""
+
+    case: Case
+    chance: Chance
+    fates: Fates
+    history: list[tuple[float, str]] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    processes: dict[str, list[Process]] = field(default_factory=dict)
+    booted: Counter[str] = field(default_factory=Counter)
+    pushes: int = 0
+    settled_after: float = 0.0
+    """Seconds from the end of the faults, or the last deadline, until everything was settled."""
+
+    def __post_init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.outside = Outside(self.chance, self.now, self.spawn, self.note, self.breaks)
+        attempts = {} if self.case.attempts is None else {"market-fetcher-market-requested": self.case.attempts}
+        self.pubsub = PubSub(self.outside, self.push, attempts)
+        self.bucket = Bucket(self.outside, self.pubsub.publish)
+        self.table = Table()
+        settings = load(ClusterManagerSettings, ENVIRONMENT)
+        shapes = cluster_wiring._cluster_shape(settings), cluster_wiring._job_shape(settings)
+        self.dataproc = SimulatedDataproc(self.outside, self.pubsub.publish, shapes, self.table, self.bucket)
+        known = {name: albums for name, albums in CATALOGUE.items() if name != self.case.unknown}
+        self.spotify = FakeSpotify.of(known, trick=self._trick)
+        self.shared = Shared(
+            self.outside,
+            self.fates,
+            self.bucket,
+            self.pubsub.publish,
+            self.dataproc,
+            self.table,
+            self.spotify,
+            self.case.markets,
+        )
+        self.ledger = RunLedger(self.bucket)
+
+    # --- what everything needs ---------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """The present."""
+        return NOW + timedelta(seconds=self.loop.time())
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a task that belongs to no process."""
+        return self.loop.create_task(work, context=Context())
+
+    def note(self, line: str) -> None:
+        """Write the history."""
+        self.history.append((self.loop.time(), line))
+
+    def breaks(self, rule: str) -> None:
+        """An invariant does not hold."""
+        self.note(f"BROKEN {rule}")
+        self.broken.append(rule)
+
+    # --- processes ---------------------------------------------------------------------------------------------
+
+    async def boot(self, name: str) -> None:
+        """Start an instance of a service."""
+        self.booted[name] += 1
+        process = Process(name, self.booted[name], self.shared, self._died)
+        await process.start(process.boot())
+        self.processes.setdefault(name, []).append(process)
+        self.note(f"{process} is up")
+
+    def _died(self, process: Process) -> None:
+        there = self.processes.get(process.name, [])
+        if process in there:
+            there.remove(process)
+        self.spawn(self._reboot(process.name))
+
+    async def _reboot(self, name: str) -> None:
+        await asyncio.sleep(self.chance.between(1, 60))
+        await self.boot(name)
+
+    async def _kill_at_random(self, name: str) -> None:
+        while True:
+            await asyncio.sleep(self.chance.between(60, 7200))
+            alive = self.processes.get(name, [])
+            if alive and self.chance.hit("crash at any moment"):
+                self.chance.one_of(alive).crash()
+
+    async def push(self, subscription: Subscription, body: bytes) -> int:
+        """Bring a message to one instance of a service; the status it answers."""
+        alive = self.processes.get(subscription.service)
+        if not alive:
+            return 503
+        self.pushes += 1
+        process = self.chance.one_of(alive)
+        task = process.start(process.receive(body))
+        await asyncio.wait([task], timeout=subscription.ack_deadline)
+        if not task.done() or task.cancelled():
+            return 503
+        status, delivery = task.result()
+        if status == 204 and delivery is not None:
+            self._acknowledged(process, delivery)
+        return status
+
+    def _acknowledged(self, process: Process, delivery: Delivery) -> None:
+        if (fault := invariants.of_acknowledgement(self.bucket, delivery)) is not None:
+            self.breaks(f"4: {process} acknowledged {delivery.event!r}, but {fault}")
+
+    def _trick(self, request: Request) -> Answer | Unreachable | None:
+        if self.chance.hit("spotify unreachable"):
+            return Unreachable("simulated")
+        if self.chance.hit("spotify 500"):
+            return error(500)
+        if self.chance.hit("spotify 429 at once"):
+            return error(429, retry_after=self.chance.one_of(("0", "1", "3", "20")))
+        if self.chance.hit("spotify 429 for long"):
+            return error(429, retry_after=str(int(self.chance.between(120, 7200))))
+        return None
+
+    # --- what people and clocks do -----------------------------------------------------------------------------
+
+    def publish(self, event: OwnEvent, cause: str) -> None:
+        """Publish from outside the services."""
+        self.pubsub.publish(event.topic, to_message(event, Origin("simulation", cause, self.now())))
+
+    async def _sweep(self) -> None:
+        number = 0
+        while True:
+            await asyncio.sleep(SWEEP)
+            number += 1
+            self.publish(SweepRequested(), f"sweep/{number}")
+
+    async def _replay(self, at: float, market: str, *, fresh: bool) -> None:
+        await asyncio.sleep(at)
+        event = MarketRequested(run_id=self.case.runs[0], market=market, replay=True, fresh=fresh, reason="replay")
+        self.publish(event, f"replay/{at}")
+
+    async def _order(self, at: float, number: int) -> None:
+        await asyncio.sleep(at)
+        run_id = self.case.runs[0]
+        order = Order(run_id=run_id, number=number, kind="close", reason="simulated", ordered_at=self.now())
+        await self.ledger.create_order(order)
+        self.note(f"operator closes {run_id}")
+
+    # --- the whole ---------------------------------------------------------------------------------------------
+
+    async def run(self, *, patience: float = 6 * 3600) -> None:
+        """Storm, calm, accounts. What is broken is in `broken`."""
+        for name in SERVICES:
+            for _ in range(1 if name == "market_fetcher" else self.case.instances):
+                await self.boot(name)
+            self.spawn(self._kill_at_random(name))
+        for run_id in self.case.runs:
+            event = RunRequested() if run_id == RUN else RunRequested(run_id=run_id)
+            self.publish(event, f"tick/{run_id}")
+        if self.case.sweeps:
+            self.spawn(self._sweep())
+        for at, market, fresh in self.case.replays:
+            self.spawn(self._replay(at, market, fresh=fresh))
+        for number, at in enumerate(self.case.orders, 1):
+            self.spawn(self._order(at, number))
+        await asyncio.sleep(self.case.storm)
+        self.chance.on = False
+        self.note("the faults stop")
+        await self._settle(patience)
+        if not self.broken:
+            self.broken.extend(invariants.after_all(self))
+        if not self.broken and self.case.log_replayed:
+            await self._replay_log()
+
+    async def _settle(self, patience: float) -> None:
+        quiet_from = max([self.loop.time(), *(at + 1 for at, _, _ in self.case.replays)])
+        await asyncio.sleep(quiet_from - self.loop.time())
+        while (left := invariants.left_to_do(self)) and not self.broken:
+            await asyncio.sleep(30)
+            begins = max([quiet_from, *self._deadlines()])
+            if self.loop.time() > begins + patience:
+                self.breaks(f"5: {patience / SWEEP:.0f} sweeps after the last fault: {'; '.join(left)}")
+        self.settled_after = max(0.0, self.loop.time() - max([quiet_from, *self._deadlines()]))
+
+    def _deadlines(self) -> Iterator[float]:
+        """Ends of the runs that need their deadline: some market is given up or missing."""
+        for run_id in self.case.runs:
+            body = self.bucket.body(manifest_name(run_id))
+            if body is not None and invariants.missing(self, run_id):
+                yield (Manifest.model_validate_json(body).deadline - NOW).total_seconds()
+
+    async def _replay_log(self) -> None:
+        """Deliver every message once more, as a seek of the subscriptions to their start does."""
+        before, made = invariants.memory(self), len(self.dataproc.made)
+        self.note("the whole log is delivered again")
+        for published in reversed(list(self.pubsub.log)):
+            for subscription in self.pubsub.subscriptions:
+                if subscription.topic == published.topic:
+                    self.pubsub.deliver(subscription, published)
+        await asyncio.sleep(3600)
+        after = invariants.memory(self)
+        changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        if changed:
+            self.breaks(f"6: replaying the log changed {', '.join(changed)}")
+        if len(self.dataproc.made) != made:
+            self.breaks(f"6: replaying the log made {len(self.dataproc.made) - made} more clusters")
+
+    async def close(self) -> None:
+        """End everything."""
+        self.chance.on = False
+        for process in [process for there in self.processes.values() for process in there]:
+            process.alive = False
+        mine = asyncio.current_task()
+        tasks = [task for task in asyncio.all_tasks() if task is not mine]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for there in self.processes.values():
+            for process in there:
+                await process.stack.aclose()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a simulation came to."""
+
+    seed: str
+    broken: list[str]
+    injected: Counter[str]
+    seconds: float
+    """Simulated."""
+    settled_after: float
+    pushes: int
+    runs: int
+    history: list[tuple[float, str]]
+
+    def story(self, last: int = 400) -> str:
+        """The readable history; with a failure it is all there is to go by."""
+        head = [f"seed {self.seed}: " + ("; ".join(self.broken) or "all invariants hold")]
+        shown = self.history[-last:]
+        left_out = len(self.history) - len(shown)
+        lines = [f"{timedelta(seconds=round(at))!s:>15}  {line}" for at, line in shown]
+        return "\n".join([*head, *([f"({left_out} lines before)"] if left_out else []), *lines])
+
+
+def simulate(
+    seed: str, *, case: Case | None = None, fates: Fates | None = None, quiet: bool = False
+) -> Outcome:
+    """Run one simulation on a loop of its own."""
+    with asyncio.Runner(loop_factory=_loop) as runner, _logs() as unexpected:
+        return runner.run(_simulate(seed, case, fates, quiet=quiet, unexpected=unexpected))
+
+
+async def _simulate(
+    seed: str, case: Case | None, fates: Fates | None, *, quiet: bool, unexpected: list[str]
+) -> Outcome:
+    chance = Chance(seed, quiet=quiet)
+    world = World(case or Case.drawn(chance), chance, fates or chance)
+    try:
+        await world.run()
+    finally:
+        await world.close()
+    world.broken.extend(f"unexpected: {line}" for line in unexpected)
+    return Outcome(
+        seed,
+        world.broken,
+        chance.injected,
+        world.loop.time(),
+        world.settled_after,
+        world.pushes,
+        len(world.case.runs),
+        world.history,
+    )
+
+
+def _loop() -> VirtualTimeLoop:
+    loop = VirtualTimeLoop()
+    loop.set_task_factory(task_factory)
+    loop.set_exception_handler(lambda _loop, _context: None)  # a dead process leaves futures nobody asks for
+    return loop
+
+
+class _Unexpected(logging.Handler):
+    """Keeps what the services log as unexpected: an exception that nobody thought of."""
+
+    def __init__(self, found: list[str], render: Callable[[logging.LogRecord], str]) -> None:
+        super().__init__(logging.ERROR)
+        self._found = found
+        self._render = render
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record."""
+        if record.getMessage() == "unexpected":
+            self._found.append(self._render(record))
+
+
+@contextmanager
+def _logs() -> Iterator[list[str]]:
+    """Silence the services, but for what they did not expect."""
+    found: list[str] = []
+    formatter = logging.Formatter()
+    handler = _Unexpected(found, lambda record: formatter.format(record)[-1500:])
+    loggers = [logging.getLogger(name) for name in ("eventing", "services")]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+        logger.propagate = False
+    app = logging.getLogger("eventing.app")
+    app_level = app.level
+    app.setLevel(logging.ERROR)
+    app.addHandler(handler)
+    try:
+        yield found
+    finally:
+        app.removeHandler(handler)
+        app.setLevel(app_level)
+        for logger, (level, propagate) in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+            logger.propagate = propagate
+
+
+__all__ = ["Case", "Message", "Outcome", "World", "simulate"]
