@@ -23,7 +23,7 @@ from local.display import Display
 from local.spotify.catalogue import Catalogue, Source
 from local.stack import Stack
 
-_LOOK = 0.2  # seconds between two looks at the run
+_LOOK = 0.3  # seconds between two looks at the run
 _STALL_SIMULATED = 180.0  # seconds without any progress; the longest step is the Spark job, about 40
 _STALL_REAL = 3600.0  # the real API may ask for a long wait
 _CLUSTER_GONE = 60.0  # seconds until the cluster must be gone after the receipt

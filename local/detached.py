@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,38 @@ from local.choices import Choices
 from local.processes import ProcessError
 from local.stack import ROOT, FolderInUseError, Stack, publish, sole_use
 
-STATE = ROOT / ".local" / "stack.json"
-ENVIRONMENT = ROOT / ".local" / "env"
 _LOOK = 0.2  # seconds
 _UP = 120.0  # seconds until the stack must be there
 _DOWN = 90.0  # seconds until it must be gone; deliveries under way are let end
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What tells others of the stack."""
+
+    folder: Path
+
+    @property
+    def state(self) -> Path:
+        """Process, folder and addresses, as JSON."""
+        return self.folder / "stack.json"
+
+    @property
+    def environment(self) -> Path:
+        """Lines to source: with them any Google client reaches the stack."""
+        return self.folder / "env"
+
+    def remove(self) -> None:
+        """Tell nobody any more."""
+        self.state.unlink(missing_ok=True)
+        self.environment.unlink(missing_ok=True)
 
 
 class NotRunningError(RuntimeError):
     """There is no stack to talk to."""
 
 
-def serve(choices: Choices, environment: Mapping[str, str]) -> None:
+def serve(files: Files, choices: Choices, environment: Mapping[str, str]) -> None:
     """Hold a stack until SIGTERM or SIGINT; ends with an error if one of its processes does.
 
     Raises:
@@ -39,20 +60,19 @@ def serve(choices: Choices, environment: Mapping[str, str]) -> None:
     """
     with Stack(choices, environment) as stack:
         try:
-            _write_state(stack)
+            _write_state(files, stack)
             print("ready", flush=True)
             while True:
                 time.sleep(_LOOK)
                 stack.check()
         finally:
-            STATE.unlink(missing_ok=True)
-            ENVIRONMENT.unlink(missing_ok=True)
+            files.remove()
 
 
-def _write_state(stack: Stack) -> None:
+def _write_state(files: Files, stack: Stack) -> None:
     told = stack.client_environment
-    STATE.parent.mkdir(parents=True, exist_ok=True)
-    ENVIRONMENT.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in told.items()))
+    files.folder.mkdir(parents=True, exist_ok=True)
+    files.environment.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in told.items()))
     state = {
         "pid": os.getpid(),
         "home": str(stack.choices.home),
@@ -60,10 +80,10 @@ def _write_state(stack: Stack) -> None:
         "services": dict(stack.addresses.services),
         "spotify": stack.addresses.simulator,
     }
-    STATE.write_text(json.dumps(state, indent=2) + "\n")
+    files.state.write_text(json.dumps(state, indent=2) + "\n")
 
 
-def up(home: Path, environment: Mapping[str, str]) -> Mapping[str, Any]:
+def up(files: Files, home: Path, environment: Mapping[str, str]) -> Mapping[str, Any]:
     """Start a stack that stays, and give its state.
 
     Raises:
@@ -84,50 +104,49 @@ def up(home: Path, environment: Mapping[str, str]) -> Mapping[str, Any]:
             start_new_session=True,
         )
     try:
-        return _wait_for_state(holder, log)
+        return _wait_for_state(files, holder, log)
     except BaseException:
         holder.terminate()
         holder.wait()
         raise
 
 
-def _wait_for_state(holder: subprocess.Popen[bytes], log: Path) -> Mapping[str, Any]:
+def _wait_for_state(files: Files, holder: subprocess.Popen[bytes], log: Path) -> Mapping[str, Any]:
     deadline = time.monotonic() + _UP
     while time.monotonic() < deadline:
         if holder.poll() is not None:
             raise ProcessError(f"the stack did not come up:\n{log.read_text(errors='replace').strip()}")
         if log.read_bytes().endswith(b"ready\n"):
             holder.returncode = 0  # it stays on purpose; without this Python warns that it still runs
-            return state()
+            return state(files)
         time.sleep(_LOOK)
     raise ProcessError(f"the stack is not up after {_UP:.0f} s. Read {log}")
 
 
-def state() -> dict[str, Any]:
+def state(files: Files) -> dict[str, Any]:
     """What `up` wrote about the stack.
 
     Raises:
         NotRunningError: there is none.
     """
     try:
-        found: dict[str, Any] = json.loads(STATE.read_text())
+        found: dict[str, Any] = json.loads(files.state.read_text())
     except FileNotFoundError:
         raise NotRunningError("no stack is up in this clone; start one with: make up") from None
     return found
 
 
-def down() -> Path:
+def down(files: Files) -> Path:
     """End the stack and wait until all of it is gone; gives the folder its data stay in.
 
     Raises:
         NotRunningError: there is none.
         ProcessError: it does not end.
     """
-    found = state()
+    found = state(files)
     home = Path(found["home"])
     if not _is_held(home):
-        STATE.unlink(missing_ok=True)
-        ENVIRONMENT.unlink(missing_ok=True)
+        files.remove()
         raise NotRunningError("the stack ended without being told to; its state is cleared now")
     os.kill(found["pid"], signal.SIGTERM)
     deadline = time.monotonic() + _DOWN
@@ -146,13 +165,13 @@ def _is_held(home: Path) -> bool:
         return True
 
 
-def tick(environment: Mapping[str, str]) -> Path:
+def tick(files: Files, environment: Mapping[str, str]) -> Path:
     """Ask the stack for a run, of RUN_DATE or of today as the weekly tick does; gives the stack's folder.
 
     Raises:
         NotRunningError: there is no stack.
     """
-    found = state()
+    found = state(files)
     event = RunRequested(run_id=environment.get("RUN_DATE") or None)
     publish(found["environment"]["PUBSUB_EMULATOR_HOST"], event, cause=str(time.time_ns()))
     return Path(found["home"])

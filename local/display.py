@@ -52,9 +52,9 @@ class Display:
         for name in ("albums", "tracks", "rows", "quarantined", "job_state", "clusters_left", "api_calls"):
             table.add_row(name.replace("_", " "), str(report[name]))
         table.add_row("seconds", ", ".join(f"{stage} {seconds[stage]:g}" for stage in seconds))
-        for name, place in places.items():
-            table.add_row(name, place)
         self._console.print(table)
+        for name, place in places.items():  # below the table, which would break or cut a long path
+            self._console.print(f"  {name:<14} {place}", markup=False)
 
     def __enter__(self) -> Self:
         return self

@@ -19,6 +19,7 @@ import time
 NOT_STARTED = 127
 """Exit status when the command cannot be started, as shells have it."""
 
+_KILLED = 128  # a child that a signal ended has this and the signal's number as its status, as in shells
 _PAUSE = 0.02  # seconds between looks at a group that was asked to end
 
 
@@ -45,7 +46,8 @@ def main(grace: float, command: list[str]) -> int:
     _signal(child, signal.SIGKILL)
     if status is None:
         _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status) & 0xFF
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else _KILLED - code
 
 
 def _wake_on_signals() -> int:

@@ -1,4 +1,4 @@
-"""Child processes of the local stack: started under a guard, waited for, and ended in reverse order.
+"""Child processes of the local stack: started under a guard, waited for, and ended in order.
 
 Every child has a process group of its own, so a Ctrl-C in the terminal reaches only the supervisor, which then
 ends the children in order. If the supervisor itself is killed, each child's guard sees its pipe close and ends
@@ -77,10 +77,14 @@ class Child:
         """What the child has written so far."""
         return self.log.read_text(errors="replace")
 
-    def stop(self) -> None:
-        """End the child and all of its group; returns when it has ended."""
+    def ask_to_end(self) -> None:
+        """Begin the end of the child and all of its group."""
         if self._popen.stdin is not None:
             self._popen.stdin.close()
+
+    def stop(self) -> None:
+        """End the child and all of its group; returns when it has ended."""
+        self.ask_to_end()
         self._popen.wait()
 
     def _error(self, what: str) -> ProcessError:
@@ -91,7 +95,7 @@ class Child:
 
 
 class Supervisor:
-    """Starts children and ends them in reverse order; a context manager."""
+    """Starts children and ends them together; a context manager. For an order, nest one in another."""
 
     def __init__(self, log_dir: Path) -> None:
         self.log_dir = log_dir
@@ -130,7 +134,9 @@ class Supervisor:
             child.check()
 
     def stop(self) -> None:
-        """End all children, the last started first."""
+        """End all children and wait until they have ended."""
+        for child in self.children:
+            child.ask_to_end()
         while self.children:
             self.children.pop().stop()
         self.ports.release()

@@ -30,7 +30,7 @@ from local import choices as chosen
 from local import tools, topology
 from local.bigquery import BigQuery
 from local.choices import BUCKET, DATASET, PROJECT, REGION, SERVICES, TABLE, Addresses, Choices
-from local.processes import LOOPBACK, Child, Supervisor, answers
+from local.processes import LOOPBACK, Supervisor, answers
 from local.pubsub import PubSub, publisher_at
 from local.storage import Notification, Storage
 
@@ -79,9 +79,10 @@ class Stack:
         """
         self.choices = choices
         self._caller = environment
-        self._supervisor = Supervisor(choices.home / "logs")
+        logs = choices.home / "logs"
+        # Ended in reverse: what a service still has to write while it shuts down is taken.
+        self._emulators, self._stand_ins, self._services = Supervisor(logs), Supervisor(logs), Supervisor(logs)
         self._opened = ExitStack()
-        self._children: dict[str, Child] = {}
 
     def __enter__(self) -> Self:
         """Start everything and wait until it serves.
@@ -95,7 +96,8 @@ class Stack:
             self._opened.enter_context(sole_use(self.choices.home))
             if self.choices.fresh:
                 _empty(self.choices.home)
-            self._opened.callback(self._supervisor.stop)
+            for supervisor in (self._emulators, self._stand_ins, self._services):
+                self._opened.enter_context(supervisor)
             self._spawn()
             self._furnish()
             self._wait_for_services()
@@ -115,7 +117,7 @@ class Stack:
     @property
     def log_dir(self) -> Path:
         """One log for each process."""
-        return self._supervisor.log_dir
+        return self._services.log_dir
 
     @property
     def client_environment(self) -> dict[str, str]:
@@ -144,7 +146,8 @@ class Stack:
 
     def check(self) -> None:
         """Raise `ProcessError` if one of the processes has ended."""
-        self._supervisor.check()
+        for supervisor in (self._emulators, self._stand_ins, self._services):
+            supervisor.check()
 
     # --- starting --------------------------------------------------------------------------------------------
 
@@ -154,18 +157,21 @@ class Stack:
         base = chosen.base_environment(self._caller, root=ROOT, java_home=java.home)
         self._spawn_emulators(java, base)
         self.addresses = self._draw_addresses()
-        self._spawn_stand_ins(base)
+        if self.addresses.simulator:
+            self._spawn_simulator(self.addresses.simulator, base)
+        self._spawn_secret_manager(base)
+        self._spawn_dataproc(base)
         told = chosen.service_environment(self.choices, self.addresses, self._caller, base)
         for name, url in self.addresses.services.items():
             seen = {**told, "PORT": url.rsplit(":", 1)[1]}
-            self._python(name, f"services.{name}", [], seen)
+            self._services.start(name, _module(f"services.{name}", []), seen, cwd=ROOT)
 
     def _spawn_emulators(self, java: tools.Java, base: Mapping[str, str]) -> None:
         self.topology = topology.read(_TOPOLOGY)
         jar = tools.pubsub_jar(self._caller, TOOLS)
-        self.pubsub = PubSub.start(self._supervisor, java=java.executable, jar=jar, environment=base)
+        self.pubsub = PubSub.start(self._emulators, java=java.executable, jar=jar, environment=base)
         self.storage = Storage.start(
-            self._supervisor,
+            self._emulators,
             binary=tools.storage_binary(),
             root=self.choices.home / "storage",
             environment=base,
@@ -178,7 +184,7 @@ class Stack:
             ),
         )
         self.bigquery = BigQuery.start(
-            self._supervisor,
+            self._emulators,
             python=tools.bigquery_python(ROOT),
             data=self.choices.home / "bigquery",
             environment=base,
@@ -186,7 +192,7 @@ class Stack:
         )
 
     def _draw_addresses(self) -> Addresses:
-        take = self._supervisor.ports.take
+        take = self._services.ports.take
         return Addresses(
             pubsub=self.pubsub.host,
             storage=self.storage.url,
@@ -197,33 +203,27 @@ class Stack:
             services={name: f"http://{LOOPBACK}:{take()}" for name in SERVICES},
         )
 
-    def _spawn_stand_ins(self, base: Mapping[str, str]) -> None:
-        home, addresses = self.choices.home, self.addresses
-        if addresses.simulator:
-            arguments = ["--mode", self.choices.app, "--seed", str(self.choices.seed)]
-            arguments += ["--week", self.choices.week.isoformat()] if self.choices.week else []
-            self._python("spotify", "local.spotify", [*_port(addresses.simulator), *arguments], base)
-        kept = {f"SECRET_{number}": item for number, item in enumerate(chosen.secrets(self.choices).items())}
-        arguments = [
-            word for variable, (name, _) in kept.items() for word in ("--secret-from-env", f"{name}={variable}")
-        ]
-        values = {variable: value for variable, (_, value) in kept.items()}
-        self._python(
-            "secret_manager",
-            "local.secret_manager",
-            [*_port(addresses.secret_manager), *arguments],
-            {**base, **values},
-        )
-        arguments = ["--storage-root", str(self.storage.root), "--pubsub-emulator", addresses.pubsub]
-        arguments += ["--project", PROJECT, "--topic", "dataproc-operations", "--log-dir", str(self.log_dir)]
-        seen = {**base, **chosen.client_environment(addresses)}
-        self._python("dataproc", "local.dataproc", [*_port(addresses.dataproc), *arguments], seen, cwd=home)
+    def _spawn_simulator(self, url: str, base: Mapping[str, str]) -> None:
+        week = ["--week", self.choices.week.isoformat()] if self.choices.week else []
+        arguments = [*_port(url), "--mode", self.choices.app, "--seed", str(self.choices.seed), *week]
+        self._stand_ins.start("spotify", _module("local.spotify", arguments), base, cwd=ROOT)
 
-    def _python(
-        self, name: str, module: str, arguments: list[str], environment: Mapping[str, str], cwd: Path = ROOT
-    ) -> None:
-        command = [sys.executable, "-m", module, *arguments]
-        self._children[name] = self._supervisor.start(name, command, environment, cwd=cwd)
+    def _spawn_secret_manager(self, base: Mapping[str, str]) -> None:
+        """The secrets travel in the environment: an argument could be read in the process list."""
+        arguments, values = _port(self.addresses.secret_manager), {}
+        for number, (name, value) in enumerate(chosen.secrets(self.choices).items()):
+            arguments += ["--secret-from-env", f"{name}=SECRET_{number}"]
+            values[f"SECRET_{number}"] = value
+        command = _module("local.secret_manager", arguments)
+        self._stand_ins.start("secret_manager", command, {**base, **values}, cwd=ROOT)
+
+    def _spawn_dataproc(self, base: Mapping[str, str]) -> None:
+        arguments = [*_port(self.addresses.dataproc), "--storage-root", str(self.storage.root)]
+        arguments += ["--pubsub-emulator", self.addresses.pubsub, "--topic", self.topology.logging_sink.topic]
+        arguments += ["--project", PROJECT, "--log-dir", str(self.log_dir)]
+        seen = {**base, **self.client_environment}
+        # In the stack's folder: Spark leaves its own there, such as spark-warehouse.
+        self._stand_ins.start("dataproc", _module("local.dataproc", arguments), seen, cwd=self.choices.home)
 
     # --- waiting ---------------------------------------------------------------------------------------------
 
@@ -250,11 +250,10 @@ class Stack:
             self.bucket.blob(f"jobs/{built.name}").upload_from_filename(str(built))
 
     def _wait_for_services(self) -> None:
-        for name in ("spotify", "secret_manager", "dataproc"):
-            if name in self._children:
-                self._children[name].wait_for_line("^ready ", within=_START)
-        for name, url in self.addresses.services.items():
-            self._children[name].wait_until(answers(f"{url}/health/ready"), within=_START)
+        for child in self._stand_ins.children:
+            child.wait_for_line("^ready ", within=_START)
+        for child in self._services.children:
+            child.wait_until(answers(f"{self.addresses.services[child.name]}/health/ready"), within=_START)
 
     def _start_sweeping(self) -> "Sweeper":
         sweeper = Sweeper(self.pubsub.host, self.choices.sweep_seconds)
@@ -301,6 +300,10 @@ def _empty(home: Path) -> None:
     """Remove what an earlier stack left in the folder."""
     for name in ("storage", "bigquery", "jobs", "logs"):
         shutil.rmtree(home / name, ignore_errors=True)
+
+
+def _module(name: str, arguments: list[str]) -> list[str | Path]:
+    return [sys.executable, "-m", name, *arguments]
 
 
 def _port(address: str) -> list[str]:

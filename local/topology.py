@@ -51,6 +51,12 @@ class BucketNotification(_Described):
     object_prefix: str
 
 
+class LoggingSink(_Described):
+    """Where the entries of Dataproc's audit log go."""
+
+    topic: str
+
+
 class Topology(_Described):
     """Topics, subscriptions and their policies."""
 
@@ -58,6 +64,7 @@ class Topology(_Described):
     push_subscriptions: tuple[PushSubscription, ...]
     pull_subscriptions: tuple[PullSubscription, ...]
     bucket_notification: BucketNotification
+    logging_sink: LoggingSink
 
 
 def read(path: Path) -> Topology:

@@ -11,7 +11,7 @@ import base64
 import logging
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import google_crc32c
@@ -41,8 +41,9 @@ def publish(
     try:
         if output.exists():
             bucket.blob(f"{prefix}.000000000").upload_from_filename(str(output), content_type="text/plain")
-        for path in _written(folder, named(arguments, bucket.name), since):
-            _adopt(bucket, path, path.relative_to(folder).as_posix())
+        names = named(arguments, bucket.name)
+        written = {path.relative_to(folder).as_posix(): path for path in _written(folder, names, since)}
+        _adopt(bucket, written)
     except (GoogleAPICallError, RetryError, OSError) as error:
         log.error("what the driver of %s wrote is not in the bucket: %s", prefix, error)
 
@@ -61,12 +62,13 @@ def _written(folder: Path, names: Sequence[str], since: float) -> Iterator[Path]
                 yield path
 
 
-def _adopt(bucket: Bucket, path: Path, name: str) -> None:
-    if _known(bucket, path, name):
-        return
-    time.sleep(_SECOND_LOOK)
-    if path.exists() and not _known(bucket, path, name):
-        bucket.blob(name).upload_from_string(path.read_bytes(), content_type="application/octet-stream")
+def _adopt(bucket: Bucket, written: Mapping[str, Path]) -> None:
+    suspects = {name: path for name, path in written.items() if not _known(bucket, path, name)}
+    if suspects:
+        time.sleep(_SECOND_LOOK)
+    for name, path in suspects.items():
+        if path.exists() and not _known(bucket, path, name):
+            bucket.blob(name).upload_from_string(path.read_bytes(), content_type="application/octet-stream")
 
 
 def _known(bucket: Bucket, path: Path, name: str) -> bool:

@@ -381,7 +381,7 @@ class World:
     def _shown(self, cluster: dataproc_v1.Cluster) -> dataproc_v1.Cluster:
         """Add what the service works out as it answers."""
         idle = states.idle_since(cluster, self.jobs.values())
-        if idle is None or "idle_delete_ttl" not in cluster.config.lifecycle_config:
+        if "idle_delete_ttl" not in cluster.config.lifecycle_config:
             return cluster
         shown = dataproc_v1.Cluster(cluster)
         shown.config.lifecycle_config.idle_start_time = idle

@@ -21,6 +21,7 @@ DATA_SOURCE: Final = Path(__file__).resolve().parent / "data_source"
 """On PYTHONPATH it makes `pyspark_bigquery` importable at top level."""
 
 LOOPBACK: Final = "127.0.0.1"
+_JAVA_OPTIONS: Final = "spark.driver.extraJavaOptions"
 _INHERITED: Final = ("PATH", "HOME", "LANG", "TMPDIR")
 # The JVM lives for seconds: the second compiler would not earn back its time, nor would a parallel collector.
 _SHORT_LIVED: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
@@ -41,6 +42,8 @@ class Submission:
     args: Sequence[str] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
     """The job's own; they win over those of the local stack."""
+    class_archive: Path | None = None
+    """A class archive of an earlier run (`recording`), which saves a quarter of the processor time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,10 @@ def command(submission: Submission, environment: Mapping[str, str]) -> Command:
     Raises:
         ValueError: a file of the job is not in the bucket.
     """
-    settings = {**properties(submission.storage_root, submission.bucket), **submission.properties}
+    settings = properties(submission.storage_root, submission.bucket)
+    if submission.class_archive is not None:
+        settings[_JAVA_OPTIONS] += f" -XX:SharedArchiveFile={submission.class_archive}"
+    settings |= submission.properties
     argv = [str(_home() / "bin" / "spark-submit")]
     for name, value in sorted(settings.items()):
         argv += ["--conf", f"{name}={value}"]
@@ -75,13 +81,22 @@ def properties(storage_root: Path, bucket: str) -> dict[str, str]:
         "spark.driver.host": LOOPBACK,
         "spark.driver.bindAddress": LOOPBACK,
         "spark.driver.memory": "1g",
-        "spark.driver.extraJavaOptions": _SHORT_LIVED,
+        _JAVA_OPTIONS: _SHORT_LIVED,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "WARN",
         "spark.hadoop.fs.gs.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
         "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
         f"spark.hadoop.fs.viewfs.mounttable.{bucket}.linkFallback": (storage_root / bucket).resolve().as_uri(),
     }
+
+
+def recording(archive: Path) -> dict[str, str]:
+    """Properties of a job that writes a class archive (about 160 MB) when its JVM ends, for later submissions.
+
+    The JVM ignores an archive of another Java or another Spark. Source: JEP 350, dynamic archives.
+    """
+    return {_JAVA_OPTIONS: f"{_SHORT_LIVED} -XX:ArchiveClassesAtExit={archive} -Xlog:cds=off -Xlog:cds+dynamic=off"}
 
 
 def worker_environment(storage_root: Path, bigquery_emulator_host: str) -> dict[str, str]:

@@ -148,7 +148,7 @@ class Simulator:
         """
         resource = request.match_info.route.resource
         call = LoggedCall(
-            endpoint=request.path if resource is None else resource.canonical,
+            endpoint=request.path if resource is None else resource.canonical.rstrip("/"),
             method=request.method,
             path=request.path,
             query=dict(request.query),
@@ -262,7 +262,9 @@ def create_app(
     app[SIMULATOR] = simulator
     app.router.add_post("/api/token", simulator.token)
     for path, endpoint in ENDPOINTS.items():
-        app.router.add_get(f"/v1{path}", simulator.api(endpoint))
+        # The real API does not mind a slash at the end, and spotipy sends one.
+        for spelling in (path, f"{path}/"):
+            app.router.add_get(f"/v1{spelling}", simulator.api(endpoint))
     app.router.add_get("/_control/calls", _calls)
     app.router.add_post("/_control/faults", _faults)
     app.router.add_post("/_control/reset", _reset_all)

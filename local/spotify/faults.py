@@ -55,8 +55,10 @@ Effect = Literal[
 
 INSTEAD: Final = frozenset({"status", "reset", "truncated", "non_json"})
 """Effects that decide what is sent; only the first of them in a call acts."""
-ON_ALBUMS: Final = frozenset({"release_date", "takedown", "null_albums"})
-"""Effects whose `album` and `probability` choose albums of an answer, not calls."""
+_WHEREVER_LISTED: Final = frozenset({"release_date", "takedown"})
+"""Effects whose `album` is looked for in every answer, since an album must be the same wherever it is listed."""
+_BY_ALBUM: Final = _WHEREVER_LISTED | {"null_albums"}
+"""Effects whose `probability` chooses albums of an answer, not calls."""
 
 
 def _regular_expression(text: str) -> str:
@@ -70,14 +72,14 @@ def _regular_expression(text: str) -> str:
 class Rule(BaseModel):
     """One thing to go wrong.
 
-    `path` is a regular expression searched in the path, `market` the market (or country) of the query,
-    `album` an id in the path or in `ids`. `nth` counts the selected calls from 1.
+    `path` is a regular expression searched in the path, by default all of the API and not the tokens; `market` the
+    market (or country) of the query; `album` an id in the path or in `ids`. `nth` counts the selected calls from 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     effect: Effect
-    path: Annotated[str, AfterValidator(_regular_expression)] = ""
+    path: Annotated[str, AfterValidator(_regular_expression)] = "^/v1/"
     market: str | None = None
     album: str | None = None
     nth: Annotated[int, Field(ge=1)] | None = None
@@ -148,9 +150,15 @@ class Plan:
 
     def orders(self, call: Call, now: datetime) -> list[Order]:
         """The rules that act on a call, in the order in which they were given. Counts the call."""
-        found = [order for entry in self._entries if (order := entry.meet(call, now)) is not None]
-        first = next((order for order in found if order.rule.effect in INSTEAD), None)
-        return [order for order in found if order.rule.effect not in INSTEAD or order is first]
+        orders: list[Order] = []
+        answered = False
+        for entry in self._entries:
+            instead = entry.rule.effect in INSTEAD
+            # Every rule meets the call, for `nth`; a second answer has nothing to act on and keeps its `times`.
+            if entry.meets(call, now) and not (instead and answered):
+                orders.append(entry.act(now))
+                answered = answered or instead
+        return orders
 
     def report(self) -> list[Json]:
         """Every rule with how many calls it met and on how many it acted."""
@@ -168,29 +176,32 @@ class _Entry:
         self.met = self.acted = 0
         self._ends: datetime | None = None
 
-    def meet(self, call: Call, now: datetime) -> Order | None:
-        """Decide whether the rule acts on a call, and count it."""
-        rule = self.rule
-        if not _selects(rule, call):
-            return None
+    def meets(self, call: Call, now: datetime) -> bool:
+        """Whether the rule would act on a call; counts the call if the rule selects it."""
+        if not _selects(self.rule, call):
+            return False
         self.met += 1
-        spent = rule.times is not None and self.acted >= rule.times
+        spent = self.rule.times is not None and self.acted >= self.rule.times
         over = self._ends is not None and now >= self._ends
-        if spent or over or rule.nth not in {None, self.met} or not self._lucky():
-            return None
-        if rule.lasts is not None and self._ends is None:
-            self._ends = now + timedelta(seconds=rule.lasts)
+        return not spent and not over and self.rule.nth in {None, self.met} and self._lucky()
+
+    def act(self, now: datetime) -> Order:
+        """Act on the call that was just met."""
+        if self.rule.lasts is not None and self._ends is None:
+            self._ends = now + timedelta(seconds=self.rule.lasts)
         self.acted += 1
-        return Order(rule, self.acted, self._key, self._ends)
+        return Order(self.rule, self.acted, self._key, self._ends)
 
     def _lucky(self) -> bool:
-        if self.rule.effect in ON_ALBUMS:
+        if self.rule.effect in _BY_ALBUM:
             return True
         return _drawn(f"{self._key}/{self.met}", self.rule.probability)
 
 
 def _selects(rule: Rule, call: Call) -> bool:
-    on_call = rule.album is None or rule.effect in ON_ALBUMS or rule.album in call.albums
+    on_call = rule.album is None or rule.effect in _WHEREVER_LISTED or rule.album in call.albums
+    if rule.effect == "null_albums" and not call.albums:
+        return False
     return on_call and rule.market in {None, call.market} and re.search(rule.path, call.path) is not None
 
 

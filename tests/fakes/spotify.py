@@ -58,6 +58,8 @@ class FakeSpotify:
     albums: Mapping[str, dict[str, Any]]
     app: Literal["extended", "developer"] = "extended"
     trick: Trick = lambda _request: None
+    slow: Mapping[str, float] = field(default_factory=dict)
+    """Seconds, virtual, that the listing of a market takes longer."""
     requests: list[Request] = field(default_factory=list)
 
     @classmethod
@@ -78,7 +80,7 @@ class FakeSpotify:
     async def __call__(self, request: Request) -> Answer:
         """See `Send`."""
         self.requests.append(request)
-        await asyncio.sleep(LATENCY)
+        await asyncio.sleep(LATENCY + self.slow.get(request.params.get("market", ""), 0))
         tricked = self.trick(request)
         if isinstance(tricked, Unreachable):
             raise tricked

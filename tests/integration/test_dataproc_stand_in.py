@@ -343,8 +343,9 @@ async def test_the_same_delete_request_is_one_deletion(tmp_path: Path) -> None:
 
 
 async def test_a_cluster_deleted_while_it_starts_never_runs(tmp_path: Path) -> None:
-    """Deleting a CREATING cluster ends its creation's operation badly, and the cluster is gone."""
-    async with stand_in(tmp_path, creating=600) as dataproc:
+    """Deleting a CREATING cluster ends its creation's operation badly, and it is gone for good."""
+    # The deletion outlasts the creation, so that a creation that goes on would meet a DELETING cluster.
+    async with stand_in(tmp_path, creating=0.1, deleting=0.3) as dataproc:
         creation = await dataproc.create()
         await settled(await dataproc.delete())
         with pytest.raises(GoogleAPICallError, match="before it had started"):
@@ -897,7 +898,7 @@ def test_a_bucket_that_is_away_is_logged(tmp_path: Path, caplog: pytest.LogCaptu
     blob = Mock(upload_from_filename=Mock(side_effect=ServiceUnavailable("away")))
     bucket = Mock(blob=Mock(return_value=blob))
     bucket_files.publish(bucket, tmp_path, output=output, prefix="out/driveroutput", arguments=[], since=0)
-    assert "out/driveroutput is not in the bucket: 503 away" in caplog.text
+    assert "out/driveroutput wrote is not in the bucket: 503 away" in caplog.text
 
 
 # A job as small as can be that writes an object through Hadoop, as ours does.
@@ -927,9 +928,13 @@ async def test_the_process_runs_a_spark_job(
         *(sys.executable, "-m", "local.dataproc", "--creating-seconds", "0"),
         *("--storage-root", str(storage.root), "--log-dir", str(tmp_path), "--control-port", "0"),
         env={
-            **{"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "JAVA_HOME": str(java.home)},
-            **{"GOOGLE_CLOUD_PROJECT": "dataproc-process", "BUCKET": objects.name},
-            **{"PUBSUB_EMULATOR_HOST": pubsub.host, "STORAGE_EMULATOR_HOST": storage.url},
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "JAVA_HOME": str(java.home),
+            "GOOGLE_CLOUD_PROJECT": "dataproc-process",
+            "BUCKET": objects.name,
+            "PUBSUB_EMULATOR_HOST": pubsub.host,
+            "STORAGE_EMULATOR_HOST": storage.url,
             "BIGQUERY_EMULATOR_HOST": "http://127.0.0.1:9",
         },
         stdout=asyncio.subprocess.PIPE,

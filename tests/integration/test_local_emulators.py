@@ -75,6 +75,7 @@ def described() -> topology.Topology:
             ],
             "pull_subscriptions": [{"name": "operator-asked-dead", "topic": "asked-dead"}],
             "bucket_notification": {"topic": "asked", "event": "OBJECT_FINALIZE", "object_prefix": "raw/"},
+            "logging_sink": {"topic": "asked"},
         }
     )
 

@@ -68,8 +68,8 @@ def test_stop_ends_the_whole_group(tmp_path: Path) -> None:
     assert not alive(int(pids[2]))
 
 
-def test_children_end_in_reverse_order(tmp_path: Path) -> None:
-    """A service can still reach its emulator while it shuts down: the last started ends first."""
+def test_what_is_nested_ends_first(tmp_path: Path) -> None:
+    """A service can still reach its emulator while it shuts down: the inner supervisor's children end first."""
     farewell = (
         "import signal, sys, pathlib, time\n"
         "def bye(*_):\n"
@@ -77,11 +77,11 @@ def test_children_end_in_reverse_order(tmp_path: Path) -> None:
         "    sys.exit()\n"
         "signal.signal(signal.SIGTERM, bye)\nprint('ready', flush=True)\nsignal.pause()\n"
     )
-    with Supervisor(tmp_path) as supervisor:
-        for name in ("first", "second"):
+    with Supervisor(tmp_path) as outer, Supervisor(tmp_path) as inner:
+        for supervisor, name in ((outer, "emulator"), (inner, "service")):
             child = supervisor.start(name, [sys.executable, "-c", farewell, tmp_path, name], os.environ)
             child.wait_for_line("ready", within=20)
-    assert int((tmp_path / "second").read_text()) < int((tmp_path / "first").read_text())
+    assert int((tmp_path / "service").read_text()) < int((tmp_path / "emulator").read_text())
 
 
 def test_an_early_death_names_the_log_and_quotes_it(tmp_path: Path) -> None:
@@ -95,6 +95,15 @@ def test_an_early_death_names_the_log_and_quotes_it(tmp_path: Path) -> None:
     assert "storage ended with status 3" in message
     assert str(tmp_path / "storage.log") in message
     assert "no such bucket" in message
+
+
+def test_a_killed_child_is_an_early_death(tmp_path: Path) -> None:
+    """A child that a signal ended is told by the status that shells use: 128 and the signal."""
+    script = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    with Supervisor(tmp_path) as supervisor:
+        child = supervisor.start("spark", [sys.executable, "-c", script], os.environ)
+        with pytest.raises(ProcessError, match="spark ended with status 137"):
+            child.wait_for_line("never", within=20)
 
 
 def test_a_command_that_does_not_exist_is_an_early_death(tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ afterwards; crash before and after: the calling process dies before the effect, 
 ChosenT = TypeVar("ChosenT")
 
 MOST: Mapping[str, float] = {
-    "call fails": 0.08,
+    "call fails": 0.1,
     "call answer lost": 0.06,
-    "call late": 0.03,
-    "call crash before": 0.01,
-    "call crash after": 0.01,
-    "slow call": 0.02,
+    "call late": 0.06,
+    "call crash before": 0.03,
+    "call crash after": 0.03,
+    "slow call": 0.06,
     "message doubled": 0.3,
     "message delayed": 0.2,
     "acknowledgement lost": 0.1,
@@ -57,12 +57,17 @@ class Fates(Protocol):
 class Chance:
     """The one source of chance of a world."""
 
-    def __init__(self, seed: str, *, quiet: bool = False) -> None:
+    def __init__(self, seed: str, rates: Mapping[str, float] | None = None, *, quiet: bool = False) -> None:
         self._random = Random(seed)
-        self.on = not quiet
+        self.on = True
         self.injected: Counter[str] = Counter()
-        self.rates = {} if quiet else {kind: self._rate(most) for kind, most in MOST.items()}
+        self.rates = {kind: self._rate(most) for kind, most in MOST.items()} if rates is None else dict(rates)
         self._quiet = quiet
+
+    @classmethod
+    def none(cls) -> "Chance":
+        """No faults, and everything takes its usual time."""
+        return cls("quiet", {}, quiet=True)
 
     def _rate(self, most: float) -> float:
         return self._random.uniform(0, most) if self._random.random() < 0.5 else 0.0

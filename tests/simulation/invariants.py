@@ -142,6 +142,15 @@ def receipts(world: "World", run_id: str) -> list[Receipt]:
     return [Receipt.model_validate_json(world.bucket.body(name) or b"") for name in there]
 
 
+def ends(world: "World") -> dict[str, tuple[str, list[Row]]]:
+    """What each run came to: the newest receipt's outcome, and the rows of its partition."""
+    found = {}
+    for run_id in world.case.runs:
+        told, load = receipts(world, run_id), world.table.partitions.get(run_id)
+        found[run_id] = (told[-1].outcome if told else "none", sorted(load.rows) if load else [])
+    return found
+
+
 # --- safety ----------------------------------------------------------------------------------------------------
 
 
@@ -170,7 +179,7 @@ def _completeness(world: "World", run_id: str) -> Iterator[str]:
 def _loads(world: "World", run_id: str) -> Iterator[str]:
     """A load after its revision's receipt must have changed nothing."""
     finished = {receipt.revision: receipt for receipt in receipts(world, run_id)}
-    standing: frozenset[Row] | None = None
+    standing: tuple[Row, ...] | None = None
     for load in world.table.loads:
         if load.run_id != run_id:
             continue
@@ -192,9 +201,9 @@ def _table(world: "World", run_id: str) -> Iterator[str]:
             yield f"2: revision {newest.revision} of {run_id} failed without a cause: {receipt.error}"
         return
     parts = (world.bucket.body(names.part_name(run_id, part.market)) or b"" for part in newest.parts)
-    wanted = frozenset(row for part in parts for row in rows_of(part))
-    quiet = frozenset(row for part in newest.parts for row in quiet_rows(world, part.market))
-    rows = standing.rows if standing else frozenset()
+    wanted = sorted(row for part in parts for row in rows_of(part))
+    quiet = sorted(row for part in newest.parts for row in quiet_rows(world, part.market))
+    rows = sorted(standing.rows) if standing else []
     if rows != wanted or rows != quiet:
         by = standing.job if standing else "nobody"
         yield f"2: the table of {run_id} holds {len(rows)} rows by {by}, not the {len(quiet)} of a quiet run"
@@ -202,12 +211,10 @@ def _table(world: "World", run_id: str) -> Iterator[str]:
         yield f"2: the table of {run_id} holds revision {standing.revision}, not {newest.revision}"
 
 
-def quiet_rows(world: "World", market: str) -> frozenset[Row]:
+def quiet_rows(world: "World", market: str) -> list[Row]:
     """The rows a market has when nothing goes wrong."""
     albums = world.spotify.markets[market]
-    return frozenset(
-        (market, album, track["id"]) for album in albums for track in world.spotify.albums[album]["tracks"]
-    )
+    return [(market, album, track["id"]) for album in albums for track in world.spotify.albums[album]["tracks"]]
 
 
 def _was_unlucky(world: "World", run_id: str, revision: int) -> bool:
@@ -243,9 +250,9 @@ def _messages(world: "World") -> Iterator[str]:
         if published.topic == "run-finished"
     }
     for run_id in world.case.runs:
-        newest = newest_decision(world, run_id)
-        if newest is not None and f"{run_id}/{newest.revision}" not in finished:
-            yield f"4: nobody was told that revision {newest.revision} of {run_id} is finished"
+        for receipt in receipts(world, run_id):
+            if f"{run_id}/{receipt.revision}" not in finished:
+                yield f"4: nobody was told that revision {receipt.revision} of {run_id} is finished"
 
 
 def _trace(world: "World", run_id: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from contracts.documents import Manifest, Order
-from contracts.envelope import Message, Origin, to_message
+from contracts.envelope import Origin, to_message
 from contracts.events import Delivery, MarketRequested, OwnEvent, RunRequested, SweepRequested
 from contracts.names import manifest_name
 from eventing.ledger import RunLedger
@@ -27,7 +27,7 @@ from tests.builders import NOW, RUN
 from tests.fakes.spotify import FakeSpotify, error
 from tests.simulation import invariants
 from tests.simulation.chance import Chance, Fates
-from tests.simulation.cloud import Bucket, Outside, PubSub, SimulatedDataproc, Subscription, Table
+from tests.simulation.cloud import Bucket, Outside, PubSub, Row, SimulatedDataproc, Subscription, Table
 from tests.simulation.processes import ENVIRONMENT, SERVICES, Process, Shared, task_factory
 from tests.virtual_time import VirtualTimeLoop
 
@@ -68,11 +68,15 @@ class Case:
     def drawn(cls, chance: Chance) -> "Case":
         """A case for a storm."""
         markets = MARKETS[: 3 + chance.number(3)]
-        storm = chance.between(1800, 5 * 3600)
+        storm = chance.between(1800, 3 * 3600)
         replays = tuple(
-            (chance.between(60, storm + 7200), chance.one_of(markets), chance.number(1) == 1)
-            for _ in range(chance.number(3))
+            # Half of them in the thick of it: while the first batch closes, loads and ends.
+            (chance.between(30, chance.one_of((900, storm + 3600))), chance.one_of(markets), chance.number(1) == 1)
+            for _ in range(chance.number(4))
         )
+        unknown = None if chance.number(7) else markets[-1]
+        # A hundred attempts take 16 hours; a market that is given up is wanted sooner.
+        few = unknown is not None or chance.number(3) == 0
         return cls(
             markets=markets,
             runs=(RUN,) if chance.number(2) else (RUN, EARLIER),
@@ -80,8 +84,8 @@ class Case:
             storm=storm,
             replays=replays,
             orders=() if chance.number(5) else (chance.between(60, storm),),
-            unknown=None if chance.number(7) else markets[-1],
-            attempts=None if chance.number(3) else 3 + chance.number(5),
+            unknown=unknown,
+            attempts=3 + chance.number(5) if few else None,
         )
 
 
@@ -277,7 +281,7 @@ class World:
             for subscription in self.pubsub.subscriptions:
                 if subscription.topic == published.topic:
                     self.pubsub.deliver(subscription, published)
-        await asyncio.sleep(3600)
+        await asyncio.sleep(1500)
         after = invariants.memory(self)
         changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
         if changed:
@@ -311,8 +315,14 @@ class Outcome:
     """Simulated."""
     settled_after: float
     pushes: int
-    runs: int
+    ends: dict[str, tuple[str, list[Row]]]
+    """What each run came to: the newest receipt's outcome, and the rows of its partition."""
     history: list[tuple[float, str]]
+
+    @property
+    def runs(self) -> int:
+        """How many runs there were."""
+        return len(self.ends)
 
     def story(self, last: int = 400) -> str:
         """The readable history; with a failure it is all there is to go by."""
@@ -324,17 +334,16 @@ class Outcome:
 
 
 def simulate(
-    seed: str, *, case: Case | None = None, fates: Fates | None = None, quiet: bool = False
+    seed: str, *, case: Case | None = None, fates: Fates | None = None, chance: Chance | None = None
 ) -> Outcome:
-    """Run one simulation on a loop of its own."""
+    """Run one simulation on a loop of its own; without a case and a chance, the seed's own storm."""
     with asyncio.Runner(loop_factory=_loop) as runner, _logs() as unexpected:
-        return runner.run(_simulate(seed, case, fates, quiet=quiet, unexpected=unexpected))
+        return runner.run(_simulate(seed, case, fates, chance or Chance(seed), unexpected))
 
 
 async def _simulate(
-    seed: str, case: Case | None, fates: Fates | None, *, quiet: bool, unexpected: list[str]
+    seed: str, case: Case | None, fates: Fates | None, chance: Chance, unexpected: list[str]
 ) -> Outcome:
-    chance = Chance(seed, quiet=quiet)
     world = World(case or Case.drawn(chance), chance, fates or chance)
     try:
         await world.run()
@@ -348,7 +357,7 @@ async def _simulate(
         world.loop.time(),
         world.settled_after,
         world.pushes,
-        len(world.case.runs),
+        invariants.ends(world),
         world.history,
     )
 
@@ -398,5 +407,3 @@ def _logs() -> Iterator[list[str]]:
             logger.setLevel(level)
             logger.propagate = propagate
 
-
-__all__ = ["Case", "Message", "Outcome", "World", "simulate"]

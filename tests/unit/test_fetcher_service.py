@@ -194,6 +194,25 @@ def test_the_next_week_reads_known_albums_from_the_bucket(app: str, calls: int) 
     fetched(spotify, second, store, SPOTIFY_RATE="1000")
 
 
+def test_a_batch_waits_for_the_markets_on_their_way() -> None:
+    """A market that is still being listed may fill the batch; one that hangs holds it up for 30 s at most."""
+    spotify = FakeSpotify.of({"DK": "a", "SE": "b c", "NO": "d", "FI": "e", "IS": "f"}, slow={"SE": 5, "FI": 100})
+
+    async def body(fetcher: fetching.Fetcher) -> None:
+        await fetcher.fetch("NO")
+        made = spotify.count("/albums")
+        await asyncio.gather(fetcher.fetch("DK"), fetcher.fetch("SE"))
+        assert spotify.count("/albums") == made + 1
+        hanging = asyncio.create_task(fetcher.fetch("FI"))
+        await asyncio.sleep(0)
+        before = loop_time()
+        await fetcher.fetch("IS")
+        assert 20 < loop_time() - before < 40
+        assert (await hanging).status == 204
+
+    fetched(spotify, body)
+
+
 def test_browse_is_probed_once(caplog: pytest.LogCaptureFixture) -> None:
     """A 403 is a missing capability: learnt once for the process, logged once, never retried."""
     spotify = FakeSpotify.of(dict.fromkeys(MARKETS, "a b"), app="developer")
@@ -638,6 +657,20 @@ def test_a_delivery_ends_before_the_push_deadline_and_the_next_goes_on() -> None
         assert max(spotify.count(f"/albums/{album_id}") for album_id in ALBUMS) == 1
 
     fetched(spotify, body, FETCH_BUDGET="100", SPOTIFY_RATE="1")
+
+
+def test_a_redelivery_goes_on_with_the_listing_it_has() -> None:
+    """A listing is made once for a request, however often its albums fail; another request lists anew."""
+    spotify = FakeSpotify.of({"DK": "a b"}, trick=times(6, "/albums", error(500)))
+
+    async def body(fetcher: fetching.Fetcher) -> None:
+        assert (await fetcher.fetch()).status == 503
+        assert (await fetcher.fetch()).status == 204
+        assert spotify.count(BROWSE) == 1
+        await fetcher.fetch(replay=True, event_id="replay")
+        assert spotify.count(BROWSE) == 2
+
+    fetched(spotify, body)
 
 
 @asynccontextmanager

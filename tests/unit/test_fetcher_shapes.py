@@ -175,6 +175,7 @@ def test_a_part_is_deterministic_and_leaves_gone_albums_out() -> None:
     albums = [plain("a"), Album("b", NOW, None), plain("c")]
     body = part_body("2026-11-23", "DK", listing, albums)
     assert body == part_body("2026-11-23", "DK", listing, albums)
+    assert body[4:8] == bytes(4)  # the time of compression, by RFC 1952
     assert len(gzip.decompress(body).splitlines()) == 2
 
 

@@ -90,3 +90,11 @@ def test_calling_on_during_a_refusal_lengthens_it(calls: int, wait: int) -> None
     refusals = [limiter.admit(START) for _ in range(calls)]
     assert [refusal.retry_after for refusal in refusals if refusal][-1] == wait
     assert limiter.admit(after(wait)) is None
+
+
+def test_a_lengthened_wait_is_no_quota() -> None:
+    """Impatience costs seconds; it must not read as the loss of a day."""
+    limiter = Limiter(Limits(calls_per_window=1, lengthen=timedelta(seconds=60)))
+    limiter.admit(START)
+    refusals = [limiter.admit(START), limiter.admit(START), limiter.admit(after(40))]
+    assert [refusal.reason for refusal in refusals if refusal] == ["RATE"] * 3

@@ -1,0 +1,33 @@
+"""Puts a benchmark's section into docs/benchmarks.md, in the place of its last one."""
+
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+PAGE = Path(__file__).parents[1] / "docs/benchmarks.md"
+_TITLE = "# Benchmarks\n\nMeasured by the commands named below, which rewrite their own section.\n"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A markdown table; the first column is text, the others are aligned to the right."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def machine() -> str:
+    """Where it was measured."""
+    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+
+
+def write(name: str, body: str, page: Path = PAGE) -> None:
+    """Write a section; the rest of the page stays."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    text = page.read_text(encoding="utf-8") if page.exists() else _TITLE
+    section = f"{begin}\n{body.strip()}\n{end}"
+    if begin in text:
+        head, _, rest = text.partition(begin)
+        text = head + section + rest.partition(end)[2]
+    else:
+        text = f"{text.rstrip()}\n\n{section}\n"
+    page.write_text(text, encoding="utf-8")

@@ -1,0 +1,149 @@
+"""The commands as a person gives them: processes of their own, whole stacks, and nothing left behind."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.bigquery import Client as BigQueryClient
+from google.cloud.storage import Client as StorageClient
+
+from local.choices import Choices
+from local.stack import FolderInUseError, Stack, sole_use
+from local.tools import ROOT
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+
+def told(folder: Path, **more: str) -> dict[str, str]:
+    """The caller's environment, with everything the stack generates in this folder."""
+    return {**os.environ, "LOCAL_FOLDER": str(folder), "MARKETS": "DK", "RUN_DATE": "2026-11-23", **more}
+
+
+def local(verb: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Give a command and wait for it."""
+    command = [sys.executable, "-m", "local", verb]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=240
+    )
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines and environments that name the folder: the stack's processes, all of them."""
+    shown = subprocess.run(["ps", "axeww", "-o", "args="], capture_output=True, text=True, check=True).stdout  # noqa: S607 -- ps is in different places
+    return [line for line in shown.splitlines() if str(folder) in line and not line.startswith("ps ")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a stack that is up."""
+    folder = tmp_path_factory.mktemp("up")
+    done = local("up", told(folder))
+    assert done.returncode == 0, done.stderr
+    yield folder
+    local("down", told(folder))
+
+
+def exported(folder: Path) -> dict[str, str]:
+    """What sourcing the environment file sets."""
+    lines = (folder / "env").read_text().splitlines()
+    return dict(shlex.split(line)[1].split("=", 1) for line in lines)
+
+
+async def test_any_google_client_reaches_the_stack_by_its_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sourcing `.local/env` is all that a client needs; a tick makes a run that it can watch."""
+    variables = exported(folder)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    anonymous = AnonymousCredentials()
+    warehouse = BigQueryClient(project=variables["GOOGLE_CLOUD_PROJECT"], credentials=anonymous)
+    table = warehouse.get_table(f"{variables['BIGQUERY_DATASET']}.{variables['BIGQUERY_TABLE']}")
+    assert table.clustering_fields == ["market"]
+    warehouse.close()
+
+    assert local("tick", told(folder)).returncode == 0
+    client = StorageClient(project=variables["GOOGLE_CLOUD_PROJECT"], credentials=anonymous)
+    part = client.bucket(variables["BUCKET"]).blob("raw/2026-11-23/DK.jsonl.gz")
+    await eventually(part.exists, within=60)
+    client.close()
+
+
+def test_a_second_stack_needs_a_folder_of_its_own(folder: Path) -> None:
+    """Two stacks never write into each other's data; who tries is told who is there."""
+    pid = json.loads((folder / "stack.json").read_text())["pid"]
+    done = local("up", told(folder))
+    assert done.returncode == 1
+    assert f"another stack, process {pid}, runs in {folder / 'up'}" in done.stderr
+
+
+def test_two_stacks_run_at_once(folder: Path, tmp_path: Path) -> None:
+    """On ports of their own, with data of their own."""
+    with Stack(Choices(home=tmp_path / "second", markets=("SE",)), os.environ) as second:
+        mine = exported(folder)
+        theirs = second.client_environment
+        hosts = [name for name in mine if name.endswith("_HOST")]
+        assert len(hosts) == 5
+        assert not {mine[name] for name in hosts} & {theirs[name] for name in hosts}
+        assert second.clusters() == []
+    assert processes_of(tmp_path) == []
+    assert processes_of(folder)
+
+
+def test_down_ends_everything(tmp_path: Path) -> None:
+    """After `down` no process and no address is left; the data are. A second one says that there is nothing."""
+    assert local("up", told(tmp_path)).returncode == 0
+    assert processes_of(tmp_path)
+    assert local("down", told(tmp_path)).returncode == 0
+    assert processes_of(tmp_path) == []
+    assert not (tmp_path / "stack.json").exists()
+    assert not (tmp_path / "env").exists()
+    assert (tmp_path / "up" / "storage" / "new-releases" / "jobs" / "main.py").exists()
+    again = local("down", told(tmp_path))
+    assert again.returncode == 1
+    assert "start one with: make up" in again.stderr
+
+
+@pytest.mark.parametrize("moment", ["pubsub.log", "cluster_manager.log", "jobs"])
+async def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, moment: str) -> None:
+    """Ctrl-C while the first process starts, while the services start, and while Spark runs."""
+    demo = subprocess.Popen(  # noqa: ASYNC220 -- signalled below
+        [sys.executable, "-m", "local", "demo"],
+        cwd=ROOT,
+        env=told(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    await eventually((tmp_path / "demo" / "logs" / moment).exists, within=120)
+    demo.send_signal(signal.SIGINT)
+    said, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 130, said
+    assert "nothing is left running" in said
+    assert processes_of(tmp_path) == []
+    assert not (tmp_path / "demo.json").exists()
+
+
+def test_a_wrong_choice_starts_nothing(tmp_path: Path) -> None:
+    """A fault in the environment is told before anything starts."""
+    done = local("demo", told(tmp_path, MARKETS="dk"))
+    assert done.returncode == 1
+    assert "MARKETS: 'dk' is not a market" in done.stderr
+    assert not (tmp_path / "demo").exists()
+
+
+def test_a_folder_is_free_again_when_its_holder_is_gone(tmp_path: Path) -> None:
+    """The hold ends with the process, so a crash locks nobody out; while it lasts it is exclusive."""
+    with sole_use(tmp_path), pytest.raises(FolderInUseError, match=f"process {os.getpid()}"), sole_use(tmp_path):
+        pass
+    with sole_use(tmp_path):
+        pass

@@ -1,0 +1,58 @@
+"""Storms of faults by seed: whatever was injected, the seven invariants hold and an end comes."""
+
+import pytest
+
+from tests.simulation.__main__ import Totals
+from tests.simulation.chance import Chance
+from tests.simulation.world import Case, simulate
+
+BATCHES, IN_A_BATCH = 20, 10
+SWEEPS_TO_SETTLE = 24
+"""Within so many sweeps after the last fault, or the deadline where one is needed, everything is settled."""
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_the_invariants_hold_in_every_storm(batch: int) -> None:
+    """Never lost, never doubled, never left running; a failure shows its seed and its history."""
+    totals = Totals()
+    for seed in range(batch * IN_A_BATCH + 1, (batch + 1) * IN_A_BATCH + 1):
+        outcome = simulate(str(seed))
+        assert not outcome.broken, outcome.story()
+        assert outcome.settled_after <= SWEEPS_TO_SETTLE * 600, outcome.story()
+        totals.add(outcome)
+    print(totals.report(0))
+
+
+def test_a_seed_tells_the_same_story_twice() -> None:
+    """A failure that cannot be repeated cannot be mended."""
+    first, second = simulate("17"), simulate("17")
+    assert first.history == second.history
+    assert first.ends == second.ends
+
+
+def test_a_quiet_run_needs_no_sweep() -> None:
+    """Sweeps repair what events lost; a run in which nothing is lost must not wait for one."""
+    outcome = simulate("quiet", case=Case(sweeps=False), chance=Chance.none())
+    assert not outcome.broken, outcome.story()
+    assert [end for end, _ in outcome.ends.values()] == ["loaded"]
+
+
+def test_storms_inject_every_kind_of_fault() -> None:
+    """A fault that is never injected is a promise that nobody checks."""
+    totals = Totals()
+    for seed in range(60):
+        totals.add(simulate(f"kinds/{seed}"))
+    assert set(totals.injected) >= {
+        "call late",
+        "call crash before",
+        "call crash after",
+        "acknowledgement lost",
+        "notification lost",
+        "audit entry lost",
+        "cluster hangs",
+        "cluster dies",
+        "deletion fails",
+        "job hangs",
+        "stranger takes the name",
+        "spotify 429 for long",
+    }

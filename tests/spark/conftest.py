@@ -1,0 +1,167 @@
+"""One Spark session on the local stack's settings, and the bucket and tables that the job reads and writes."""
+
+import gc
+import os
+import subprocess
+import uuid
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark import SparkContext
+from pyspark.sql import SparkSession
+
+from local import tools
+from local.bigquery import BigQuery
+from local.spark import package, submit
+from local.storage import Storage
+from spark_job.arguments import Arguments, parse
+from tests.spark.reference import RUN, Row
+
+PROJECT = "new-releases-test"
+BUCKET = "spark-tests"
+SCHEMA = tools.ROOT / "infra/bigquery/new_releases.schema.json"
+
+
+@pytest.fixture(scope="session")
+def bucket(storage: Storage) -> Path:
+    """The folder of a bucket that the fake Cloud Storage serves."""
+    storage.ensure_bucket(PROJECT, BUCKET)
+    return storage.root / BUCKET
+
+
+@pytest.fixture(scope="session")
+def spark(java: tools.Java, storage: Storage, bucket: Path, bigquery: BigQuery) -> Iterator[SparkSession]:
+    """A session with the settings of a submitted job; its workers find the stand-in for the connector."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in submit.worker_environment(storage.root, bigquery.url).items():
+            patch.setenv(name, value)
+        patch.setenv("JAVA_HOME", str(java.home))
+        builder = SparkSession.builder.appName("tests")
+        for name, value in submit.properties(storage.root, bucket.name).items():
+            builder = builder.config(name, value)
+        session = builder.getOrCreate()
+        yield session
+        session.stop()
+        _end_java()
+        _collect_sockets()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """PySpark leaves the sockets of collected results to the garbage collector; that is not our leak to fail on."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
+
+
+@pytest.fixture(autouse=True)
+def _own_garbage() -> Iterator[None]:
+    """Those sockets are collected here and not in a later test that has nothing to do with Spark."""
+    yield
+    _collect_sockets()
+
+
+def _collect_sockets() -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "unclosed <socket", ResourceWarning)
+        gc.collect()
+
+
+def _end_java() -> None:
+    """Py4J leaves the JVM to the interpreter's end; its pipe would then be reported as not closed."""
+    gateway: Any = SparkContext._gateway
+    process: subprocess.Popen[bytes] = gateway.proc
+    gateway.shutdown()
+    assert process.stdin is not None
+    process.stdin.close()
+    process.wait(timeout=30)
+    SparkContext._gateway = SparkContext._jvm = None
+
+
+class Warehouse:
+    """A table of a test's own, in BigQuery's emulator."""
+
+    def __init__(self, emulator: BigQuery) -> None:
+        self.name = f"{PROJECT}.music.t_{uuid.uuid4().hex}"
+        self._emulator = emulator
+        _, dataset, table = self.name.split(".")
+        emulator.ensure_table(PROJECT, dataset, table, schema=SCHEMA)
+
+    def rows(self, where: str = "TRUE") -> list[Row]:
+        """The table's rows, read with BigQuery's own client."""
+        return self.query(f"SELECT * FROM `{self.name}` WHERE {where}")
+
+    def query(self, text: str) -> list[Row]:
+        """Run a query."""
+        client = self._emulator.client(PROJECT)
+        try:
+            return [dict(row.items()) for row in client.query(text).result()]
+        finally:
+            client.close()
+
+    def staging_tables(self) -> list[str]:
+        """Staging tables of this table that are still there."""
+        client = self._emulator.client(PROJECT)
+        try:
+            names = [item.table_id for item in client.list_tables(f"{PROJECT}.music")]
+        finally:
+            client.close()
+        own = self.name.rpartition(".")[2]
+        return [name for name in names if name.startswith(f"staging_{own}_")]
+
+
+@pytest.fixture
+def warehouse(bigquery: BigQuery) -> Warehouse:
+    """A table of the test's own."""
+    return Warehouse(bigquery)
+
+
+@pytest.fixture
+def arguments(warehouse: Warehouse, bucket: Path) -> Callable[..., Arguments]:
+    """Arguments as the cluster manager would give them; the raw folder of the run starts empty."""
+    for name in ("raw", "quarantine", "runs"):
+        for file in sorted((bucket / name).rglob("*")):
+            if file.is_file():
+                file.unlink()
+
+    def give(*, run_id: str = RUN, revision: int = 1, table: str = warehouse.name, threshold: str = "0.01") -> Arguments:
+        return parse(argument_list(run_id, revision, table, threshold))
+
+    return give
+
+
+def argument_list(run_id: str, revision: int, table: str, threshold: str = "0.01") -> list[str]:
+    """The job's command line."""
+    given = {
+        "input": f"gs://{BUCKET}/raw/{run_id}/",
+        "run-id": run_id,
+        "revision": str(revision),
+        "table": table,
+        "temporary-bucket": BUCKET,
+        "result": f"gs://{BUCKET}/runs/{run_id}/loads/{revision:04}.json",
+        "quarantine": f"gs://{BUCKET}/quarantine/{run_id}/{revision:04}/",
+        "quarantine-threshold": threshold,
+    }
+    return [text for name, value in given.items() for text in (f"--{name}", value)]
+
+
+@pytest.fixture
+def shipped(java: tools.Java, storage: Storage, bucket: Path) -> Callable[[Sequence[str], str], submit.Command]:
+    """The command line for the job as it is shipped: from the bucket, one file and one zip."""
+    package.build(bucket / "jobs")
+
+    def give(args: Sequence[str], bigquery_host: str) -> submit.Command:
+        submission = submit.Submission(
+            java_home=java.home,
+            storage_root=storage.root,
+            bucket=BUCKET,
+            bigquery_emulator_host=bigquery_host,
+            main_python_file_uri=f"gs://{BUCKET}/jobs/main.py",
+            python_file_uris=[f"gs://{BUCKET}/jobs/spark_job.zip"],
+            args=args,
+        )
+        return submit.command(submission, os.environ)
+
+    return give
