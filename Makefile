@@ -17,10 +17,10 @@ help: ## show this
 	@echo "  with SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET set, the real Spotify is asked"
 
 demo: ## one weekly run on this machine, from the tick to the table
-	@install=0; \
-	if ! $(MAKE) -q setup; then start=$$(date +%s); $(MAKE) --no-print-directory setup || exit 1; \
-	  install=$$(($$(date +%s) - start)); fi; \
-	INSTALL_SECONDS=$$install exec $(RUN) -m local demo
+	@mkdir -p .local; echo 0 > .local/install-seconds; \
+	if ! $(MAKE) -q setup; then start=$$(date +%s); $(MAKE) --no-print-directory -j2 setup || exit 1; \
+	  echo $$(($$(date +%s) - start)) > .local/install-seconds; fi
+	@INSTALL_SECONDS=$$(cat .local/install-seconds) exec $(RUN) -m local demo
 
 up: setup ## the same stack, kept running
 	@exec $(RUN) -m local up

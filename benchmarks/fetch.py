@@ -369,15 +369,15 @@ def section(runs: Sequence[Run]) -> str:
     peak = max(run.peak_mib or 0 for run in runs)
     return f"""## Fetching 48 markets
 
-`make bench-fetch` ({report.machine()}). Simulator: {LATENCY_MS} ms latency, {RATE} calls a second allowed, counted over
-any 30 s. Ours is the deployed service as one process, 48 messages pushed at once, parts in a Cloud Storage emulator.
+`make bench-fetch` ({report.machine()}).
+Simulator: {LATENCY_MS} ms latency, {RATE} calls a second allowed, counted over any 30 s. Ours is the deployed service as one process, 48 messages pushed at once, parts in a Cloud Storage emulator.
 
 {report.table(HEADER, [run.row() for run in runs])}
 
 - Against the reference's run on an extended app ours is {faster["extended"]:.0f} times faster on the extended app and
   {faster["developer"]:.0f} times on the developer app, where the reference gets nothing at all.
 - A track counts once for each market that lists it. The reference takes the first twenty of an album.
-- The bound is 48 + ceil(U/20) + V + 1 calls on the extended app and 48 × 5 + U + V + 2 on the developer app, U being
+- The bound is 48 + ceil(U/20) + V + 1 calls on the extended app and 48 x 5 + U + V + 2 on the developer app, U being
   the distinct albums not known yet and V their pages of tracks beyond the first; 100 albums a market are ten pages.
 - Peak memory with 48 markets at once: {peak:.0f} MiB; held below {MEMORY_MIB} MiB.
 """

@@ -102,11 +102,22 @@ def run(spark: SparkSession, arguments: Arguments) -> Counts:
         raise JobError(f"there is no part in {arguments.input}; fetch the run's markets first")
     lines = transforms.read_lines(spark, arguments.input)
     inspected = transforms.inspect(lines, run_id=arguments.run_id).persist(StorageLevel.MEMORY_AND_DISK)
-    by_file = transforms.summary(inspected).collect()
-    counts = Counts.of(len(parts), by_file)
-    log.info("inspected %s", counts)
-    _keep_bad_records(objects, spark, inspected, by_file, arguments)
-    counts.check(arguments)
+    try:
+        by_file = transforms.summary(inspected).collect()
+        counts = Counts.of(len(parts), by_file)
+        log.info("inspected %s", counts)
+        _keep_bad_records(objects, spark, inspected, by_file, arguments)
+        counts.check(arguments)
+        _load(inspected, arguments)
+    finally:
+        # Spark would give the kept lines to whoever asks for the same folder in this session again.
+        inspected.unpersist()
+    objects.write(arguments.result, counts.result(arguments))
+    log.info("loaded %d rows into %s for %s", counts.rows, arguments.table, arguments.run_id)
+    return counts
+
+
+def _load(inspected: DataFrame, arguments: Arguments) -> None:
     rows = transforms.rows(
         inspected, run_id=arguments.run_id, load_date=arguments.load_date, revision=arguments.revision
     )
@@ -116,9 +127,6 @@ def run(spark: SparkSession, arguments: Arguments) -> Counts:
         load_date=arguments.load_date,
         temporary_bucket=arguments.temporary_bucket,
     )
-    objects.write(arguments.result, counts.result(arguments))
-    log.info("loaded %d rows into %s for %s", counts.rows, arguments.table, arguments.run_id)
-    return counts
 
 
 def _keep_bad_records(

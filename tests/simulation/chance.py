@@ -61,7 +61,9 @@ class Chance:
         self._random = Random(seed)
         self.on = True
         self.injected: Counter[str] = Counter()
-        self.rates = {kind: self._rate(most) for kind, most in MOST.items()} if rates is None else dict(rates)
+        self.rates: dict[str, float] = (
+            {kind: self._rate(most) for kind, most in MOST.items()} if rates is None else dict(rates)
+        )
         self._quiet = quiet
 
     @classmethod

@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 
 from contracts.documents import LoadResult, WarehouseCount
 from contracts.envelope import DEAD_LETTER_SOURCE, Message
-from contracts.names import parse_part_name
-from contracts.names import run_of_resource as run_of_cluster
+from contracts.names import cluster_claim_name, parse_part_name, run_of_resource
 from eventing.errors import Retryable
 from local.dataproc import audit
 from services.cluster_manager import dataproc as adapter
@@ -354,6 +353,8 @@ class SimulatedDataproc(MemoryDataproc):
         if chance.hit("cluster refused"):
             raise Retryable("dataproc: quota", after=timedelta(seconds=20))
         self._asked[name] = now
+        if self._bucket.body(cluster_claim_name(run_id, int(name.rsplit("-c", 1)[-1]))) is None:
+            self._outside.broken(f"3: cluster {name} was created without a claim on record")
         message = cluster_message(name, run_id, PROJECT, self._cluster_shape)
         lifecycle = message["config"]["lifecycle_config"]
         ttls = Ttls(
@@ -416,7 +417,7 @@ class SimulatedDataproc(MemoryDataproc):
         if not self.made[cluster.uuid].ours:
             self._outside.broken(f"3: job {identity} was put on a stranger's cluster {cluster.name}")
         for job in self.submitted.values():
-            if run_of_cluster(job.cluster) == request.run_id and is_active(job.state):
+            if run_of_resource(job.cluster) == request.run_id and is_active(job.state):
                 self._outside.broken(f"2: {identity} was submitted while {job.id} of the same run is {job.state}")
 
     # What takes time -------------------------------------------------------------------------------------------

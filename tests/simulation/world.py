@@ -66,7 +66,18 @@ class Case:
 
     @classmethod
     def drawn(cls, chance: Chance) -> "Case":
-        """A case for a storm."""
+        """A case for a storm: a long one in which everything may happen, or a short and thick one."""
+        return cls._thick(chance) if chance.number(3) == 0 else cls._long(chance)
+
+    @classmethod
+    def _thick(cls, chance: Chance) -> "Case":
+        """Two of each service, slow on the way between a look and an act, while revisions follow each other."""
+        chance.rates |= {"slow call": 0.25, "message doubled": 0.3, "notification lost": 0.3}
+        replays = tuple((chance.between(60, 1200), chance.one_of(MARKETS[:3]), False) for _ in range(3))
+        return cls(instances=2, storm=2400, replays=replays)
+
+    @classmethod
+    def _long(cls, chance: Chance) -> "Case":
         markets = MARKETS[: 3 + chance.number(3)]
         storm = chance.between(1800, 3 * 3600)
         replays = tuple(

@@ -30,8 +30,6 @@ def test_bad_lines_are_kept_with_reason_file_and_line(
     """Every bad line is quarantined with its reason, its file and its number there; every good one is loaded."""
     good = [record(album(name, "t1", "t2")) for name in "ab"]
     text = json.dumps(record(album("c", "t")))
-    glued = '"name": "}{"'
-    assert glued in text.replace('"Album c"', '"}{"')
     bad: list[tuple[bytes, str]] = [
         (b"", "is an empty line"),
         (b"   ", "is not JSON"),
@@ -67,7 +65,7 @@ def test_bad_lines_are_kept_with_reason_file_and_line(
     expected = [("DK.jsonl.gz", number, reason) for number, (_, reason) in enumerate(bad, 2)]
     assert kept == [*expected, ("TR.jsonl.gz", 2, "is not JSON")]
     originals = {found["line"]: found["record"] for found in _quarantined(bucket) if found["file"] == "DK.jsonl.gz"}
-    assert originals[9] == lines[8].decode(errors="replace") if isinstance(lines[8], bytes) else False
+    assert originals == {number: line.decode(errors="replace") for number, (line, _) in enumerate(bad, 2)}
     loaded = [*good, *others, *others, record(album("q", '}{"'), market="TR")]
     assert sortable(warehouse.rows()) == sortable(row for line in loaded for row in rows_of(line))
     assert (counts.files, counts.quarantined, counts.albums) == (5, len(bad) + 1, len(loaded))

@@ -218,6 +218,7 @@ def test_a_few_albums_are_long_and_a_few_dates_are_rough() -> None:
         assert 2 <= sum(1 for album in records if len(album.tracks) > 50) <= 10
         assert 0 < sum(1 for album in records if album.release_date_precision != "day") < 0.1 * len(records)
         shared = [album for album in records if len(album.tracks) > 50 and len(album.markets) > 2]
+        assert shared
         assert all(album.id in week.releases(market, "browse", 50) for album in shared for market in album.markets)
         assert {album.album_type for album in records} == {"album", "single", "compilation"}
         assert sum(1 for album in records if len(album.tracks) <= 20) > 0.9 * len(records)

@@ -1,0 +1,213 @@
+"""Mistakes planted on purpose into the real code, one at a time: each must turn a check red.
+
+A suite that stays green on a mistake protects nothing. The table of what caught what is printed at the end.
+"""
+
+import asyncio
+import contextlib
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame
+
+from contracts.events import DeadLettered, Delivery, MarketRequested
+from contracts.names import cluster_name, parse_part_name, run_of_resource
+from services.batch_trigger import decisions as barrier
+from services.batch_trigger import handlers as batch_trigger
+from services.cluster_manager import dataproc as adapter
+from services.cluster_manager import decisions as life_cycle
+from services.cluster_manager import handlers as cluster_manager
+from services.cluster_manager.ports import Cluster
+from services.market_fetcher import decisions as fetching
+from services.market_fetcher import handlers as market_fetcher
+from spark_job import sink
+from tests.simulation.chance import Chance
+from tests.simulation.crash_points import CASES, COMPLETE, Plan
+from tests.simulation.world import Case, simulate
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+Check = Callable[[], str | None]
+"""What the first red check says, None where all stay green."""
+
+
+# --- the mistakes ----------------------------------------------------------------------------------------------
+
+
+def a_barrier_that_counts(patch: pytest.MonkeyPatch) -> None:
+    arrived: Counter[str] = Counter()
+
+    async def counting(delivery: Delivery, *, ports: batch_trigger.Ports, coalescer: Any) -> None:
+        key = parse_part_name(delivery.event.name)
+        assert key is not None
+        arrived[key.run_id] += 1
+        facts = await batch_trigger._facts(key.run_id, ports.ledger)
+        if arrived[key.run_id] >= len(facts.manifest.markets):
+            there = tuple(facts.parts.values())
+            close = barrier.Close(1, "complete", verdict_load=True, parts=there, missing=())
+            await batch_trigger._close(close, facts, ports)
+
+    patch.setattr(batch_trigger, "on_object_finalized", counting)
+
+
+def acknowledge_before_write(patch: pytest.MonkeyPatch) -> None:
+    fetch, later = market_fetcher._fetch, set()
+
+    async def promise(name: str, delivery: Delivery, ports: market_fetcher.Ports) -> None:
+        task = asyncio.create_task(fetch(name, delivery, ports))
+        later.add(task)
+        task.add_done_callback(later.discard)
+
+    patch.setattr(market_fetcher, "_fetch", promise)
+
+
+def a_random_job_id(patch: pytest.MonkeyPatch) -> None:
+    drawn = itertools.count()
+
+    def job_id(run_id: str, _revision: int, _attempt: int) -> str:
+        return f"new-releases-{run_id.replace('-', '')}-{next(drawn):08x}"
+
+    patch.setattr(adapter, "job_id", job_id)
+
+
+def an_append_load(patch: pytest.MonkeyPatch) -> None:
+    def append(rows: DataFrame, *, table: str, load_date: date, temporary_bucket: str) -> None:
+        chosen = sink.options(load_date=load_date, temporary_bucket=temporary_bucket)
+        rows.write.format("bigquery").options(**chosen).mode("append").save(table)
+
+    patch.setattr(sink, "replace_partition", append)
+
+
+def delete_by_name_only(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Cluster, "is_ours", lambda self, run_id: run_of_resource(self.name) == run_id)
+
+
+def create_outside_the_guarded_step(patch: pytest.MonkeyPatch) -> None:
+    reconcile = cluster_manager.reconcile
+
+    async def eager(run_id: str, *, ports: cluster_manager.Ports, limits: Any) -> None:
+        await ports.dataproc.create_cluster(cluster_name(run_id, 1), run_id)
+        await reconcile(run_id, ports=ports, limits=limits)
+
+    patch.setattr(cluster_manager, "reconcile", eager)
+
+
+def already_exists_taken_for_success(patch: pytest.MonkeyPatch) -> None:
+    def unseen(facts: life_cycle.Facts) -> Cluster | None:
+        claimed = {claim.cluster for claim in facts.claims}
+        return next((cluster for cluster in facts.clusters if cluster.name in claimed), None)
+
+    patch.setattr(life_cycle, "_usable", unseen)
+
+
+def a_decision_whose_event_is_lost(patch: pytest.MonkeyPatch) -> None:
+    decide = batch_trigger.decide
+
+    def silent(facts: barrier.Facts, now: Any) -> barrier.Step:
+        step = decide(facts, now)
+        return barrier.Wait("said already") if isinstance(step, barrier.Announce) else step
+
+    patch.setattr(batch_trigger, "decide", silent)
+
+
+def a_hot_loop_on_retry_after_0(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(fetching, "_FLOOR", 0.0)
+
+
+def redrive_to_the_topic(patch: pytest.MonkeyPatch) -> None:
+    async def redrive(delivery: Delivery, *, ports: batch_trigger.Ports, coalescer: Any) -> None:
+        event: DeadLettered = delivery.event
+        if isinstance(event.original, MarketRequested):
+            await ports.publisher.publish([event.original], cause=delivery.event_id)
+
+    patch.setattr(batch_trigger, "on_dead_lettered", redrive)
+
+
+# --- the checks ------------------------------------------------------------------------------------------------
+
+
+def storms(case: Case, rates: dict[str, float], most: int = 30) -> Check:
+    """The simulation, with faults that matter to the mistake: the first of a few seeds that goes red."""
+
+    def check() -> str | None:
+        for seed in range(most):
+            name = f"planted/{seed}"
+            outcome = simulate(name, case=case, chance=Chance(name, rates))
+            if outcome.broken:
+                return f"simulation, seed {seed}: {outcome.broken[0]}"
+        return None
+
+    return check
+
+
+def quiet(case: Case) -> Check:
+    """The simulation without any fault."""
+
+    def check() -> str | None:
+        broken = simulate("quiet", case=case, chance=Chance.none()).broken
+        return f"quiet run: {broken[0]}" if broken else None
+
+    return check
+
+
+def crash_points(case: Case) -> Check:
+    """Every crash point of a quiet run, up to the first that goes red."""
+
+    def check() -> str | None:
+        plan = Plan.of(case)
+        found = next(plan.failures(plan.singles), None)
+        return f"crash points: {found}" if found else None
+
+    return check
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A mistake and the check that must catch it."""
+
+    plant: Plant
+    check: Check
+
+    @property
+    def name(self) -> str:
+        """Its name, as people say it."""
+        return self.plant.__name__.replace("_", " ")
+
+
+STORMY = Case(storm=1800, log_replayed=False)
+MISTAKES = [
+    Mistake(a_barrier_that_counts, storms(STORMY, {"message doubled": 0.7, "message delayed": 0.3})),
+    Mistake(acknowledge_before_write, quiet(COMPLETE)),
+    Mistake(a_random_job_id, storms(replace(STORMY, instances=2), {"call late": 0.2, "message doubled": 0.5})),
+    Mistake(an_append_load, quiet(CASES["a market replayed"])),
+    Mistake(delete_by_name_only, storms(STORMY, {"stranger takes the name": 0.5})),
+    Mistake(create_outside_the_guarded_step, quiet(Case())),
+    Mistake(already_exists_taken_for_success, storms(STORMY, {"stranger takes the name": 0.5})),
+    Mistake(a_decision_whose_event_is_lost, crash_points(COMPLETE)),
+    Mistake(a_hot_loop_on_retry_after_0, storms(STORMY, {"spotify 429 at once": 0.5})),
+    Mistake(redrive_to_the_topic, quiet(CASES["too few markets"])),
+]
+CAUGHT: dict[str, str] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def table(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Prints, at the end, which check caught which mistake."""
+    yield
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+    lines = [f"  {name:<34} {by[:150]}" for name, by in CAUGHT.items()]
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        print("", "planted mistakes, and what caught them:", *lines, sep="\n")
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+def test_a_planted_mistake_is_caught(mistake: Mistake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check is green on the real code, and red as soon as the mistake is in it."""
+    assert mistake.check() is None
+    mistake.plant(monkeypatch)
+    CAUGHT[mistake.name] = mistake.check() or "NOT CAUGHT"
+    assert CAUGHT[mistake.name] != "NOT CAUGHT"
