@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down tick test test-fast check setup lock
+.PHONY: help demo up down tick test test-fast simulate chaos bench bench-fetch docs check setup lock
 
 FITS := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(FITS) && { command -v $$p; break; }; done)
@@ -36,6 +36,20 @@ test: setup ## the whole suite
 
 test-fast: $(MAIN) ## what needs no emulator
 	@exec $(RUN) -m pytest -q -m "not emulator and not spark and not e2e"
+
+simulate: $(MAIN) ## the services on virtual time, with faults: make simulate SEEDS=20000
+	@exec $(RUN) -m tests.simulation --seeds $${SEEDS:-500}
+
+chaos: setup ## real processes, killed at random: make chaos ROUNDS=10 SEED=7
+	@exec $(RUN) -m pytest -q -s tests/chaos
+
+bench: bench-fetch ## all benchmarks; they rewrite docs/benchmarks.md
+
+bench-fetch: setup ## fetching 48 markets, against the reference algorithm and the allowed rate; about 5 minutes
+	@exec $(RUN) -m benchmarks.fetch
+
+docs: $(MAIN) ## write what is generated: schemas, AsyncAPI, settings
+	@$(RUN) -m contracts && $(RUN) -m services
 
 check: $(MAIN) ## lint, format, types, import contracts
 	$(RUN) -m ruff check .

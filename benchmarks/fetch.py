@@ -370,7 +370,8 @@ def section(runs: Sequence[Run]) -> str:
     return f"""## Fetching 48 markets
 
 `make bench-fetch` ({report.machine()}).
-Simulator: {LATENCY_MS} ms latency, {RATE} calls a second allowed, counted over any 30 s. Ours is the deployed service as one process, 48 messages pushed at once, parts in a Cloud Storage emulator.
+Simulator: {LATENCY_MS} ms latency, {RATE} calls a second allowed, counted over any 30 s.
+Ours is the deployed service as one process, 48 messages pushed at once, parts in a Cloud Storage emulator.
 
 {report.table(HEADER, [run.row() for run in runs])}
 

@@ -91,6 +91,7 @@ def serve(app: web.Application, settings: ServiceSettings) -> None:
     """Serve until SIGTERM or SIGINT; deliveries under way get `drain_seconds` to end, then are given back."""
     web.run_app(
         app,
+        host=settings.host,
         port=settings.port,
         shutdown_timeout=settings.drain_seconds.total_seconds(),
         access_log=None,

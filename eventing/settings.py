@@ -35,6 +35,9 @@ class ServiceSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     port: int = Field(default=8080, ge=0, le=65535, description="Where the service listens, as on Cloud Run.")
+    host: str | None = Field(
+        default=None, description="Address the service listens on; all of the container's where it is not set."
+    )
     google_cloud_project: str = Field(min_length=1, description="Project of topics, cluster and table.")
     bucket: str = Field(min_length=1, description="Bucket of manifests, parts, decisions and receipts.")
     push_audience: str | None = Field(

@@ -151,7 +151,7 @@ def service_environment(
     choices: Choices, addresses: Addresses, caller: Mapping[str, str], base: Mapping[str, str]
 ) -> dict[str, str]:
     """What the four services get besides their PORT."""
-    told = {**base, **client_environment(addresses), "MARKETS": ",".join(choices.markets)}
+    told = {**base, **client_environment(addresses), "HOST": LOOPBACK, "MARKETS": ",".join(choices.markets)}
     told["ALBUMS_PER_MARKET"] = str(choices.albums)
     for half in ("CLIENT_ID", "CLIENT_SECRET"):
         told[f"SPOTIFY_{half}_SECRET"] = f"projects/{PROJECT}/secrets/{secret_name(half)}/versions/latest"

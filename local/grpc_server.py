@@ -33,9 +33,7 @@ class Method:
 
 def service(name: str, methods: Mapping[str, Method]) -> grpc.GenericRpcHandler:
     """Make the handler of the service with this full name, e.g. `google.longrunning.Operations`."""
-    return grpc.method_handlers_generic_handler(
-        name, {method: _unary(entry) for method, entry in methods.items()}
-    )
+    return grpc.method_handlers_generic_handler(name, {method: _unary(entry) for method, entry in methods.items()})
 
 
 async def serve(services: Sequence[grpc.GenericRpcHandler], port: int) -> tuple[grpc.aio.Server, int]:

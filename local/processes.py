@@ -35,10 +35,21 @@ class ProcessError(RuntimeError):
 class Child:
     """One running child."""
 
-    def __init__(self, name: str, popen: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, name: str, spawn: Callable[[], subprocess.Popen[bytes]], log: Path) -> None:
         self.name = name
         self.log = log
-        self._popen = popen
+        self._spawn = spawn
+        self._popen = spawn()
+
+    @property
+    def guard_pid(self) -> int:
+        """The process id of the child's guard; the child itself is its only child."""
+        return self._popen.pid
+
+    def start_again(self) -> None:
+        """Start the child once more after it has ended, as it was started; its log goes on."""
+        self.stop()
+        self._popen = self._spawn()
 
     @property
     def running(self) -> bool:
@@ -114,17 +125,21 @@ class Supervisor:
         """Start a child that writes to `<log_dir>/<name>.log` and sees this environment alone."""
         self.log_dir.mkdir(parents=True, exist_ok=True)
         log = self.log_dir / f"{name}.log"
-        with log.open("wb") as output:
-            popen = subprocess.Popen(
-                guarded(command, grace=grace),
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=dict(environment),
-                cwd=cwd,
-                start_new_session=True,
-            )
-        child = Child(name, popen, log)
+        log.unlink(missing_ok=True)
+
+        def spawn() -> subprocess.Popen[bytes]:
+            with log.open("ab") as output:
+                return subprocess.Popen(
+                    guarded(command, grace=grace),
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=dict(environment),
+                    cwd=cwd,
+                    start_new_session=True,
+                )
+
+        child = Child(name, spawn, log)
         self.children.append(child)
         return child
 

@@ -81,9 +81,7 @@ def service(secrets: Secrets) -> grpc.GenericRpcHandler:
 
 def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[int, Secrets]:
     """Read the port and the secrets; a fault ends the process with a message that names it."""
-    parser = argparse.ArgumentParser(
-        prog="python -m local.secret_manager", description="Secret Manager stand-in"
-    )
+    parser = argparse.ArgumentParser(prog="python -m local.secret_manager", description="Secret Manager stand-in")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
     parser.add_argument("--secret", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument(

@@ -30,7 +30,7 @@ from local import choices as chosen
 from local import tools, topology
 from local.bigquery import BigQuery
 from local.choices import BUCKET, DATASET, PROJECT, REGION, SERVICES, TABLE, Addresses, Choices
-from local.processes import LOOPBACK, Supervisor, answers
+from local.processes import LOOPBACK, Child, Supervisor, answers
 from local.pubsub import PubSub, publisher_at
 from local.storage import Notification, Storage
 
@@ -123,6 +123,11 @@ class Stack:
     def client_environment(self) -> dict[str, str]:
         """With these variables any Google client reaches the stack."""
         return chosen.client_environment(self.addresses)
+
+    @property
+    def service_processes(self) -> list[Child]:
+        """The four services, each named as in `Addresses.services`."""
+        return self._services.children
 
     @property
     def bucket(self) -> Bucket:

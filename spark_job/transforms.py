@@ -46,7 +46,9 @@ def inspect(lines: DataFrame, *, run_id: str) -> DataFrame:
     entries as given, null ones too; empty where there is none, null where bad).
     """
     record = F.from_json("value", RECORD, _JSON_OPTIONS)
-    judged = lines.select("file", "position", "value", record.alias("record")).withColumn("reason", _reason(run_id))
+    judged = lines.select("file", "position", "value", record.alias("record")).withColumn(
+        "reason", _reason(run_id)
+    )
     good = F.col("reason").isNull()
     return judged.select(
         "file",
@@ -130,8 +132,10 @@ def _null_artists(entries: Column) -> Column:
     return F.aggregate(
         entries,
         F.lit(0),
-        lambda total, track: total
-        + F.coalesce(F.size(track.artists["name"]) - F.size(F.array_compact(track.artists["name"])), F.lit(0)),
+        lambda total, track: (
+            total
+            + F.coalesce(F.size(track.artists["name"]) - F.size(F.array_compact(track.artists["name"])), F.lit(0))
+        ),
     )
 
 

@@ -33,12 +33,8 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
     """Read the options; what is missing ends the process with a message that names it."""
     parser = argparse.ArgumentParser(prog="python -m local.dataproc", description="Dataproc stand-in")
     parser.add_argument("--port", type=int, default=0, help="gRPC; 0 takes a free port")
-    parser.add_argument(
-        "--control-port", type=int, help="HTTP door for faults and state; 0 takes a free port"
-    )
-    parser.add_argument(
-        "--storage-root", type=Path, required=True, help="folder with a folder for each bucket"
-    )
+    parser.add_argument("--control-port", type=int, help="HTTP door for faults and state; 0 takes a free port")
+    parser.add_argument("--storage-root", type=Path, required=True, help="folder with a folder for each bucket")
     parser.add_argument("--log-dir", type=Path, required=True, help="drivers' outputs go to jobs/ in it")
     parser.add_argument("--topic", default="dataproc-operations", help="where audit entries go")
     parser.add_argument("--creating-seconds", type=float, default=2.0)

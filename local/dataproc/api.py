@@ -35,9 +35,7 @@ def services(world: World) -> list[grpc.GenericRpcHandler]:
         "CancelJob": Method(api.CancelJobRequest.deserialize, api.Job.serialize, world.cancel_job),
     }
     operations = {
-        "GetOperation": Method(
-            operations_pb2.GetOperationRequest.FromString, to_operation, world.get_operation
-        ),
+        "GetOperation": Method(operations_pb2.GetOperationRequest.FromString, to_operation, world.get_operation),
     }
     return [
         service("google.cloud.dataproc.v1.ClusterController", clusters),

@@ -86,9 +86,7 @@ def _entry(call: Call, at: datetime, place: Mapping[str, bool], outcome: Mapping
             "serviceName": _SERVICE,
             "methodName": f"google.cloud.dataproc.v1.{call.method}",
             "resourceName": call.resource_name,
-            "authenticationInfo": {
-                "principalEmail": f"cluster-manager@{call.project}.iam.gserviceaccount.com"
-            },
+            "authenticationInfo": {"principalEmail": f"cluster-manager@{call.project}.iam.gserviceaccount.com"},
             "request": {"@type": f"{_TYPES}.{call.method.partition('.')[2]}Request", **call.request},
             **outcome,
         },

@@ -81,6 +81,4 @@ class Faults:
 
     def left(self) -> list[Order]:
         """List what is still to go wrong."""
-        return [
-            Order(step=step, kind=kind, times=times) for (step, kind), times in self._left.items() if times
-        ]
+        return [Order(step=step, kind=kind, times=times) for (step, kind), times in self._left.items() if times]

@@ -57,9 +57,7 @@ def parse(text: str) -> tuple[Term, ...]:
     while rest:
         found = _TERM.match(rest)
         if found is None or (not terms and rest.startswith("AND ")):
-            raise FilterError(
-                f"filter {text!r}: cannot read {rest!r}; write field = value [AND field = value]"
-            )
+            raise FilterError(f"filter {text!r}: cannot read {rest!r}; write field = value [AND field = value]")
         terms.append(Term(found["field"], found["comparison"], found["value"].strip('"')))
         rest = rest[found.end() :].strip()
     return tuple(terms)
@@ -122,9 +120,7 @@ def _only_equality(term: Term) -> None:
 
 def _one_of(term: Term, allowed: set[str]) -> None:
     if term.value not in allowed | {"*"}:
-        raise FilterError(
-            f"filter {term.field} = {term.value!r}: use one of {', '.join(sorted(allowed))} or *"
-        )
+        raise FilterError(f"filter {term.field} = {term.value!r}: use one of {', '.join(sorted(allowed))} or *")
 
 
 def _timestamp(term: Term) -> datetime:

@@ -42,14 +42,10 @@ def succeeded(
     )
 
 
-def failed(
-    operation: operations_pb2.Operation, failure: Failure, *, at: datetime
-) -> operations_pb2.Operation:
+def failed(operation: operations_pb2.Operation, failure: Failure, *, at: datetime) -> operations_pb2.Operation:
     """End an operation badly."""
     error = status_pb2.Status(code=failure.code, message=failure.message)
-    return operations_pb2.Operation(
-        name=operation.name, metadata=_ended(operation, at), done=True, error=error
-    )
+    return operations_pb2.Operation(name=operation.name, metadata=_ended(operation, at), done=True, error=error)
 
 
 def _ended(operation: operations_pb2.Operation, at: datetime) -> any_pb2.Any:

@@ -47,9 +47,7 @@ async def serving(
     """
     sink = audit.Sink(publish)
     async with asyncio.TaskGroup() as tasks:
-        world = World(
-            setting=setting, tasks=tasks, run=run, sink=sink, faults=Faults(), now=now, new_id=new_id
-        )
+        world = World(setting=setting, tasks=tasks, run=run, sink=sink, faults=Faults(), now=now, new_id=new_id)
         background = [tasks.create_task(sink.deliver()), tasks.create_task(_keep_schedules(world))]
         try:
             async with _doors(world, port, control_port) as serving_now:

@@ -77,9 +77,7 @@ def new_job(
     """Make the job as it is right after an accepted submit: PENDING, bound to one cluster's uuid."""
     job = dataproc_v1.Job(wanted)
     job.reference = reference
-    job.placement = dataproc_v1.JobPlacement(
-        cluster_name=cluster.cluster_name, cluster_uuid=cluster.cluster_uuid
-    )
+    job.placement = dataproc_v1.JobPlacement(cluster_name=cluster.cluster_name, cluster_uuid=cluster.cluster_uuid)
     job.job_uuid = uuid
     job.done = False
     job.status = dataproc_v1.JobStatus(state=JobState.PENDING, state_start_time=at)

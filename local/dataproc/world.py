@@ -100,18 +100,14 @@ class World:
         """Show a cluster."""
         return self._shown(self._cluster(Key(request.project_id, request.region, request.cluster_name)))
 
-    async def list_clusters(
-        self, request: dataproc_v1.ListClustersRequest
-    ) -> dataproc_v1.ListClustersResponse:
+    async def list_clusters(self, request: dataproc_v1.ListClustersRequest) -> dataproc_v1.ListClustersResponse:
         """Show the region's clusters that the filter lets through, all on one page."""
         try:
             wanted = filters.cluster_filter(request.filter)
         except filters.FilterError as error:
             raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
         there = (
-            cluster
-            for key, cluster in self.clusters.items()
-            if key[:2] == (request.project_id, request.region)
+            cluster for key, cluster in self.clusters.items() if key[:2] == (request.project_id, request.region)
         )
         return dataproc_v1.ListClustersResponse(
             clusters=[self._shown(cluster) for cluster in there if wanted(cluster)]
@@ -170,9 +166,7 @@ class World:
     async def list_jobs(self, request: dataproc_v1.ListJobsRequest) -> dataproc_v1.ListJobsResponse:
         """Show the region's jobs that cluster, filter and, without a filter, state matcher let through."""
         matcher = (
-            ""
-            if request.job_state_matcher.name == "ALL"
-            else f"status.state = {request.job_state_matcher.name}"
+            "" if request.job_state_matcher.name == "ALL" else f"status.state = {request.job_state_matcher.name}"
         )
         try:
             wanted = filters.job_filter(request.filter or matcher)
@@ -241,9 +235,7 @@ class World:
 
     async def _delete_cluster(self, key: Key, call: audit.Call) -> None:
         for job_key in [found for found in self._running if self._placed_on(found, call.cluster_uuid)]:
-            await self._stop_driver(
-                job_key, JobState.ERROR, f"Cluster {key.name} was deleted while the job ran."
-            )
+            await self._stop_driver(job_key, JobState.ERROR, f"Cluster {key.name} was deleted while the job ran.")
         if self.faults.take(Step.DELETE_CLUSTER, Kind.NEVER):
             await _for_ever()
         await asyncio.sleep(self.setting.deleting)
@@ -328,9 +320,7 @@ class World:
     def _succeed(self, step: Step, call: audit.Call, result: dataproc_v1.Cluster | None) -> None:
         done = operations.succeeded(self.operations[call.operation], result, at=self.now())
         self.operations[call.operation] = done
-        self._write_last(
-            step, call, {"clusterName": call.cluster_name, "clusterUuid": call.cluster_uuid}, None
-        )
+        self._write_last(step, call, {"clusterName": call.cluster_name, "clusterUuid": call.cluster_uuid}, None)
 
     def _fail(self, step: Step, call: audit.Call, failure: audit.Failure) -> None:
         done = operations.failed(self.operations[call.operation], failure, at=self.now())

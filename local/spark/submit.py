@@ -5,8 +5,10 @@ It stands where a Dataproc cluster's configuration stands in the cloud: the job 
 module `pyspark_bigquery`. Not imitated: YARN, executors of their own, the image's libraries (pyspark and pyarrow
 are those of the environment this runs in).
 
-Files that Spark writes become objects at once, since the fake serves its folder as it is; that is why the raw local
-file system is used, which puts no `.crc` files beside them.
+What Spark writes to `gs://` are files in the fake's folder and not yet objects: the fake wants its metadata beside
+the bytes, and a listing that meets a file without it is answered with 404. Who runs the command therefore has to
+upload what the job wrote over itself (`local.dataproc.bucket` does). The raw local file system is used, since the
+usual one would put a `.crc` file beside each.
 """
 
 import sys
@@ -96,17 +98,18 @@ def recording(archive: Path) -> dict[str, str]:
 
     The JVM ignores an archive of another Java or another Spark. Source: JEP 350, dynamic archives.
     """
-    return {_JAVA_OPTIONS: f"{_SHORT_LIVED} -XX:ArchiveClassesAtExit={archive} -Xlog:cds=off -Xlog:cds+dynamic=off"}
+    return {
+        _JAVA_OPTIONS: f"{_SHORT_LIVED} -XX:ArchiveClassesAtExit={archive} -Xlog:cds=off -Xlog:cds+dynamic=off"
+    }
 
 
-def worker_environment(storage_root: Path, bigquery_emulator_host: str) -> dict[str, str]:
+def worker_environment(bigquery_emulator_host: str) -> dict[str, str]:
     """What the Python workers need to find and to serve `.format("bigquery")`."""
     return {
         "PYSPARK_PYTHON": sys.executable,
         "PYTHONPATH": str(DATA_SOURCE),
         "SPARK_LOCAL_IP": LOOPBACK,
         "BIGQUERY_EMULATOR_HOST": bigquery_emulator_host,
-        "LOCAL_STORAGE_ROOT": str(storage_root.resolve()),
     }
 
 
@@ -126,7 +129,7 @@ def local_path(uri: str, submission: Submission) -> Path:
 def _environment(submission: Submission, environment: Mapping[str, str]) -> dict[str, str]:
     return {
         **{name: environment[name] for name in _INHERITED if name in environment},
-        **worker_environment(submission.storage_root, submission.bigquery_emulator_host),
+        **worker_environment(submission.bigquery_emulator_host),
         "JAVA_HOME": str(submission.java_home),
         "SPARK_HOME": str(_home()),
         # spark-submit first starts a small JVM that words the command line of the large one.

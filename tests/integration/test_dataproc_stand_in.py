@@ -178,9 +178,7 @@ def clients_at(
 ) -> tuple[dataproc_v1.ClusterControllerAsyncClient, dataproc_v1.JobControllerAsyncClient]:
     """The real clients over an insecure channel."""
     return (
-        dataproc_v1.ClusterControllerAsyncClient(
-            transport=ClusterControllerGrpcAsyncIOTransport(channel=channel)
-        ),
+        dataproc_v1.ClusterControllerAsyncClient(transport=ClusterControllerGrpcAsyncIOTransport(channel=channel)),
         dataproc_v1.JobControllerAsyncClient(transport=JobControllerGrpcAsyncIOTransport(channel=channel)),
     )
 
@@ -638,9 +636,7 @@ async def test_a_bad_end_is_told_with_its_status(tmp_path: Path) -> None:
             assert entry["severity"] == "ERROR"
             assert entry["protoPayload"]["status"]["code"] == 13
             assert entry["protoPayload"]["status"]["message"]
-        assert (await dataproc.told("SubmitJob"))[1]["protoPayload"]["response"]["status"] == {
-            "state": "ERROR"
-        }
+        assert (await dataproc.told("SubmitJob"))[1]["protoPayload"]["response"]["status"] == {"state": "ERROR"}
 
 
 async def test_refused_and_repeated_calls_are_not_told(tmp_path: Path) -> None:
@@ -790,9 +786,7 @@ async def pulled(subscriber: SubscriberClient, subscription: str, number: int) -
     """Pull until so many messages have come."""
     messages: list[PubsubMessage] = []
     while len(messages) < number:
-        answer = await asyncio.to_thread(
-            subscriber.pull, subscription=subscription, max_messages=10, timeout=30
-        )
+        answer = await asyncio.to_thread(subscriber.pull, subscription=subscription, max_messages=10, timeout=30)
         messages += [received.message for received in answer.received_messages]
         subscriber.acknowledge(
             subscription=subscription, ack_ids=[received.ack_id for received in answer.received_messages]
@@ -874,9 +868,7 @@ def test_what_a_driver_did_not_write_is_left_alone(storage: Storage, objects: Bu
     objects.blob("raw/1/DK.jsonl.gz").upload_from_string("read")
     objects.blob("elsewhere").upload_from_string("x")
     before = {blob.name: blob.generation for blob in objects.list_blobs()}
-    published(
-        objects, storage, tmp_path, f"--input=gs://{objects.name}/raw/1/", "--other=gs://other/elsewhere"
-    )
+    published(objects, storage, tmp_path, f"--input=gs://{objects.name}/raw/1/", "--other=gs://other/elsewhere")
     after = {blob.name: blob.generation for blob in objects.list_blobs()}
     assert {name: after[name] for name in before} == before
     (storage.root / objects.name / "raw/1/old").write_text("before the job")

@@ -23,9 +23,7 @@ SECRETS = {"spotify-client-id": ["first", "sécond"]}
 def client_at(port: int) -> SecretManagerServiceAsyncClient:
     """The real client over an insecure channel."""
     channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
-    return SecretManagerServiceAsyncClient(
-        transport=SecretManagerServiceGrpcAsyncIOTransport(channel=channel)
-    )
+    return SecretManagerServiceAsyncClient(transport=SecretManagerServiceGrpcAsyncIOTransport(channel=channel))
 
 
 @pytest.fixture
@@ -45,9 +43,7 @@ async def test_a_version_is_read_whole(
     client: SecretManagerServiceAsyncClient, version: str, value: str, number: int
 ) -> None:
     """`latest` is the newest version, a number is that one; the answer names it and carries its checksum."""
-    answer = await client.access_secret_version(
-        name=f"projects/p/secrets/spotify-client-id/versions/{version}"
-    )
+    answer = await client.access_secret_version(name=f"projects/p/secrets/spotify-client-id/versions/{version}")
     assert answer.name == f"projects/p/secrets/spotify-client-id/versions/{number}"
     assert answer.payload.data.decode() == value
     assert answer.payload.data_crc32c == google_crc32c.value(value.encode())

@@ -492,7 +492,7 @@ class SimulatedDataproc(MemoryDataproc):
             self._begun[identity] = self._read_by[identity] = self._read(identity, arguments)
         if stage == 1:
             self._replace(self._begun.pop(identity))
-        if stage == 2:  # noqa: PLR2004 -- the third of four
+        if stage == 2:
             result = _result(self._read_by[identity], arguments)
             await self._bucket.write(arguments.result.removeprefix(f"gs://{BUCKET}/"), result.to_json())
 

@@ -341,7 +341,7 @@ class SpotifyPort:
             what, lambda: self.spotify(request), changes=False, error=Unreachable
         )
         # A longer wait may concern one market alone.
-        if answer.status == 429 and float(answer.retry_after or 0) <= 60:  # noqa: PLR2004 -- status and seconds
+        if answer.status == 429 and float(answer.retry_after or 0) <= 60:
             self.process.may_call_from = loop.time() + 0.999
         return answer
 

@@ -16,7 +16,7 @@ import pytest
 from pyspark.sql import DataFrame
 
 from contracts.events import DeadLettered, Delivery, MarketRequested
-from contracts.names import cluster_name, parse_part_name, run_of_resource
+from contracts.names import cluster_name, parse_part_name
 from services.batch_trigger import decisions as barrier
 from services.batch_trigger import handlers as batch_trigger
 from services.cluster_manager import dataproc as adapter
@@ -83,7 +83,11 @@ def an_append_load(patch: pytest.MonkeyPatch) -> None:
 
 
 def delete_by_name_only(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Cluster, "is_ours", lambda self, run_id: run_of_resource(self.name) == run_id)
+    def whatever_it_is(facts: life_cycle.Facts, *, keep: str | None) -> list[life_cycle.Action]:
+        found = [cluster for cluster in facts.clusters if cluster.name != keep and cluster.state != "DELETING"]
+        return [life_cycle.DeleteCluster(cluster.name, cluster.uuid) for cluster in found]
+
+    patch.setattr(life_cycle, "_delete_all", whatever_it_is)
 
 
 def create_outside_the_guarded_step(patch: pytest.MonkeyPatch) -> None:

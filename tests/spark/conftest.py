@@ -36,7 +36,7 @@ def bucket(storage: Storage) -> Path:
 def spark(java: tools.Java, storage: Storage, bucket: Path, bigquery: BigQuery) -> Iterator[SparkSession]:
     """A session with the settings of a submitted job; its workers find the stand-in for the connector."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in submit.worker_environment(storage.root, bigquery.url).items():
+        for name, value in submit.worker_environment(bigquery.url).items():
             patch.setenv(name, value)
         patch.setenv("JAVA_HOME", str(java.home))
         builder = SparkSession.builder.appName("tests")
@@ -91,7 +91,7 @@ class Warehouse:
 
     def rows(self, where: str = "TRUE") -> list[Row]:
         """The table's rows, read with BigQuery's own client."""
-        return self.query(f"SELECT * FROM `{self.name}` WHERE {where}")
+        return self.query(f"SELECT * FROM `{self.name}` WHERE {where}")  # noqa: S608 -- a name made here
 
     def query(self, text: str) -> list[Row]:
         """Run a query."""
@@ -126,7 +126,9 @@ def arguments(warehouse: Warehouse, bucket: Path) -> Callable[..., Arguments]:
             if file.is_file():
                 file.unlink()
 
-    def give(*, run_id: str = RUN, revision: int = 1, table: str = warehouse.name, threshold: str = "0.01") -> Arguments:
+    def give(
+        *, run_id: str = RUN, revision: int = 1, table: str = warehouse.name, threshold: str = "0.01"
+    ) -> Arguments:
         return parse(argument_list(run_id, revision, table, threshold))
 
     return give

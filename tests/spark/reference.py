@@ -112,11 +112,13 @@ def album(name: str, *tracks: str) -> dict[str, Any]:
     }
 
 
-def write_part(bucket: Path, market: str, lines: Iterable[bytes | Record], *, run_id: str = RUN) -> Path:
+def write_part(bucket: Path, market: str, lines: Iterable[bytes | dict[str, Any]], *, run_id: str = RUN) -> Path:
     """Write a part into the bucket's folder; a line is given raw or as a record."""
     part = bucket / "raw" / run_id / f"{market}.jsonl.gz"
     part.parent.mkdir(parents=True, exist_ok=True)
-    encoded = (line if isinstance(line, bytes) else json.dumps(line, ensure_ascii=False).encode() for line in lines)
+    encoded = (
+        line if isinstance(line, bytes) else json.dumps(line, ensure_ascii=False).encode() for line in lines
+    )
     part.write_bytes(gzip.compress(b"".join(line + b"\n" for line in encoded)))
     return part
 

@@ -1,6 +1,7 @@
 """The job from parts to table, in one Spark session, against the emulators."""
 
 import json
+import tempfile
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -24,6 +25,10 @@ def _quarantined(bucket: Path, revision: int = 1) -> list[dict[str, object]]:
     return [json.loads(line) for file in files if file.is_file() for line in file.read_text().splitlines()]
 
 
+def _left_behind() -> list[Path]:
+    return list(Path(tempfile.gettempdir()).glob("spark-bigquery-*"))
+
+
 def test_bad_lines_are_kept_with_reason_file_and_line(
     spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give
 ) -> None:
@@ -43,13 +48,15 @@ def test_bad_lines_are_kept_with_reason_file_and_line(
         (json.dumps({**record(album("c")), "market": None}).encode(), "has no market"),
         (json.dumps(record(album("c"), market="SE")).encode(), "is of market SE in the file DK.jsonl.gz"),
         (json.dumps({**record(album("c")), "run_id": None}).encode(), "has no run id"),
-        (json.dumps(record(album("c"), run_id="2026-11-16")).encode(), f"is of run 2026-11-16 in the folder of {RUN}"),
+        (
+            json.dumps(record(album("c"), run_id="2026-11-16")).encode(),
+            f"is of run 2026-11-16 in the folder of {RUN}",
+        ),
         (json.dumps({**record(album("c")), "album": None}).encode(), "has no album id"),
         (json.dumps(record({"name": "without id"})).encode(), "has no album id"),
         (json.dumps(record(album(""))).encode(), "has no album id"),
     ]
-    lines = [good[0], *(line for line, _ in bad), good[1]]
-    write_part(bucket, "DK", lines)
+    write_part(bucket, "DK", [good[0], *(line for line, _ in bad), good[1]])
     # Files beside it share its task, so that a line's number is not the number of the row in the task.
     others = [record(album(f"o{market}", "x"), market=market) for market in ("AD", "SE", "ZZ")]
     for other in others:
@@ -64,7 +71,9 @@ def test_bad_lines_are_kept_with_reason_file_and_line(
     )
     expected = [("DK.jsonl.gz", number, reason) for number, (_, reason) in enumerate(bad, 2)]
     assert kept == [*expected, ("TR.jsonl.gz", 2, "is not JSON")]
-    originals = {found["line"]: found["record"] for found in _quarantined(bucket) if found["file"] == "DK.jsonl.gz"}
+    originals = {
+        found["line"]: found["record"] for found in _quarantined(bucket) if found["file"] == "DK.jsonl.gz"
+    }
     assert originals == {number: line.decode(errors="replace") for number, (line, _) in enumerate(bad, 2)}
     loaded = [*good, *others, *others, record(album("q", '}{"'), market="TR")]
     assert sortable(warehouse.rows()) == sortable(row for line in loaded for row in rows_of(line))
@@ -118,7 +127,7 @@ def test_loading_again_replaces_the_partition_and_no_other(
     assert sortable(warehouse.rows(of_run)) == sortable(row for line in records for row in rows_of(line))
     assert result.read_bytes() == first
     assert warehouse.staging_tables() == []
-    assert list(bucket.glob(".spark-bigquery-*")) == []
+    assert _left_behind() == []
 
     write_part(bucket, "DK", [record(album("empty"))])
     run(spark, arguments(revision=2))
@@ -148,4 +157,4 @@ def test_rows_of_another_day_are_refused(
     with pytest.raises(Exception, match="load_date 2026-11-24, which is outside the partition 2026-11-23"):
         replace_partition(rows, table=given.table, load_date=given.load_date, temporary_bucket=bucket.name)
     assert warehouse.rows() == []
-    assert list(bucket.glob(".spark-bigquery-*")) == []
+    assert _left_behind() == []

@@ -71,5 +71,5 @@ def test_a_truncated_part_fails(spark: SparkSession, bucket: Path) -> None:
     with pytest.raises(EOFError):
         gzip.decompress(part.read_bytes())
     inspected = transforms.inspect(transforms.read_lines(spark, folder), run_id=RUN)
-    with pytest.raises(Exception, match="DK.jsonl.gz"):
+    with pytest.raises(Exception, match=r"DK\.jsonl\.gz"):
         transforms.summary(inspected).collect()

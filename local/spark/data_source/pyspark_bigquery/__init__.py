@@ -1,29 +1,30 @@
 """`.format("bigquery")` on one machine: the few options the Spark job uses, against the BigQuery emulator.
 
 Spark finds this module by its name (it must be importable at top level) and the job's code stays as it is in the
-cloud. Like the connector's indirect method it has two phases: every task writes Parquet to the temporary bucket;
-then, once, the rows are loaded and the partition is replaced. Since the emulator refuses `table$20261123`, the
-second phase loads into a staging table and replaces the partition in one transaction. A job killed at any moment
-leaves the old rows or the new; what it may leave behind is Parquet in the temporary bucket and a staging table that
-expires.
+cloud. Like the connector's indirect method it has two phases: every task writes Parquet; then, once, the rows are
+loaded and the partition is replaced. Since the emulator refuses `table$20261123`, the second phase loads into a
+staging table and replaces the partition in one transaction. A job killed at any moment leaves the old rows or the
+new; what it may leave behind is a temporary folder and a staging table that expires.
 
 It refuses what it does not know. It deliberately does not imitate:
 
 - reading, streaming, appending, direct writing, dynamic overwrite, any partitioning but one DATE column by day;
-- Avro and ORC, and the load job from `gs://`: files are uploaded to the emulator one by one;
+- the temporary bucket: Parquet lies in the system's temporary folder and is uploaded to the emulator file by file,
+  since a foreign file in the folder of the fake Cloud Storage would break every listing that meets it;
 - creating a table, changing its schema, labels or clustering: partitioning and clustering asked for must be those
   the table has (BigQuery refuses a load that disagrees);
-- permissions, quotas, retries, job labels, `materializationDataset`, lifecycle rules of the temporary bucket;
+- permissions, quotas, retries, job labels, Avro and ORC;
 - column order and nullability checks of the load job: columns are matched by name and must all be in the table;
 - the emulator does not act on a staging table's expiration: one left by a killed job stays until the emulator's
   data is removed.
 
-Environment: BIGQUERY_EMULATOR_HOST (`http://127.0.0.1:P`), LOCAL_STORAGE_ROOT (folder with a folder per bucket).
+Environment: BIGQUERY_EMULATOR_HOST (`http://127.0.0.1:P`).
 """
 
 import os
 import re
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,6 +51,7 @@ _FIXED: Final = {
     "createdisposition": "CREATE_NEVER",
 }
 _FREE: Final = ("path", "temporarygcsbucket", "datepartition", "partitionfield", "clusteredfields")
+_FOLDER: Final = "spark-bigquery-"
 _TABLE: Final = re.compile(r"[A-Za-z0-9-]+\.[A-Za-z0-9_]+\.[A-Za-z0-9_-]+")
 _DAY: Final = re.compile(r"[0-9]{8}")
 
@@ -66,7 +68,6 @@ class Target:
     field: str
     day: date
     clustered: tuple[str, ...]
-    temporary_bucket: str
 
     @classmethod
     def of(cls, options: Mapping[str, str], *, overwrite: bool) -> Self:
@@ -76,7 +77,9 @@ class Target:
             UnsupportedError: with every fault.
         """
         faults = [] if overwrite else ["mode: only overwrite is supported"]
-        faults += [f"{name}: is not an option of the local stand-in" for name in sorted({*options} - {*_FIXED, *_FREE})]
+        faults += [
+            f"{name}: is not an option of the local stand-in" for name in sorted({*options} - {*_FIXED, *_FREE})
+        ]
         faults += [f"{name}: is missing" for name in (*_FIXED, *_FREE) if name not in options]
         faults += [
             f"{name}: only {only} is supported, got {options[name]}"
@@ -99,7 +102,6 @@ class Target:
             field=options["partitionfield"],
             day=day,
             clustered=tuple(name.strip() for name in options["clusteredfields"].split(",")),
-            temporary_bucket=options["temporarygcsbucket"],
         )
 
 
@@ -114,11 +116,10 @@ class DefaultSource(DataSource):
     def writer(self, schema: StructType, overwrite: bool) -> "Writer":  # noqa: FBT001 -- Spark's signature
         """Check options and table before any row is written, as the connector does."""
         target = Target.of(self.options, overwrite=overwrite)
-        root = Path(_environment("LOCAL_STORAGE_ROOT"))
-        host = _environment("BIGQUERY_EMULATOR_HOST")
+        host = _emulator()
         with _client(host, target) as client:
             _check_table(client.get_table(target.table), target, schema.names)
-        return Writer(target, host, root / target.temporary_bucket / f".spark-bigquery-{uuid.uuid4().hex}")
+        return Writer(target, host, Path(tempfile.mkdtemp(prefix=_FOLDER)))
 
 
 @dataclass(frozen=True)
@@ -131,10 +132,10 @@ class Written(WriterCommitMessage):
 class Writer(DataSourceArrowWriter):
     """Phase one on the workers, phase two on the driver. Pickled between the processes."""
 
-    def __init__(self, target: Target, host: str, staging: Path) -> None:
+    def __init__(self, target: Target, host: str, folder: Path) -> None:
         self.target = target
         self.host = host
-        self.staging = staging
+        self.folder = folder
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> Written:
         """Write one task's rows; refuse a row outside the partition, as the load job would."""
@@ -144,8 +145,7 @@ class Writer(DataSourceArrowWriter):
         first = next(filled, None)
         if first is None:
             return Written(None)
-        self.staging.mkdir(parents=True, exist_ok=True)
-        file = self.staging / f"part-{uuid.uuid4().hex}.parquet"
+        file = self.folder / f"part-{uuid.uuid4().hex}.parquet"
         with pq.ParquetWriter(file, first.schema) as parquet:
             for batch in chain([first], filled):
                 self._check_day(batch)
@@ -178,7 +178,7 @@ class Writer(DataSourceArrowWriter):
         from google.cloud import bigquery  # noqa: PLC0415 -- the workers do not need it, and it is slow to import
 
         table = client.get_table(self.target.table)
-        name = f"{table.project}.{table.dataset_id}.staging_{table.table_id}_{self.staging.name[-32:]}"
+        name = f"{table.project}.{table.dataset_id}.staging_{table.table_id}_{uuid.uuid4().hex}"
         staged = bigquery.Table(name, schema=table.schema)
         staged.expires = datetime.now(UTC) + _STAGING_LIFE
         staged = client.create_table(staged)
@@ -191,18 +191,19 @@ class Writer(DataSourceArrowWriter):
             client.delete_table(staged, not_found_ok=True)
 
     def _remove_files(self) -> None:
-        shutil.rmtree(self.staging, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _replacement(target: Target, staged: "bigquery.Table") -> str:
     columns = ", ".join(f"`{field.name}`" for field in staged.schema)
     source = f"{staged.project}.{staged.dataset_id}.{staged.table_id}"
-    # Names come from BigQuery and from checked options, never from data.
-    return (
-        "BEGIN TRANSACTION;\n"
-        f"DELETE FROM `{target.table}` WHERE `{target.field}` = DATE '{target.day}';\n"  # noqa: S608 -- see above
-        f"INSERT INTO `{target.table}` ({columns}) SELECT {columns} FROM `{source}`;\n"
-        "COMMIT TRANSACTION;"
+    return "\n".join(
+        (
+            "BEGIN TRANSACTION;",
+            f"DELETE FROM `{target.table}` WHERE `{target.field}` = DATE '{target.day}';",
+            f"INSERT INTO `{target.table}` ({columns}) SELECT {columns} FROM `{source}`;",
+            "COMMIT TRANSACTION;",
+        )
     )
 
 
@@ -257,8 +258,10 @@ def _day(text: str) -> date | None:
         return None
 
 
-def _environment(name: str) -> str:
-    value = os.environ.get(name, "")
-    if not value:
-        raise UnsupportedError(f"{name} is not set; submit the job through local/spark/submit.py, which sets it")
-    return value
+def _emulator() -> str:
+    host = os.environ.get("BIGQUERY_EMULATOR_HOST", "")
+    if not host:
+        raise UnsupportedError(
+            "BIGQUERY_EMULATOR_HOST is not set; local/spark/submit.py words a command that sets it"
+        )
+    return host

@@ -1,0 +1,214 @@
+variable "alert_email" {
+  description = "Address that alerts are mailed to; without one they are shown in Cloud Monitoring alone."
+  type        = string
+  default     = null
+}
+
+variable "allow_destroy" {
+  description = "Whether `terraform destroy` may remove the buckets with all objects, and dataset and table with all rows."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "albums_per_market" {
+  description = "Albums of a market that are fetched, 1 to 1000; 1000 is where Spotify's search ends."
+  type        = number
+  default     = 50
+  nullable    = false
+
+  validation {
+    condition     = var.albums_per_market >= 1 && var.albums_per_market <= 1000
+    error_message = "albums_per_market must be from 1 to 1000."
+  }
+}
+
+variable "bigquery_location" {
+  description = "Location of the dataset; null means the region, so that no byte leaves it."
+  type        = string
+  default     = null
+}
+
+variable "cache_days" {
+  description = "Days an album stays in the cache after it was last read from Spotify."
+  type        = number
+  default     = 30
+  nullable    = false
+}
+
+variable "cluster_machine_type" {
+  description = "Machine type of the cluster's one machine."
+  type        = string
+  default     = "e2-standard-2"
+  nullable    = false
+}
+
+variable "cluster_max_ttl" {
+  description = "Seconds after which Dataproc itself deletes a cluster, whatever it does; 600 to 82800 (23 hours)."
+  type        = number
+  default     = 7200
+  nullable    = false
+
+  validation {
+    condition     = var.cluster_max_ttl >= 600 && var.cluster_max_ttl <= 82800
+    error_message = "cluster_max_ttl must be from 600 to 82800 seconds."
+  }
+}
+
+variable "dataproc_image_version" {
+  description = "Dataproc image; pinned, since the default moves. Must carry the Spark line that the job is written for."
+  type        = string
+  default     = "3.0-debian13"
+  nullable    = false
+}
+
+variable "bigquery_connector_version" {
+  description = "Spark-BigQuery connector that is installed on the image; pinned."
+  type        = string
+  default     = "0.45.0"
+  nullable    = false
+}
+
+variable "image_tag" {
+  description = "Tag of the four services' images, as given to Cloud Build; null before the first build, and then no service, no push and no tick exists."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.image_tag == null ? true : can(regex("^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$", var.image_tag)) && var.image_tag != "latest"
+    error_message = "image_tag must be a tag of one build, such as 2026-11-23-1; latest says nothing about what runs."
+  }
+}
+
+variable "markets" {
+  description = "Markets of a run, such as [\"DK\", \"SE\"]; empty means the services' own list of 48."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for market in var.markets : can(regex("^[A-Z]{2}$", market))])
+    error_message = "Each market must be two capital letters."
+  }
+}
+
+variable "minimum_share" {
+  description = "Share of the markets without which nothing is loaded at the deadline, 0 to 1."
+  type        = number
+  default     = 0.9
+  nullable    = false
+}
+
+variable "partition_expiration_days" {
+  description = "Days a run's rows stay in the table; null keeps them. Read docs/spotify-terms.md before you choose."
+  type        = number
+  default     = null
+}
+
+variable "project_id" {
+  description = "Project that all of this lives in; best one that holds nothing else."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "project_id must be a project's id, such as new-releases-4711, not its name or number."
+  }
+}
+
+variable "quarantine_days" {
+  description = "Days that records the Spark job could not read are kept."
+  type        = number
+  default     = 60
+  nullable    = false
+}
+
+variable "raw_days" {
+  description = "Days that what Spotify answered is kept; a run can be loaded again for so long."
+  type        = number
+  default     = 90
+  nullable    = false
+
+  validation {
+    condition     = var.raw_days >= 30
+    error_message = "raw_days must be at least 30: runs are completed for up to 7 days, and compared with the run before."
+  }
+}
+
+variable "region" {
+  description = "Region of services, buckets and clusters."
+  type        = string
+  default     = "europe-west3"
+  nullable    = false
+}
+
+variable "run_deadline" {
+  description = "Seconds after which a run closes with what has landed; at most 79200 (22 hours), so that the alert on late runs can be told."
+  type        = number
+  default     = 21600
+  nullable    = false
+
+  validation {
+    condition     = var.run_deadline >= 600 && var.run_deadline <= 79200
+    error_message = "run_deadline must be from 600 to 79200 seconds."
+  }
+}
+
+variable "schedule" {
+  description = "When a run is asked for, as a cron expression in the time zone."
+  type        = string
+  default     = "0 0 * * 1"
+  nullable    = false
+}
+
+variable "spotify_rate" {
+  description = "Calls a second to Spotify to start with and never to exceed."
+  type        = number
+  default     = 10
+  nullable    = false
+}
+
+variable "spotify_source" {
+  description = "How releases are listed: browse (extended-quota apps), search (developer apps), or auto, which finds out."
+  type        = string
+  default     = "auto"
+  nullable    = false
+
+  validation {
+    condition     = contains(["auto", "browse", "search"], var.spotify_source)
+    error_message = "spotify_source must be auto, browse or search."
+  }
+}
+
+variable "sweep_schedule" {
+  description = "When open runs are looked at again, as a cron expression."
+  type        = string
+  default     = "*/10 * * * *"
+  nullable    = false
+}
+
+variable "temporary_days" {
+  description = "Days that files on their way lie in the temporary bucket when nobody removes them."
+  type        = number
+  default     = 3
+  nullable    = false
+}
+
+variable "throttled_alert_after" {
+  description = "Seconds of throttling by Spotify, without a break of an hour, that raise an alert; at most 79200."
+  type        = number
+  default     = 14400
+  nullable    = false
+
+  validation {
+    condition     = var.throttled_alert_after >= 3600 && var.throttled_alert_after <= 79200
+    error_message = "throttled_alert_after must be from 3600 to 79200 seconds."
+  }
+}
+
+variable "time_zone" {
+  description = "IANA time zone of the schedule and of a run's date."
+  type        = string
+  default     = "Europe/Copenhagen"
+  nullable    = false
+}
