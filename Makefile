@@ -18,7 +18,7 @@ help: ## show this
 
 demo: ## one weekly run on this machine, from the tick to the table
 	@mkdir -p .local; echo 0 > .local/install-seconds; \
-	if ! $(MAKE) -q setup; then start=$$(date +%s); $(MAKE) --no-print-directory -j2 setup || exit 1; \
+	if ! $(MAKE) --no-print-directory -q setup; then start=$$(date +%s); $(MAKE) --no-print-directory -j2 setup || exit 1; \
 	  echo $$(($$(date +%s) - start)) > .local/install-seconds; fi
 	@INSTALL_SECONDS=$$(cat .local/install-seconds) exec $(RUN) -m local demo
 

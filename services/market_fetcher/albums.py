@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 _BATCH = 20  # ids in one call, by the specification
 _TRACK_PAGE = 50
 _TRACK_PAGES = 400  # 20,000 tracks; the longest albums have some thousand
-_QUIET = 0.2  # seconds without a market on its way before a batch that is not full leaves
+_QUIET = 0.05  # seconds without a market on its way before a batch that is not full leaves
 _LINGER = 30.0  # seconds a batch waits at most: one stalled listing must not hold up the others for ever
 _GONE_FOR = timedelta(hours=1)
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST)

@@ -197,14 +197,10 @@ class Writer(DataSourceArrowWriter):
 def _replacement(target: Target, staged: "bigquery.Table") -> str:
     columns = ", ".join(f"`{field.name}`" for field in staged.schema)
     source = f"{staged.project}.{staged.dataset_id}.{staged.table_id}"
-    return "\n".join(
-        (
-            "BEGIN TRANSACTION;",
-            f"DELETE FROM `{target.table}` WHERE `{target.field}` = DATE '{target.day}';",
-            f"INSERT INTO `{target.table}` ({columns}) SELECT {columns} FROM `{source}`;",
-            "COMMIT TRANSACTION;",
-        )
-    )
+    # Names come from BigQuery and from checked options, never from data.
+    delete = f"DELETE FROM `{target.table}` WHERE `{target.field}` = DATE '{target.day}'"
+    insert = f"INSERT INTO `{target.table}` ({columns}) SELECT {columns} FROM `{source}`"
+    return f"BEGIN TRANSACTION; {delete}; {insert}; COMMIT TRANSACTION;"
 
 
 def _load_config() -> "bigquery.LoadJobConfig":

@@ -1,0 +1,21 @@
+# The cluster itself is not here: the cluster manager makes one for each load and deletes it. Here is who may.
+resource "google_project_iam_member" "this" {
+  for_each = {
+    cluster_manager_makes_clusters = { who = "cluster_manager", role = "roles/dataproc.editor" }
+    cluster_manager_counts_rows    = { who = "cluster_manager", role = "roles/bigquery.jobUser" }
+    cluster_works                  = { who = "cluster", role = "roles/dataproc.worker" }
+    cluster_loads_rows             = { who = "cluster", role = "roles/bigquery.jobUser" }
+    builder_writes_logs            = { who = "builder", role = "roles/logging.logWriter" }
+  }
+
+  project = var.project_id
+  role    = each.value.role
+  member  = local.members[each.value.who]
+}
+
+# A machine may only run as an account that its maker may act as.
+resource "google_service_account_iam_member" "cluster_manager_acts_as_cluster" {
+  service_account_id = google_service_account.cluster.name
+  role               = "roles/iam.serviceAccountUser"
+  member             = local.members["cluster_manager"]
+}

@@ -1,0 +1,18 @@
+# Dataproc sends no events; its audit log (Admin Activity, always on) tells when an operation began and ended. Both
+# entries are passed on: they only wake the cluster manager, which then asks Dataproc itself.
+locals {
+  sink = local.topology.logging_sink
+}
+
+resource "google_logging_project_sink" "dataproc_operations" {
+  name                   = "new-releases-dataproc-operations"
+  description            = "Wakes the cluster manager when a cluster or job has begun or ended something."
+  destination            = "pubsub.googleapis.com/projects/${var.project_id}/topics/${module.topic[local.sink.topic].name}"
+  unique_writer_identity = true
+
+  filter = join(" AND ", [
+    "logName=\"projects/${var.project_id}/logs/cloudaudit.googleapis.com%2Factivity\"",
+    "protoPayload.serviceName=\"${local.sink.service_name}\"",
+    "protoPayload.methodName=(${join(" OR ", formatlist("\"%s\"", local.sink.method_names))})",
+  ])
+}

@@ -1,0 +1,187 @@
+# Metrics are counted from the services' log lines (one constant name each), alerts watch them and what Google measures.
+# Every alert's documentation is its section of docs/runbook.md.
+locals {
+  our_logs = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=starts_with(\"new-releases-\")"
+
+  log_metrics = {
+    runs_requested    = "jsonPayload.message=\"markets_requested\" AND jsonPayload.requested>0"
+    runs_finished     = "jsonPayload.message=\"run_finished\""
+    runs_failed       = "jsonPayload.message=\"run_finished\" AND jsonPayload.outcome=\"failed\""
+    markets_fetched   = "jsonPayload.message=\"market_fetched\""
+    markets_given_up  = "jsonPayload.message=\"market_dead_lettered\""
+    account_throttled = "jsonPayload.message=\"account_throttled\" OR jsonPayload.message=\"market_throttled\""
+    unexpected_faults = "jsonPayload.message=\"unexpected\""
+  }
+
+  # PromQL, whose windows may be longer than a threshold's, and which may name a metric that has no value yet.
+  counted = {
+    for name in keys(local.log_metrics) :
+    name => "logging_googleapis_com:user_new_releases_${name}{monitored_resource=\"cloud_run_revision\"}"
+  }
+
+  log_alerts = {
+    run_failed = {
+      name     = "A run failed"
+      severity = "ERROR"
+      query    = "sum(increase(${local.counted["runs_failed"]}[10m])) > 0"
+      duration = 0
+    }
+    run_late = {
+      name     = "A run has not finished by its deadline"
+      severity = "ERROR"
+      # A run was asked for within a day, none has finished since, and it stays so beyond the deadline and an hour for the load.
+      query    = "(sum(increase(${local.counted["runs_requested"]}[24h])) > 0) unless (sum(increase(${local.counted["runs_finished"]}[24h])) > 0)"
+      duration = var.run_deadline + 3600
+    }
+    throttled_too_long = {
+      name     = "Spotify has been throttling us for too long"
+      severity = "WARNING"
+      query    = "sum(increase(${local.counted["account_throttled"]}[1h])) > 0"
+      duration = var.throttled_alert_after
+    }
+    market_given_up = {
+      name     = "A market was given up"
+      severity = "WARNING"
+      query    = "sum(increase(${local.counted["markets_given_up"]}[10m])) > 0"
+      duration = 0
+    }
+    unexpected_fault = {
+      name     = "A service met a fault that it does not know"
+      severity = "ERROR"
+      query    = "sum(increase(${local.counted["unexpected_faults"]}[10m])) > 0"
+      duration = 0
+    }
+  }
+
+  # Dead letters that wait for a person; the markets' own are worked off by the batch trigger, so that their
+  # operator's subscription is a copy and has an alert of its own above.
+  operator_queues = [
+    for subscription in local.pull_subscriptions : subscription.name
+    if contains(local.dead_letter_topics, subscription.topic) && subscription.topic != "market-requested-dead"
+  ]
+}
+
+resource "google_logging_metric" "this" {
+  for_each = local.log_metrics
+
+  name   = "new_releases_${each.key}"
+  filter = "${local.our_logs} AND (${each.value})"
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+  }
+
+  depends_on = [google_project_service.this]
+}
+
+resource "google_monitoring_notification_channel" "email" {
+  count = var.alert_email == null ? 0 : 1
+
+  display_name = "new-releases"
+  type         = "email"
+  labels       = { email_address = var.alert_email }
+
+  depends_on = [google_project_service.this]
+}
+
+resource "google_monitoring_alert_policy" "log" {
+  for_each = local.log_alerts
+
+  display_name          = "new-releases: ${each.value.name}"
+  combiner              = "OR"
+  severity              = each.value.severity
+  notification_channels = google_monitoring_notification_channel.email[*].id
+
+  conditions {
+    display_name = each.value.name
+
+    condition_prometheus_query_language {
+      query                     = each.value.query
+      duration                  = "${each.value.duration}s"
+      evaluation_interval       = "300s"
+      disable_metric_validation = true
+    }
+  }
+
+  documentation {
+    content   = "See docs/runbook.md, section ${each.key}."
+    mime_type = "text/markdown"
+  }
+
+  depends_on = [google_logging_metric.this]
+}
+
+resource "google_monitoring_alert_policy" "dead_letters" {
+  display_name          = "new-releases: Dead letters wait for a person"
+  combiner              = "OR"
+  severity              = "ERROR"
+  notification_channels = google_monitoring_notification_channel.email[*].id
+
+  conditions {
+    display_name = "Dead letters wait for a person"
+
+    condition_threshold {
+      filter = join(" AND ", [
+        "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\"",
+        "resource.type=\"pubsub_subscription\"",
+        "resource.label.subscription_id=one_of(${join(",", formatlist("\"%s\"", local.operator_queues))})",
+      ])
+      comparison      = "COMPARISON_GT"
+      threshold_value = 0
+      duration        = "0s"
+
+      aggregations {
+        alignment_period   = "300s"
+        per_series_aligner = "ALIGN_MAX"
+      }
+    }
+  }
+
+  documentation {
+    content   = "See docs/runbook.md, section dead_letters."
+    mime_type = "text/markdown"
+  }
+
+  depends_on = [google_project_service.this]
+}
+
+resource "google_monitoring_alert_policy" "cluster_too_old" {
+  display_name          = "new-releases: A cluster is older than it may become"
+  combiner              = "OR"
+  severity              = "ERROR"
+  notification_channels = google_monitoring_notification_channel.email[*].id
+
+  conditions {
+    display_name = "A machine of a cluster is up for longer than the cluster's time to live and 15 minutes"
+
+    # Dataproc puts a cluster's labels on its machines; ours carry `app`.
+    condition_threshold {
+      filter = join(" AND ", [
+        "metric.type=\"compute.googleapis.com/instance/uptime_total\"",
+        "resource.type=\"gce_instance\"",
+        "metadata.user_labels.app=\"new-releases\"",
+      ])
+      comparison      = "COMPARISON_GT"
+      threshold_value = var.cluster_max_ttl + 900
+      duration        = "0s"
+
+      aggregations {
+        alignment_period   = "300s"
+        per_series_aligner = "ALIGN_MAX"
+      }
+    }
+  }
+
+  documentation {
+    content   = "See docs/runbook.md, section cluster_too_old."
+    mime_type = "text/markdown"
+  }
+
+  depends_on = [google_project_service.this]
+}
+
+resource "google_monitoring_dashboard" "this" {
+  dashboard_json = file("${path.module}/monitoring/dashboard.json")
+  depends_on     = [google_logging_metric.this]
+}

@@ -1,0 +1,67 @@
+output "bucket" {
+  description = "Bucket of manifests, parts, decisions and receipts."
+  value       = google_storage_bucket.data.name
+}
+
+output "build_command" {
+  description = "Builds the images, uploads the Spark job; put the tag into image_tag afterwards."
+  value = join(" ", [
+    "gcloud builds submit . --project=${var.project_id} --region=${var.region} --config=cloudbuild.yaml",
+    "--service-account=${google_service_account.builder.name}",
+    "--gcs-source-staging-dir=gs://${google_storage_bucket.temporary.name}/build-source",
+    "--substitutions=_IMAGES=${local.image_prefix},_BUCKET=${google_storage_bucket.data.name},_TAG=TAG,_BASE=python:3.12-slim@sha256:DIGEST",
+  ])
+}
+
+output "data_studio_url" {
+  description = "Opens a new Data Studio report on the table; needs a Google account that may read it."
+  value = join("&", [
+    "https://datastudio.google.com/reporting/create?c.mode=edit",
+    "r.reportName=New%20releases",
+    "ds.connector=bigQuery",
+    "ds.type=TABLE",
+    "ds.projectId=${urlencode(var.project_id)}",
+    "ds.datasetId=${urlencode(google_bigquery_dataset.music.dataset_id)}",
+    "ds.tableId=${urlencode(google_bigquery_table.new_releases.table_id)}",
+  ])
+}
+
+output "dead_letter_subscriptions" {
+  description = "Subscriptions that hold what could not be delivered."
+  value       = [for subscription in local.pull_subscriptions : subscription.name if contains(local.dead_letter_topics, subscription.topic)]
+}
+
+output "image_prefix" {
+  description = "Where the images lie."
+  value       = local.image_prefix
+}
+
+output "secrets" {
+  description = "Secrets that wait for their values."
+  value       = { for name, secret in google_secret_manager_secret.spotify : name => secret.secret_id }
+}
+
+output "service_accounts" {
+  description = "The accounts, by what they are for."
+  value       = merge(local.members, { pusher = google_service_account.pusher.member })
+}
+
+output "service_uris" {
+  description = "Addresses of the services; they answer nobody but Pub/Sub."
+  value       = { for name, service in module.service : name => service.uri }
+}
+
+output "table" {
+  description = "The table."
+  value       = "${var.project_id}.${google_bigquery_dataset.music.dataset_id}.${google_bigquery_table.new_releases.table_id}"
+}
+
+output "temporary_bucket" {
+  description = "Bucket of files on their way."
+  value       = google_storage_bucket.temporary.name
+}
+
+output "tick_command" {
+  description = "Asks for this date's run now."
+  value       = "gcloud scheduler jobs run ${google_cloud_scheduler_job.this["weekly-tick"].name} --project=${var.project_id} --location=${var.region}"
+}

@@ -1,0 +1,70 @@
+"""The command line with which the local stack runs a PySpark job."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from local.spark.submit import Submission, command, recording
+
+
+def _submission(root: Path, **changes: object) -> Submission:
+    given: dict[str, object] = {
+        "java_home": Path("/java"),
+        "storage_root": root,
+        "bucket": "new-releases",
+        "bigquery_emulator_host": "http://127.0.0.1:9050",
+        "main_python_file_uri": "gs://new-releases/jobs/main.py",
+        "python_file_uris": ["gs://new-releases/jobs/spark_job.zip"],
+        "args": ["--run-id", "2026-11-23"],
+    }
+    return Submission(**(given | changes))  # type: ignore[arg-type]
+
+
+def _settings(argv: tuple[str, ...]) -> dict[str, str]:
+    pairs = (text.partition("=") for flag, text in itertools.pairwise(argv) if flag == "--conf")
+    return {name: value for name, _, value in pairs}
+
+
+def test_the_job_is_worded_for_spark_submit(tmp_path: Path) -> None:
+    """The bucket's files, then the job's own arguments untouched, and `gs://` mapped to the bucket's folder."""
+    made = command(_submission(tmp_path), {})
+    assert made.argv[0].endswith("/bin/spark-submit")
+    jobs = tmp_path / "new-releases/jobs"
+    assert made.argv[-5:] == ("--py-files", f"{jobs}/spark_job.zip", f"{jobs}/main.py", "--run-id", "2026-11-23")
+    link = _settings(made.argv)["spark.hadoop.fs.viewfs.mounttable.new-releases.linkFallback"]
+    assert link == (tmp_path / "new-releases").as_uri()
+
+
+def test_a_job_sees_no_more_of_the_environment_than_it_needs(tmp_path: Path) -> None:
+    """Settings and secrets of the caller do not reach the job; the emulator's address and the data source do."""
+    caller = {"PATH": "/bin", "HOME": "/home/x", "SPOTIFY_CLIENT_SECRET": "s", "PYTHONPATH": "/clone"}
+    env = command(_submission(tmp_path), caller).env
+    assert {"SPOTIFY_CLIENT_SECRET"} & env.keys() == set()
+    assert (env["PATH"], env["JAVA_HOME"]) == ("/bin", "/java")
+    assert env["BIGQUERY_EMULATOR_HOST"] == "http://127.0.0.1:9050"
+    assert (Path(env["PYTHONPATH"]) / "pyspark_bigquery" / "__init__.py").is_file()
+    assert "/clone" not in env["PYTHONPATH"].split(":")
+
+
+def test_the_job_s_properties_win(tmp_path: Path) -> None:
+    """What the cluster manager asks for is what Spark gets."""
+    asked = {"spark.master": "local[1]", "spark.x": "y"}
+    settings = _settings(command(_submission(tmp_path, properties=asked), {}).argv)
+    assert settings.items() >= asked.items()
+
+
+def test_a_class_archive_is_recorded_and_used(tmp_path: Path) -> None:
+    """The archive that one run writes is the one that later runs start from."""
+    archive = tmp_path / "spark.jsa"
+    assert f"-XX:ArchiveClassesAtExit={archive}" in recording(archive)["spark.driver.extraJavaOptions"]
+    settings = _settings(command(_submission(tmp_path, class_archive=archive), {}).argv)
+    assert settings["spark.driver.extraJavaOptions"].endswith(f"-XX:SharedArchiveFile={archive}")
+    assert "SharedArchiveFile" not in str(command(_submission(tmp_path), {}).argv)
+
+
+@pytest.mark.parametrize("uri", ["gs://other/jobs/main.py", "jobs/main.py", "gs://new-releases/../../etc/passwd"])
+def test_files_outside_the_bucket_are_refused(tmp_path: Path, uri: str) -> None:
+    """A job is started from the bucket or not at all."""
+    with pytest.raises(ValueError, match="is not an object of the local bucket"):
+        command(_submission(tmp_path, main_python_file_uri=uri), {})
