@@ -7,7 +7,7 @@ locals {
 resource "google_logging_project_sink" "dataproc_operations" {
   name                   = "new-releases-dataproc-operations"
   description            = "Wakes the cluster manager when a cluster or job has begun or ended something."
-  destination            = "pubsub.googleapis.com/projects/${var.project_id}/topics/${module.topic[local.sink.topic].name}"
+  destination            = "pubsub.googleapis.com/${module.topic[local.sink.topic].id}"
   unique_writer_identity = true
 
   filter = join(" AND ", [
@@ -15,4 +15,10 @@ resource "google_logging_project_sink" "dataproc_operations" {
     "protoPayload.serviceName=\"${local.sink.service_name}\"",
     "protoPayload.methodName=(${join(" OR ", formatlist("\"%s\"", local.sink.method_names))})",
   ])
+}
+
+resource "google_pubsub_topic_iam_member" "sink_writes" {
+  topic  = module.topic[local.sink.topic].id
+  role   = "roles/pubsub.publisher"
+  member = google_logging_project_sink.dataproc_operations.writer_identity
 }

@@ -4,12 +4,13 @@ locals {
   our_logs = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=starts_with(\"new-releases-\")"
 
   log_metrics = {
-    runs_requested    = "jsonPayload.message=\"markets_requested\" AND jsonPayload.requested>0"
-    runs_finished     = "jsonPayload.message=\"run_finished\""
-    runs_failed       = "jsonPayload.message=\"run_finished\" AND jsonPayload.outcome=\"failed\""
-    markets_fetched   = "jsonPayload.message=\"market_fetched\""
-    markets_given_up  = "jsonPayload.message=\"market_dead_lettered\""
-    account_throttled = "jsonPayload.message=\"account_throttled\" OR jsonPayload.message=\"market_throttled\""
+    runs_requested   = "jsonPayload.message=\"markets_requested\" AND jsonPayload.requested>0"
+    runs_finished    = "jsonPayload.message=\"run_finished\""
+    runs_failed      = "jsonPayload.message=\"run_finished\" AND jsonPayload.outcome=\"failed\""
+    markets_fetched  = "jsonPayload.message=\"market_fetched\""
+    markets_given_up = "jsonPayload.message=\"market_dead_lettered\""
+    # Each delivery that is given back because of a wait; while one lasts they come every ten minutes at the latest.
+    throttled         = "jsonPayload.message=\"given_back\" AND jsonPayload.retry_after>60 AND resource.labels.service_name=\"new-releases-market-fetcher\""
     unexpected_faults = "jsonPayload.message=\"unexpected\""
   }
 
@@ -36,7 +37,7 @@ locals {
     throttled_too_long = {
       name     = "Spotify has been throttling us for too long"
       severity = "WARNING"
-      query    = "sum(increase(${local.counted["account_throttled"]}[1h])) > 0"
+      query    = "sum(increase(${local.counted["throttled"]}[1h])) > 0"
       duration = var.throttled_alert_after
     }
     market_given_up = {

@@ -4,12 +4,12 @@ output "bucket" {
 }
 
 output "build_command" {
-  description = "Builds the images, uploads the Spark job; put the tag into image_tag afterwards."
+  description = "Builds the images and uploads the Spark job; write a tag of your own for TAG, and put it into image_tag afterwards."
   value = join(" ", [
     "gcloud builds submit . --project=${var.project_id} --region=${var.region} --config=cloudbuild.yaml",
     "--service-account=${google_service_account.builder.name}",
     "--gcs-source-staging-dir=gs://${google_storage_bucket.temporary.name}/build-source",
-    "--substitutions=_IMAGES=${local.image_prefix},_BUCKET=${google_storage_bucket.data.name},_TAG=TAG,_BASE=python:3.12-slim@sha256:DIGEST",
+    "--substitutions=_IMAGES=${local.image_prefix},_BUCKET=${google_storage_bucket.data.name},_TAG=TAG",
   ])
 }
 

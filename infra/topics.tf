@@ -1,11 +1,11 @@
 locals {
-  # Who publishes our own events; a topic that is not named here is fed by Google or by dead-lettering alone.
+  # Who publishes where. What is not named here: dead-letter topics, the sink's topic (logging.tf, where its writer is
+  # known), and the topics of Cloud Scheduler, whose agent needs no grant.
   publishers = {
-    market-requested    = { scheduler = local.members["scheduler"] }
-    batch-ready         = { batch_trigger = local.members["batch_trigger"] }
-    run-finished        = { cluster_manager = local.members["cluster_manager"] }
-    raw-finalized       = { cloud_storage = "serviceAccount:${data.google_storage_project_service_account.this.email_address}" }
-    dataproc-operations = { logging_sink = google_logging_project_sink.dataproc_operations.writer_identity }
+    market-requested = { scheduler = local.members["scheduler"] }
+    batch-ready      = { batch_trigger = local.members["batch_trigger"] }
+    run-finished     = { cluster_manager = local.members["cluster_manager"] }
+    raw-finalized    = { cloud_storage = "serviceAccount:${data.google_storage_project_service_account.this.email_address}" }
   }
 
   # Readiness asks whether this topic exists (eventing/publisher.py); the fetcher publishes nothing and does not ask.

@@ -96,6 +96,7 @@ class PubSub:
         """What waits in the pull subscriptions."""
         self.under_way: dict[tuple[str, str], int] = {}
         """Deliveries that have no end yet: attempts by subscription and message."""
+        self._given_up: set[tuple[str, str]] = set()
 
     def publish(self, topic: str, message: Message) -> None:
         """Take a message; every subscription of the topic gets it."""
@@ -112,7 +113,9 @@ class PubSub:
                 self.deliver(subscription, published)
 
     def deliver(self, subscription: Subscription, published: Published) -> None:
-        """Begin to deliver a message (again)."""
+        """Begin to deliver a message (again), unless it was given up."""
+        if (subscription.name, published.message_id) in self._given_up:
+            return
         copies = 2 if self._outside.chance.hit("message doubled") else 1
         for _ in range(copies):
             self._outside.spawn(self._deliver(subscription, published))
@@ -142,6 +145,7 @@ class PubSub:
             f"{DEAD_LETTER_SOURCE}DeliveryCount": str(subscription.max_delivery_attempts),
         }
         self._outside.note(f"message {published.message_id} dead-lettered by {subscription.name}")
+        self._given_up.add((subscription.name, published.message_id))
         message = Message(published.message.data, {**published.message.attributes, **source})
         self.publish(subscription.dead_letter_topic, message)
 
@@ -397,7 +401,7 @@ class SimulatedDataproc(MemoryDataproc):
     async def submit_job(self, request: JobRequest) -> None:
         """See `Dataproc.submit_job`."""
         # Looked up late, as the adapter does: one of the planted mistakes is another id.
-        identity = adapter.job_id(request.run_id, request.revision, request.attempt)
+        identity = vars(adapter)["job_id"](request.run_id, request.revision, request.attempt)
         message = job_message(identity, request, self._job_shape)
         if identity in self.submitted:
             return
@@ -447,7 +451,8 @@ class SimulatedDataproc(MemoryDataproc):
             now = self._outside.now()
             busy = any(is_active(job.state) for job in self._jobs_on(made))
             idle = self._is(made, "RUNNING") and not busy and now - made.idle_since > made.ttls.idle
-            if not made.gone and not self._is(made, "DELETING") and (idle or now - made.created_at > made.ttls.most):
+            old = now - made.created_at > made.ttls.most
+            if (idle or old) and made.name in self.machines and not self._is(made, "DELETING"):
                 self._outside.note(f"cluster {made.name} deletes itself")
                 self._begin_deletion(made)
 

@@ -36,7 +36,8 @@ def of_acknowledgement(bucket: Bucket, delivery: Delivery) -> str | None:
             asked = any(name.startswith(f"runs/{run_id}/askings/") for name in bucket.names())
             there = any(bucket.body(name) is not None for name in recorded)
             return None if there or asked else f"there is no {recorded[0]}"
-    return None
+        case _:
+            return None
 
 
 def _batch_is_taken_up(bucket: Bucket, run_id: str, revision: int) -> str | None:
@@ -65,7 +66,11 @@ def memory(world: "World") -> dict[str, object]:
 def left_to_do(world: "World") -> list[str]:
     """What still has to happen before everything is settled."""
     left = [text for run_id in world.case.runs for text in _left_of(world, run_id)]
-    left += [f"cluster {name} is {found.state}" for name, found in world.dataproc.machines.items() if _ours(world, found.uuid)]
+    left += [
+        f"cluster {name} is {found.state}"
+        for name, found in world.dataproc.machines.items()
+        if _ours(world, found.uuid)
+    ]
     return left + _messages_under_way(world)
 
 
@@ -144,7 +149,7 @@ def receipts(world: "World", run_id: str) -> list[Receipt]:
 
 def ends(world: "World") -> dict[str, tuple[str, list[Row]]]:
     """What each run came to: the newest receipt's outcome, and the rows of its partition."""
-    found = {}
+    found: dict[str, tuple[str, list[Row]]] = {}
     for run_id in world.case.runs:
         told, load = receipts(world, run_id), world.table.partitions.get(run_id)
         found[run_id] = (told[-1].outcome if told else "none", sorted(load.rows) if load else [])
@@ -263,5 +268,9 @@ def _trace(world: "World", run_id: str) -> Iterator[str]:
     for published in world.pubsub.log:
         attributes = published.message.attributes
         ours = attributes.get("ce-subject", "").startswith(run_id)
-        if ours and "simulation" not in attributes["ce-source"] and wanted not in attributes.get("ce-traceparent", ""):
+        if (
+            ours
+            and "simulation" not in attributes["ce-source"]
+            and wanted not in attributes.get("ce-traceparent", "")
+        ):
             yield f"7: message {published.message_id} of {run_id} does not carry its trace"

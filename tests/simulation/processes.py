@@ -220,9 +220,7 @@ class StorePort:
 
     async def create(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> bool:
         """See `ObjectStore.create`."""
-        return await self._call(
-            f"create {name}", lambda: self.bucket.create(name, body, metadata), changes=True
-        )
+        return await self._call(f"create {name}", lambda: self.bucket.create(name, body, metadata), changes=True)
 
     async def write(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> int:
         """See `ObjectStore.write`."""
@@ -337,9 +335,7 @@ class SpotifyPort:
                 "hot loop: Spotify was asked less than a second after it had said 429"
             )
         what = f"{request.method} {request.url}"
-        answer = await self.process.call(
-            what, lambda: self.spotify(request), changes=False, error=Unreachable
-        )
+        answer = await self.process.call(what, lambda: self.spotify(request), changes=False, error=Unreachable)
         # A longer wait may concern one market alone.
         if answer.status == 429 and float(answer.retry_after or 0) <= 60:
             self.process.may_call_from = loop.time() + 0.999

@@ -109,7 +109,7 @@ def already_exists_taken_for_success(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_decision_whose_event_is_lost(patch: pytest.MonkeyPatch) -> None:
-    decide = batch_trigger.decide
+    decide = barrier.decide
 
     def silent(facts: barrier.Facts, now: Any) -> barrier.Step:
         step = decide(facts, now)

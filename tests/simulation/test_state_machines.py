@@ -183,9 +183,7 @@ class LifeCycle(Machine):
         self.dataproc = MemoryDataproc(self.clock)
         self.limits = Limits(cluster_attempts=2, job_attempts=2, cluster_start=timedelta(minutes=20))
         self.warehouse = OneTable()
-        ports = cluster_manager.Ports(
-            self.ledger, self.publisher, self.dataproc, self.warehouse, self.clock, "b"
-        )
+        ports = cluster_manager.Ports(self.ledger, self.publisher, self.dataproc, self.warehouse, self.clock, "b")
         work = partial(cluster_manager.reconcile, ports=ports, limits=self.limits)
         self.table = cluster_manager.handlers(ports, Coalescer(work, linger=timedelta(0)))
         self.do(self.ledger.create_manifest(manifest()))
@@ -247,7 +245,7 @@ class LifeCycle(Machine):
     @rule()
     def a_stranger_takes_the_next_name(self) -> None:
         name = names.cluster_name(RUN, len(self.dataproc.created) + 1)
-        if name not in self.dataproc.machines:
+        if name not in self.dataproc.machines and name not in self.dataproc.created:
             self.strangers.add(name)
             self.dataproc.machines[name] = Cluster(name, f"stranger-{name}", "RUNNING", {"app": "another"})
 

@@ -268,7 +268,8 @@ class World:
             await self._replay_log()
 
     async def _settle(self, patience: float) -> None:
-        quiet_from = max([self.loop.time(), *(at + 1 for at, _, _ in self.case.replays)])
+        lasts = [*(at + 1 for at, _, _ in self.case.replays), *(at + SWEEP + 120 for at in self.case.orders)]
+        quiet_from = max([self.loop.time(), *lasts])
         await asyncio.sleep(quiet_from - self.loop.time())
         while (left := invariants.left_to_do(self)) and not self.broken:
             await asyncio.sleep(30)
@@ -285,12 +286,17 @@ class World:
                 yield (Manifest.model_validate_json(body).deadline - NOW).total_seconds()
 
     async def _replay_log(self) -> None:
-        """Deliver every message once more, as a seek of the subscriptions to their start does."""
+        """Deliver every acknowledged message once more, as a seek of the subscriptions to their start does.
+
+        What was given up is left out: its effect has never been had. So are requests of runs that lack markets:
+        asking for those again is what such a request is for.
+        """
+        whole = not any(invariants.missing(self, run_id) for run_id in self.case.runs)
         before, made = invariants.memory(self), len(self.dataproc.made)
         self.note("the whole log is delivered again")
         for published in reversed(list(self.pubsub.log)):
             for subscription in self.pubsub.subscriptions:
-                if subscription.topic == published.topic:
+                if subscription.topic == published.topic and (whole or published.topic != "run-requested"):
                     self.pubsub.deliver(subscription, published)
         await asyncio.sleep(1500)
         after = invariants.memory(self)
@@ -417,4 +423,3 @@ def _logs() -> Iterator[list[str]]:
         for logger, (level, propagate) in zip(loggers, before, strict=True):
             logger.setLevel(level)
             logger.propagate = propagate
-

@@ -6,8 +6,3 @@ output "id" {
     google_pubsub_topic_iam_member.dead_letter_publisher,
   ]
 }
-
-output "name" {
-  description = "Name of the topic, known as soon as it is there."
-  value       = google_pubsub_topic.this.name
-}

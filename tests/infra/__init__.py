@@ -1,0 +1,1 @@
+"""The infrastructure, read as text: what can be known of it without a cloud."""

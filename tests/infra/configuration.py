@@ -1,0 +1,87 @@
+"""Terraform's configuration as data: parsed, not evaluated, so that references stay as `${…}`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import hcl2
+from hcl2 import SerializationOptions
+
+INFRA = Path(__file__).parents[2] / "infra"
+_READING = SerializationOptions(with_comments=False, explicit_blocks=False, strip_string_quotes=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One resource block."""
+
+    kind: str
+    name: str
+    body: dict[str, Any]
+    path: Path
+
+    @property
+    def address(self) -> str:
+        """How a person finds it."""
+        return f"{self.path.relative_to(INFRA)}: {self.kind}.{self.name}"
+
+
+def files() -> list[Path]:
+    """Every file of the configuration, modules included."""
+    return sorted([*INFRA.glob("*.tf"), *INFRA.glob("modules/*/*.tf")])
+
+
+@cache
+def parsed(path: Path) -> dict[str, Any]:
+    """The blocks of one file by their kind."""
+    with path.open(encoding="utf-8") as text:
+        return hcl2.load(text, serialization_options=_READING)
+
+
+def resources(kind: str | None = None) -> list[Resource]:
+    """All resources, or those of one kind."""
+    return [
+        Resource(found, name, body, path)
+        for path in files()
+        for block in parsed(path).get("resource", [])
+        for found, named in block.items()
+        for name, body in named.items()
+        if kind in (None, found)
+    ]
+
+
+def resource(kind: str, name: str) -> dict[str, Any]:
+    """The body of one resource."""
+    (found,) = [entry.body for entry in resources(kind) if entry.name == name]
+    return found
+
+
+def local(name: str) -> Any:
+    """The value of one local of the root module."""
+    (found,) = [
+        block[name] for path in INFRA.glob("*.tf") for block in parsed(path).get("locals", []) if name in block
+    ]
+    return found
+
+
+def module(name: str) -> dict[str, Any]:
+    """The arguments of one module call."""
+    (found,) = [
+        block[name] for path in INFRA.glob("*.tf") for block in parsed(path).get("module", []) if name in block
+    ]
+    return found
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every text in a value, however deep, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from strings(inner)

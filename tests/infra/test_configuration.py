@@ -1,0 +1,471 @@
+"""What must hold of the infrastructure, whoever changes it next."""
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts import events, names
+from contracts.envelope import Message, parse_message
+from eventing.settings import ServiceSettings
+from local import topology as local_topology
+from services.batch_trigger.settings import Settings as BatchTriggerSettings
+from services.cluster_manager.ports import APP_LABEL
+from services.cluster_manager.settings import Settings as ClusterManagerSettings
+from services.market_fetcher.settings import Settings as MarketFetcherSettings
+from services.scheduler.settings import Settings as SchedulerSettings
+from tests.infra.configuration import INFRA, Resource, files, local, module, parsed, resource, resources, strings
+
+ROOT = INFRA.parent
+RUN = "2026-11-23"
+TOPOLOGY = local_topology.read(INFRA / "topology.json")
+SETTINGS: dict[str, type[ServiceSettings]] = {
+    "scheduler": SchedulerSettings,
+    "market_fetcher": MarketFetcherSettings,
+    "batch_trigger": BatchTriggerSettings,
+    "cluster_manager": ClusterManagerSettings,
+}
+IAM = [entry for entry in resources() if entry.kind.endswith("_iam_member")]
+
+
+def address(entry: Resource) -> str:
+    return entry.address
+
+
+# --- topology --------------------------------------------------------------------------------------------------
+
+
+def test_names_are_read_from_the_topology() -> None:
+    """A topic or subscription that Terraform spells itself would one day differ from the services'."""
+    assert local("topology") == '${jsondecode(file("${path.module}/topology.json"))}'
+    assert module("topic")["for_each"] == "${toset(local.topology.topics)}"
+    assert local("push_subscriptions") == "${local.topology.push_subscriptions}"
+    assert local("pull_subscriptions") == "${local.topology.pull_subscriptions}"
+    # Topics are made in one module and subscriptions in two, from variables alone.
+    for kind in ("google_pubsub_topic", "google_pubsub_subscription"):
+        for entry in resources(kind):
+            assert "modules" in entry.path.parts
+            assert entry.body["name"] in ("${var.name}", "${each.key}")
+
+
+def test_every_topic_that_is_named_exists() -> None:
+    """A publisher of a topic that is not there is a right on nothing."""
+    named = {*local("publishers"), *local("viewers"), *(tick["topic"] for tick in local("ticks").values())}
+    assert named <= set(TOPOLOGY.topics)
+
+
+def test_every_topic_has_a_publisher() -> None:
+    """A topic nobody may publish to is a pipeline that stops there, silently."""
+    dead = {push.dead_letter_topic for push in TOPOLOGY.push_subscriptions}
+    ticks = {tick["topic"] for tick in local("ticks").values()}
+    assert set(TOPOLOGY.topics) == {*local("publishers"), *dead, *ticks, TOPOLOGY.logging_sink.topic}
+
+
+def test_our_services_may_publish_what_their_code_publishes() -> None:
+    """An event without the right to publish it is given back until it is dead-lettered."""
+    publishes = {
+        (events.MarketRequested.topic, "scheduler"),
+        (events.BatchReady.topic, "batch_trigger"),
+        (events.RunFinished.topic, "cluster_manager"),
+    }
+    sources = {service: _text(ROOT / "services" / service) for service in SETTINGS}
+    in_code = {
+        (event.topic, service)
+        for event in events.OWN_EVENTS
+        for service, source in sources.items()
+        if re.search(rf"{event.__name__}\(\n?\s*(run_id|reason)", source)
+    }
+    granted = {(topic, who) for topic, whos in local("publishers").items() for who in whos if who in SETTINGS}
+    assert in_code == publishes == granted
+
+
+def test_readiness_may_look_at_the_topic_it_asks_for() -> None:
+    """A service that publishes asks for this topic when it is asked whether it is ready."""
+    assert local("viewers").keys() == {events.RunFinished.topic}
+    asking = {service for service in SETTINGS if "publisher.ping" in _text(ROOT / "services" / service)}
+    viewers = local("viewers")[events.RunFinished.topic]
+    assert set(re.findall(r'"(\w+)"', viewers)) == asking
+
+
+def test_push_subscriptions_are_made_safe() -> None:
+    """Each push is signed, retried with a pause, dead-lettered at last, and never expires."""
+    push = resource("google_pubsub_subscription", "push")
+    assert push["for_each"] == "${var.subscriptions}"
+    token = push["push_config"][0]["oidc_token"][0]
+    assert token == {"service_account_email": "${var.push_service_account}", "audience": "${var.audience}"}
+    assert push["expiration_policy"] == [{"ttl": ""}]
+    assert push["retry_policy"][0]["minimum_backoff"] == "${each.value.min_backoff}s"
+    assert push["retry_policy"][0]["maximum_backoff"] == "${each.value.max_backoff}s"
+    dead = push["dead_letter_policy"][0]
+    assert dead["dead_letter_topic"] == "${var.topic_ids[each.value.dead_letter_topic]}"
+    assert dead["max_delivery_attempts"] == "${each.value.max_delivery_attempts}"
+
+
+def test_dead_lettering_has_its_rights() -> None:
+    """Without both roles Pub/Sub neither publishes a dead letter nor acknowledges what it dead-lettered."""
+    subscriber = resource("google_pubsub_subscription_iam_member", "dead_letter_subscriber")
+    assert subscriber["for_each"] == "${var.subscriptions}"
+    assert subscriber["role"] == "roles/pubsub.subscriber"
+    publisher = resource("google_pubsub_topic_iam_member", "dead_letter_publisher")
+    assert publisher["role"] == "roles/pubsub.publisher"
+    assert subscriber["member"] == publisher["member"] == "${var.pubsub_agent}"
+    assert module("topic")["takes_dead_letters"] == "${contains(local.dead_letter_topics, each.key)}"
+
+
+def test_every_dead_letter_topic_is_subscribed_to() -> None:
+    """A dead-letter topic without a subscription loses what it is there to keep."""
+    dead = {push.dead_letter_topic for push in TOPOLOGY.push_subscriptions}
+    assert dead <= {pull.topic for pull in TOPOLOGY.pull_subscriptions}
+
+
+def test_pull_subscriptions_never_expire() -> None:
+    """A dead-letter queue that nobody reads for a month must still be there."""
+    assert resource("google_pubsub_subscription", "pull")["expiration_policy"] == [{"ttl": ""}]
+
+
+def test_a_request_may_take_as_long_as_pubsub_waits() -> None:
+    """A request that is cut before its ack deadline is done twice; one that runs on after it, too."""
+    assert "ack_deadline" in local("request_timeouts")
+    assert module("service")["request_timeout"] == "${local.request_timeouts[each.key]}"
+    budget = MarketFetcherSettings.model_fields["fetch_budget"].default.total_seconds()
+    deadline = max(push.ack_deadline for push in TOPOLOGY.push_subscriptions if push.service == "market_fetcher")
+    assert budget < deadline
+
+
+def test_one_fetcher_takes_all_markets_at_once() -> None:
+    """Two fetchers would each spend Spotify's whole quota; one that takes few requests would leave markets waiting."""
+    shape = local("service_shapes")["market_fetcher"]
+    assert shape["max_instances"] == 1
+    assert shape["concurrency"] >= 2 * len(SchedulerSettings.model_fields["markets"].default)
+
+
+# --- services --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_variables_of_a_service_are_its_settings(service: str) -> None:
+    """A misspelt variable is ignored at start, and the default then holds where nobody looks."""
+    known = {field.upper() for field in SETTINGS[service].model_fields}
+    assert _variables(service) <= known
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_settings_without_a_working_default_are_set(service: str) -> None:
+    """A service that lacks a setting exits at start; it must not be Cloud Run that finds out."""
+    required = {name.upper() for name, field in SETTINGS[service].model_fields.items() if field.is_required()}
+    pushes = {"PUSH_AUDIENCE", "PUSH_SERVICE_ACCOUNT"}
+    assert required | pushes <= _variables(service)
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_no_emulator_is_named_in_the_cloud(service: str) -> None:
+    """With an emulator's address pushes are no longer verified."""
+    assert not [name for name in _variables(service) if "EMULATOR" in name or name == "PORT"]
+
+
+def test_settings_accept_what_they_are_given() -> None:
+    """The names being right is not enough: the values must pass, once Terraform has filled them in."""
+    for service, model in SETTINGS.items():
+        values = {name.lower(): _example(name) for name in _variables(service)}
+        given = {name: value for name, value in values.items() if value}
+        assert model.model_validate(given).google_cloud_project == "p-12345"
+
+
+def test_services_are_those_of_the_topology() -> None:
+    """Each service that is pushed to has a shape, an account and rights on objects."""
+    services = {push.service for push in TOPOLOGY.push_subscriptions}
+    assert services == set(local("service_shapes")) == set(SETTINGS)
+    assert services <= set(local("grants"))
+
+
+def test_only_the_pusher_may_call_a_service() -> None:
+    """Whoever can call a service can write into a run."""
+    invokers = [entry for entry in IAM if entry.body["role"] == "roles/run.invoker"]
+    assert [entry.body["member"] for entry in invokers] == ["serviceAccount:${var.push_service_account}"]
+    run = resource("google_cloud_run_v2_service", "this")
+    assert run["ingress"] == "INGRESS_TRAFFIC_INTERNAL_ONLY"
+    assert run["custom_audiences"] == ["${var.audience}"]
+    assert "invoker_iam_disabled" not in run
+    assert module("service")["audience"] == "${local.audiences[each.key]}"
+    assert "PUSH_AUDIENCE = local.audiences[each.key]" in module("service")["env"]
+
+
+# --- rights ----------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_public() -> None:
+    """Neither a bucket nor a service answers strangers."""
+    public = [
+        text for path in files() for text in strings(parsed(path)) if re.search("all(Authenticated)?Users", text)
+    ]
+    assert not public
+
+
+def test_no_role_reaches_over_the_whole_project() -> None:
+    """Basic roles hold thousands of rights; those on the project itself are listed here, one by one."""
+    roles = {text for path in files() for text in strings(parsed(path)) if text.startswith("roles/")}
+    assert not roles & {"roles/owner", "roles/editor", "roles/viewer"}
+    assert not [role for role in roles if role.endswith((".admin", "Admin"))]
+    on_project = resource("google_project_iam_member", "this")["for_each"].values()
+    assert {(grant["who"], grant["role"]) for grant in on_project} == {
+        ("cluster_manager", "roles/dataproc.editor"),
+        ("cluster_manager", "roles/bigquery.jobUser"),
+        ("cluster", "roles/dataproc.worker"),
+        ("cluster", "roles/bigquery.jobUser"),
+        ("builder", "roles/logging.logWriter"),
+    }
+
+
+@pytest.mark.parametrize("entry", IAM, ids=address)
+def test_rights_are_added_one_by_one(entry: Resource) -> None:
+    """A binding or a policy would take away what somebody else granted."""
+    assert entry.body["role"]
+    assert not resources(entry.kind.replace("_member", "_binding"))
+    assert not resources(entry.kind.replace("_member", "_policy"))
+
+
+def test_the_secrets_are_for_the_fetcher_alone() -> None:
+    """Nobody else asks Spotify."""
+    accessors = [entry for entry in IAM if entry.body["role"] == "roles/secretmanager.secretAccessor"]
+    assert [entry.body["member"] for entry in accessors] == ['${local.members["market_fetcher"]}']
+
+
+@pytest.mark.parametrize(
+    ("name", "writers"),
+    [
+        (names.manifest_name(RUN), {"scheduler"}),
+        (names.asking_name(RUN, 1), {"scheduler"}),
+        (names.part_name(RUN, "DK"), {"market_fetcher"}),
+        (names.album_cache_name("4aawyAB9vmqN3uQ7FjRGTy"), {"market_fetcher"}),
+        (names.throttled_name(RUN, "DK"), {"market_fetcher"}),
+        (names.decision_name(RUN, 1), {"batch_trigger"}),
+        (names.dead_letter_name(RUN, "DK"), {"batch_trigger", "scheduler"}),
+        (names.cluster_claim_name(RUN, 1), {"cluster_manager"}),
+        (names.receipt_name(RUN, 1), {"cluster_manager"}),
+        (names.load_name(RUN, 1), {"cluster"}),
+        (names.quarantine_prefix(RUN, 1) + "part-0.json", {"cluster"}),
+        ("jobs/spark_job.zip", {"builder"}),
+        (names.order_name(RUN, 1), set()),
+    ],
+)
+def test_each_object_has_its_writers(name: str, writers: set[str]) -> None:
+    """An account writes what its code writes and nothing else; an operator's orders are the operator's."""
+    grants = local("grants")
+    assert {who for who, grant in grants.items() if _covers(grant["change"], name)} == writers
+
+
+def test_services_read_what_their_code_reads() -> None:
+    """Three look at the documents of runs; the job reads parts and itself."""
+    assert {who: grant["read"] for who, grant in local("grants").items() if grant["read"]} == {
+        "scheduler": ["runs/"],
+        "batch_trigger": ["runs/"],
+        "cluster_manager": ["runs/"],
+        "cluster": ["raw/", "jobs/"],
+    }
+
+
+def test_the_cluster_is_ours_and_nobody_elses() -> None:
+    """The cluster manager may act as the cluster's account and as no other."""
+    acting = [entry.body for entry in IAM if entry.body["role"] == "roles/iam.serviceAccountUser"]
+    assert [body["service_account_id"] for body in acting] == ["${google_service_account.cluster.name}"]
+    assert [body["member"] for body in acting] == ['${local.members["cluster_manager"]}']
+
+
+# --- storage, secrets, table -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("entry", resources("google_storage_bucket"), ids=address)
+def test_buckets_are_private(entry: Resource) -> None:
+    """One careless grant must not be enough to publish a bucket."""
+    assert entry.body["uniform_bucket_level_access"] is True
+    assert entry.body["public_access_prevention"] == "enforced"
+
+
+def test_no_rule_removes_a_runs_documents() -> None:
+    """Deleting a decision re-opens it."""
+    rules = resource("google_storage_bucket", "data")
+    assert set(local("data_days")) == {"raw/", "cache/", "quarantine/"}
+    (by_age,) = [block["lifecycle_rule"] for block in rules["dynamic"] if "lifecycle_rule" in block]
+    assert by_age["content"][0]["condition"][0]["matches_prefix"] == ["${lifecycle_rule.key}"]
+    (old_versions,) = rules["lifecycle_rule"]
+    assert old_versions["condition"][0]["matches_prefix"] == '${concat(keys(local.data_days), ["jobs/"])}'
+
+
+def test_only_raw_objects_are_announced() -> None:
+    """A receipt that woke the batch trigger would be work for nothing."""
+    notification = resource("google_storage_notification", "raw")
+    assert notification["object_name_prefix"] == "${local.topology.bucket_notification.object_prefix}"
+    assert notification["event_types"] == ["${local.topology.bucket_notification.event}"]
+    assert notification["topic"] == "${module.topic[local.topology.bucket_notification.topic].id}"
+
+
+def test_no_secret_is_in_the_configuration() -> None:
+    """What Terraform knows is in its state, readable by whoever may read that."""
+    assert not resources("google_secret_manager_secret_version")
+    assert not resources("google_service_account_key")
+    texts = "\n".join(text for path in files() for text in strings(parsed(path)))
+    assert not re.search(r"\b[0-9a-f]{32}\b|-----BEGIN|AIza[0-9A-Za-z_-]{30}", texts)
+    plain = {"SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET"}
+    assert not plain & {name for service in SETTINGS for name in _variables(service)}
+
+
+def test_the_table_is_made_from_the_one_schema() -> None:
+    """Two descriptions of one table drift apart."""
+    table = resource("google_bigquery_table", "new_releases")
+    assert table["schema"] == '${file("${path.module}/bigquery/new_releases.schema.json")}'
+    assert table["time_partitioning"][0]["type"] == "DAY"
+    columns = {field["name"] for field in json.loads((INFRA / "bigquery/new_releases.schema.json").read_bytes())}
+    assert table["time_partitioning"][0]["field"] in columns
+    assert set(table["clustering"]) <= columns
+
+
+@pytest.mark.parametrize("path", sorted(INFRA.glob("bigquery/views/*.sql")), ids=lambda path: path.stem)
+def test_views_explain_themselves_and_read_no_more_than_they_must(path: Path) -> None:
+    """A view's first line is its description; without a bound on the partitions it would read the whole table."""
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("-- ")
+    assert text.count("FROM `${table}`") == text.count("load_date >= DATE_SUB(CURRENT_DATE(), INTERVAL 60 DAY)")
+
+
+# --- events from outside ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tick", "event"), [("weekly-tick", events.RunRequested), ("sweep", events.SweepRequested)]
+)
+def test_ticks_can_be_read_by_the_services(tick: str, event: type[events.OwnEvent]) -> None:
+    """What Cloud Scheduler publishes is the contract's event, on the contract's topic."""
+    target = resource("google_cloud_scheduler_job", "this")["pubsub_target"][0]
+    values = {"each.key": tick, **{f"each.value.{name}": value for name, value in local("ticks")[tick].items()}}
+    assert target["data"] == "${base64encode(jsonencode({reason = each.value.reason}))}"
+    data = json.dumps({"reason": values["each.value.reason"]}).encode()
+    attributes = {name: _filled(text, values) for name, text in target["attributes"].items()}
+    delivery = parse_message(Message(data, attributes), message_id="1")
+    assert type(delivery.event) is event
+    assert delivery.event_id == tick
+    assert values["each.value.topic"] == event.topic
+    assert target["topic_name"] == "${module.topic[each.value.topic].id}"
+
+
+def test_the_tick_comes_in_the_zone_that_dates_the_run() -> None:
+    """A tick at midnight in one zone would be dated the day before in another."""
+    assert resource("google_cloud_scheduler_job", "this")["time_zone"] == "${var.time_zone}"
+    assert local("service_shapes")["scheduler"]["env"]["TIME_ZONE"] == "${var.time_zone}"
+
+
+def test_the_sink_passes_what_the_topology_names() -> None:
+    """Method names are read from the topology, as is the topic."""
+    sink = resource("google_logging_project_sink", "dataproc_operations")
+    assert local("sink") == "${local.topology.logging_sink}"
+    assert "local.sink.method_names" in sink["filter"]
+    assert "local.sink.service_name" in sink["filter"]
+    assert sink["destination"] == "pubsub.googleapis.com/${module.topic[local.sink.topic].id}"
+    assert sink["unique_writer_identity"] is True
+    writes = resource("google_pubsub_topic_iam_member", "sink_writes")
+    assert writes["member"] == "${google_logging_project_sink.dataproc_operations.writer_identity}"
+
+
+# --- monitoring ------------------------------------------------------------------------------------------------
+
+
+def test_metrics_count_lines_that_are_logged() -> None:
+    """A metric on a line that nobody writes stays at nought, and its alert is silent for ever."""
+    logged = _logged_events()
+    for name, condition in local("log_metrics").items():
+        for message in re.findall(r'jsonPayload\.message=\\?"(\w+)', condition):
+            assert message in logged, f"{name} counts {message!r}, which no service logs"
+
+
+def test_every_alert_has_its_page() -> None:
+    """An alert at night is worth what its reader can do about it."""
+    runbook = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
+    alerts = [entry.name for entry in resources("google_monitoring_alert_policy") if entry.name != "log"]
+    for section in [*alerts, *local("log_alerts")]:
+        assert f"\n## {section}\n" in runbook
+
+
+def test_alerts_count_metrics_that_exist() -> None:
+    """A misspelt metric is a query without an answer."""
+    known = set(local("log_metrics"))
+    used = set(
+        re.findall(r'local\.counted\[\\?"(\w+)\\?"\]', json.dumps(local("log_alerts")).replace('\\\\"', '\\"'))
+    )
+    assert used
+    assert used <= known
+    shown = re.findall(
+        r"user/new_releases_(\w+)", (INFRA / "monitoring/dashboard.json").read_text(encoding="utf-8")
+    )
+    assert set(shown) == known
+
+
+def test_the_alert_on_old_clusters_knows_our_label() -> None:
+    """It finds machines by the label that the cluster manager puts on clusters."""
+    (condition,) = resource("google_monitoring_alert_policy", "cluster_too_old")["conditions"]
+    assert f'metadata.user_labels.app=\\"{APP_LABEL}\\"' in condition["condition_threshold"][0]["filter"]
+
+
+# --- helpers ---------------------------------------------------------------------------------------------------
+
+
+def _text(folder: Path) -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.py")))
+
+
+def _variables(service: str) -> set[str]:
+    return {*local("common_env"), "PUSH_AUDIENCE", *local("service_shapes")[service]["env"]}
+
+
+def _covers(prefixes: list[str], name: str) -> bool:
+    return any(re.match(re.escape(prefix).replace(r"\{run\}", "[^/]+"), name) for prefix in prefixes)
+
+
+_EXAMPLES = {
+    "GOOGLE_CLOUD_PROJECT": "p-12345",
+    "SPOTIFY_CLIENT_ID_SECRET": "projects/p-12345/secrets/new-releases-spotify-client-id/versions/latest",
+    "SPOTIFY_CLIENT_SECRET_SECRET": "projects/p-12345/secrets/new-releases-spotify-client-secret/versions/latest",
+    "SUBNETWORK": "projects/p-12345/regions/europe-west3/subnetworks/new-releases-cluster",
+}
+
+
+def _example(name: str) -> Any:
+    """A value as Terraform would give it: a variable's default, or something of the kind."""
+    everywhere = {
+        **local("common_env"),
+        **{key: value for shape in local("service_shapes").values() for key, value in shape["env"].items()},
+    }
+    used = re.search(r"var\.(\w+)", everywhere.get(name, ""))
+    if name in _EXAMPLES or used is None:
+        return _EXAMPLES.get(name, "something")
+    default = _variable_defaults()[used[1]]
+    return ",".join(default) if isinstance(default, list) else str(default)
+
+
+def _variable_defaults() -> dict[str, Any]:
+    blocks = parsed(INFRA / "variables.tf")["variable"]
+    return {name: body.get("default") for block in blocks for name, body in block.items()}
+
+
+def _filled(text: str, values: dict[str, str]) -> str:
+    return re.sub(r"\$\{([\w.]+)\}", lambda found: values[found[1]], text)
+
+
+def _logged_events() -> set[str]:
+    """The constant names that our services log."""
+    calls = (
+        node
+        for folder in ("services", "eventing")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func.value) == "log"
+    )
+    return {
+        argument.value
+        for call in calls
+        for argument in call.args
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    }

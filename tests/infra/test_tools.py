@@ -1,0 +1,90 @@
+"""What other tools say of the infrastructure's files, where they are at hand."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.infra.configuration import INFRA
+
+ROOT = INFRA.parent
+TERRAFORM = shutil.which("terraform")
+SERVICES = ("scheduler", "market_fetcher", "batch_trigger", "cluster_manager")
+
+
+def run(*command: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=240, check=False)
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stdout + done.stderr
+
+
+@pytest.mark.skipif(TERRAFORM is None, reason="terraform is not installed: its own checks are left out")
+def test_terraform_files_are_formatted() -> None:
+    """A difference in spaces hides the difference that matters."""
+    done = run(str(TERRAFORM), "fmt", "-check", "-recursive", cwd=INFRA)
+    assert done.returncode == 0, said(done)
+
+
+@pytest.mark.skipif(
+    TERRAFORM is None or not (INFRA / ".terraform/providers").exists(),
+    reason="the provider is not here: run `terraform -chdir=infra init -backend=false` to validate and test",
+)
+@pytest.mark.parametrize("verb", ["validate", "test"])
+def test_terraform_accepts_the_configuration(verb: str) -> None:
+    """Every argument is the provider's, and what tests/apply.tftest.hcl says holds with the provider mocked."""
+    done = run(str(TERRAFORM), verb, "-no-color", cwd=INFRA)
+    assert done.returncode == 0, said(done)
+
+
+def test_the_dockerfile_is_clean() -> None:
+    """Hadolint knows the usual mistakes."""
+    done = run(Path(sys.executable).parent / "hadolint", "Dockerfile")
+    assert done.returncode == 0, said(done)
+
+
+def test_the_image_takes_pinned_packages_and_drops_rights() -> None:
+    """Hashes make the build repeatable; a number as user is what Cloud Run and a scanner can check."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert "--require-hashes -r /tmp/services.txt" in text
+    assert "\nUSER 10001\n" in text
+    assert "\nARG BASE\n" in text  # no default: whoever builds names the digest
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_image_holds_what_the_service_imports(service: str, tmp_path: Path) -> None:
+    """The folders that the Dockerfile copies are enough: alone, the service starts and asks for its settings."""
+    for folder in _copied(service):
+        target = tmp_path / folder
+        copy = shutil.copytree if (ROOT / folder).is_dir() else shutil.copyfile
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy(ROOT / folder, target)
+    command = [sys.executable, "-m", f"services.{service}"]
+    done = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2, said(done)
+    assert "GOOGLE_CLOUD_PROJECT" in done.stderr
+
+
+def test_the_build_makes_every_service() -> None:
+    """An image that is not built is a service that cannot start."""
+    text = (ROOT / "cloudbuild.yaml").read_text(encoding="utf-8")
+    for service in SERVICES:
+        image = f"$_IMAGES/{service.replace('_', '-')}:$_TAG"
+        assert f'--build-arg SERVICE={service} --tag "{image}"' in text
+        assert f"\n  - {image}\n" in text
+
+
+def test_the_tables_in_the_readme_are_those_of_the_files() -> None:
+    """A variable that its table does not know is not found."""
+    done = run(sys.executable, INFRA / "docs.py", "--check")
+    assert done.returncode == 0, said(done)
+
+
+def _copied(service: str) -> Sequence[str]:
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    sources = [line.split()[1] for line in lines if line.startswith("COPY ") and "--from" not in line]
+    return [source.replace("${SERVICE}", service) for source in sources if source != "requirements/services.txt"]
