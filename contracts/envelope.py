@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 from cloudevents.core.base import BaseCloudEvent
@@ -148,7 +148,12 @@ def _from_cloud_event(event: BaseCloudEvent, push: "_Push | None" = None) -> Del
     else:
         known = ", ".join(sorted([*BY_TYPE, STORAGE_FINALIZED, PUBSUB_PUBLISHED, AUDIT_WRITTEN]))
         raise ContractError([Fault("ce-type", f"{kind!r} is not known here; known are {known}")])
-    return _delivery(parsed, event.get_id(), push, traceparent=_text(event.get_extension("traceparent")))
+    delivery = _delivery(parsed, event.get_id(), push, traceparent=_text(event.get_extension("traceparent")))
+    return delivery.model_copy(update={"event_time": _aware(event.get_time())})
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 def _text(value: object) -> str | None:

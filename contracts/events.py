@@ -195,6 +195,8 @@ class Delivery(BaseModel):
     """One of `Event`, parsed already."""
     event_id: str
     """CloudEvents id, or what identifies a Google event."""
+    event_time: datetime | None = None
+    """CloudEvents time: when it was asked or happened; stays the same through redelivery and replay of a log."""
     message_id: str | None = None
     publish_time: datetime | None = None
     subscription: str | None = None

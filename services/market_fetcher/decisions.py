@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from contracts.documents import ThrottledRecord
-from contracts.events import MarketRequested
+from contracts.events import Delivery, MarketRequested
 from eventing.errors import Permanent, Retryable
 from services.market_fetcher.ports import Json, Refused, Throttled
 
@@ -150,8 +150,30 @@ def throttled_record(request: MarketRequested, throttled: Throttled) -> Throttle
     )
 
 
-def already_done(standing: Mapping[str, str] | None, request: MarketRequested, event_id: str) -> bool:
-    """Whether the part that stands, told by its metadata, is what this delivery asks for."""
+def already_done(standing: Mapping[str, str] | None, delivery: Delivery) -> bool:
+    """Whether the part that stands, told by its metadata, is what this delivery asks for.
+
+    A replay asks for what Spotify lists after the time of its request. So it is done by its own part, however
+    often it is delivered, and by any part whose listing is newer than the request: an old log of events that is
+    replayed changes nothing.
+    """
+    request: MarketRequested = delivery.event
     if standing is None:
         return False
-    return not request.replay or standing.get("event-id") == event_id
+    if not request.replay or standing.get("event-id") == delivery.event_id:
+        return True
+    return _is_after(standing.get("fresh-at" if request.fresh else "listed-at", ""), delivery.event_time)
+
+
+def times_of(listed_at: datetime, *, fresh: bool, before: Mapping[str, str]) -> dict[str, str]:
+    """When a part was listed, and when last past the cache: what is read fresh stays so in the parts that follow."""
+    listed = listed_at.isoformat()
+    fresh_at = listed if fresh else before.get("fresh-at", "")
+    return {"listed-at": listed, **({"fresh-at": fresh_at} if fresh_at else {})}
+
+
+def _is_after(listed_at: str, asked_at: datetime | None) -> bool:
+    try:
+        return asked_at is not None and datetime.fromisoformat(listed_at) > asked_at
+    except ValueError:
+        return False

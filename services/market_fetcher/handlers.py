@@ -19,7 +19,7 @@ from eventing.errors import Retryable
 from eventing.ledger import RunLedger
 from eventing.objects import ObjectStore
 from services.market_fetcher.albums import AlbumReader, Albums
-from services.market_fetcher.decisions import already_done, throttled_record
+from services.market_fetcher.decisions import already_done, throttled_record, times_of
 from services.market_fetcher.ports import Throttled, Time
 from services.market_fetcher.releases import Ability, Listings
 from services.market_fetcher.shapes import Album, Listing, part_body, part_metadata
@@ -78,8 +78,10 @@ async def on_market_requested(delivery: Delivery, *, ports: Ports, budget: timed
     name = part_name(request.run_id, request.market)
     try:
         async with asyncio.timeout(budget.total_seconds()), ports.turns(name):
-            if not await _stands(name, delivery, ports):
-                await _fetch(name, delivery, ports)
+            standing = await ports.store.stat(name)
+            known = standing.metadata if standing else None
+            if not already_done(known, delivery):
+                await _fetch(name, delivery, ports, times_known=known or {})
     except TimeoutError as error:
         reason = f"{name}: not done within {budget.total_seconds():.0f} s; what was fetched is kept"
         raise Retryable(reason, after=_OUT_OF_TIME) from error
@@ -89,12 +91,7 @@ async def on_market_requested(delivery: Delivery, *, ports: Ports, budget: timed
     await ports.ledger.clear_throttled(request.run_id, request.market)
 
 
-async def _stands(name: str, delivery: Delivery, ports: Ports) -> bool:
-    standing = await ports.store.stat(name)
-    return already_done(standing.metadata if standing else None, delivery.event, delivery.event_id)
-
-
-async def _fetch(name: str, delivery: Delivery, ports: Ports) -> None:
+async def _fetch(name: str, delivery: Delivery, ports: Ports, *, times_known: Mapping[str, str]) -> None:
     request: MarketRequested = delivery.event
     # For a fresh reading whatever was read since the request was made is fresh enough: a replay of all markets
     # reads each album once, and a redelivery reads nothing again.
@@ -104,7 +101,8 @@ async def _fetch(name: str, delivery: Delivery, ports: Ports) -> None:
     albums = await ports.albums.all(listing.ids, since=since)
     async with ports.writing:
         body = await asyncio.to_thread(part_body, request.run_id, request.market, listing, albums)
-    await _write(name, body, _metadata(delivery, listing, albums, ports), delivery, ports)
+    times = times_of(listing.fetched_at, fresh=request.fresh, before=times_known)
+    await _write(name, body, _metadata(delivery, listing, albums, ports) | times, delivery, ports)
 
 
 def _metadata(delivery: Delivery, listing: Listing, albums: list[Album], ports: Ports) -> dict[str, str]:

@@ -54,8 +54,8 @@ def resources(kind: str | None = None) -> list[Resource]:
 
 def resource(kind: str, name: str) -> dict[str, Any]:
     """The body of one resource."""
-    (found,) = [entry.body for entry in resources(kind) if entry.name == name]
-    return found
+    (found,) = [entry for entry in resources(kind) if entry.name == name]
+    return found.body
 
 
 def local(name: str) -> Any:
@@ -68,10 +68,10 @@ def local(name: str) -> Any:
 
 def module(name: str) -> dict[str, Any]:
     """The arguments of one module call."""
-    (found,) = [
+    found: list[dict[str, Any]] = [
         block[name] for path in INFRA.glob("*.tf") for block in parsed(path).get("module", []) if name in block
     ]
-    return found
+    return found[0]
 
 
 def strings(value: Any) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from contracts import events, names
+from contracts.documents import Order
 from contracts.envelope import Message, parse_message
 from eventing.settings import ServiceSettings
 from local import topology as local_topology
@@ -385,6 +386,21 @@ def test_every_alert_has_its_page() -> None:
     alerts = [entry.name for entry in resources("google_monitoring_alert_policy") if entry.name != "log"]
     for section in [*alerts, *local("log_alerts")]:
         assert f"\n## {section}\n" in runbook
+
+
+def test_what_the_runbook_tells_a_person_to_publish_is_understood() -> None:
+    """A command that is wrong is found out at night, by somebody who has no time for it."""
+    text = (ROOT / "docs/runbook.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    commands = re.findall(r'topics publish ([\w-]+) .*?--message="(.*?)"\s+--attribute="(.*?)"', text)
+    assert len(commands) == 2
+    for topic, message, attributes in commands:
+        data = message.replace('\\"', '"').replace("$RUN", RUN).encode()
+        pairs = dict(pair.split("=", 1) for pair in attributes.split(","))
+        delivery = parse_message(Message(data, pairs), message_id="1")
+        assert delivery.event.topic == topic
+    (order,) = re.findall(r"echo '(\{.*?\})' \| gcloud storage cp", text)
+    filled = order.replace("'$RUN'", RUN).replace("'$(date -u +%FT%TZ)'", "2026-11-23T06:00:00Z")
+    assert Order.model_validate_json(filled).kind == "close"
 
 
 def test_alerts_count_metrics_that_exist() -> None:

@@ -41,10 +41,16 @@ def of_acknowledgement(bucket: Bucket, delivery: Delivery) -> str | None:
 
 
 def _batch_is_taken_up(bucket: Bucket, run_id: str, revision: int) -> str | None:
-    """A decision that was announced has its receipt, or a cluster was claimed for its run."""
-    claims = any(name.startswith(names.clusters_prefix(run_id)) for name in bucket.names())
-    settled = bucket.body(names.receipt_name(run_id, revision)) is not None
+    """A decision that was announced has its receipt or a newer one's, or a cluster was claimed for its run."""
+    claims = bool(_below(bucket, names.clusters_prefix(run_id)))
+    settled = any(
+        name >= names.receipt_name(run_id, revision) for name in _below(bucket, names.receipts_prefix(run_id))
+    )
     return None if claims or settled else "its run has neither cluster claim nor receipt"
+
+
+def _below(bucket: Bucket, prefix: str) -> list[str]:
+    return [name for name in bucket.names() if name.startswith(prefix)]
 
 
 def memory(world: "World") -> dict[str, object]:
@@ -136,14 +142,14 @@ def _generations(world: "World", run_id: str) -> dict[str, int]:
 
 def newest_decision(world: "World", run_id: str) -> Decision | None:
     """The newest decision of a run."""
-    there = [name for name in world.bucket.names() if name.startswith(names.decisions_prefix(run_id))]
+    there = _below(world.bucket, names.decisions_prefix(run_id))
     body = world.bucket.body(there[-1]) if there else None
     return None if body is None else Decision.model_validate_json(body)
 
 
 def receipts(world: "World", run_id: str) -> list[Receipt]:
     """The receipts of a run, by revision."""
-    there = [name for name in world.bucket.names() if name.startswith(names.receipts_prefix(run_id))]
+    there = _below(world.bucket, names.receipts_prefix(run_id))
     return [Receipt.model_validate_json(world.bucket.body(name) or b"") for name in there]
 
 

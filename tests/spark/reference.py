@@ -125,10 +125,13 @@ def write_part(bucket: Path, market: str, lines: Iterable[bytes | dict[str, Any]
 
 _TEXT = st.text(max_size=6)  # all of Unicode but lone surrogates, which UTF-8 cannot carry
 _NUMBER = st.integers(-(2**63), 2**63 - 1)
-_DATES = (
-    "2026-11-20 2026-02-28 2024-02-29 2026-02-29 2026-02-30 2026-1-3 2026-11 1981 1981-12 0000 0000-00-00 0000-01-01 "
-    "0001-01-01 1582-10-10 9999-12-31 20261120 +2026-11-20 2026-11-20T00:00:00 २०२६-११-२०"
-).split()
+_DATES = [
+    *(
+        "2026-11-20 2026-02-28 2024-02-29 2026-02-29 2026-02-30 2026-1-3 2026-11 1981 1981-12 0000 0000-00-00 "
+        "0000-01-01 0001-01-01 1582-10-10 9999-12-31 20261120 +2026-11-20 2026-11-20T00:00:00 २०२६-११-२०"
+    ).split(),
+    *(" 2026-11-20", "2026-11-20 ", "2026-11-20\n", ""),
+]
 
 
 def _maybe(value: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -161,7 +164,7 @@ _ALBUM = st.tuples(
     _object(
         name=_TEXT,
         album_type=st.sampled_from(["album", "single", "compilation", "ep"]),
-        release_date=st.sampled_from([*_DATES, " 2026-11-20", "2026-11-20 ", "2026-11-20\n", ""]) | _TEXT,
+        release_date=st.sampled_from(_DATES) | _TEXT,
         release_date_precision=st.sampled_from(["day", "day", "day", "month", "year", "DAY"]),
         tracks=_object(items=_TRACKS, total=_NUMBER),
         images=st.just([]),
@@ -175,3 +178,6 @@ RECORDS = st.lists(
     max_size=40,
 )
 """Good raw lines of two markets, with everything in the albums that Spotify's description allows."""
+
+DATED = [record({**album(f"d{number}", "t"), "release_date": text}) for number, text in enumerate(_DATES)]
+"""One album for each shape of a release date, all of them said to be days."""

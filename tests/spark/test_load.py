@@ -61,7 +61,7 @@ def test_bad_lines_are_kept_with_reason_file_and_line(
     others = [record(album(f"o{market}", "x"), market=market) for market in ("AD", "SE", "ZZ")]
     for other in others:
         write_part(bucket, other["market"], [other, other])
-    write_part(bucket, "TR", [{**record(album("q", '}{"'), market="TR")}, b"broken"])
+    write_part(bucket, "TR", [{**record(album("q", "}{"), market="TR")}, b"broken"])
 
     counts = run(spark, arguments(threshold="1"))
 
@@ -75,7 +75,7 @@ def test_bad_lines_are_kept_with_reason_file_and_line(
         found["line"]: found["record"] for found in _quarantined(bucket) if found["file"] == "DK.jsonl.gz"
     }
     assert originals == {number: line.decode(errors="replace") for number, (line, _) in enumerate(bad, 2)}
-    loaded = [*good, *others, *others, record(album("q", '}{"'), market="TR")]
+    loaded = [*good, *others, *others, record(album("q", "}{"), market="TR")]
     assert sortable(warehouse.rows()) == sortable(row for line in loaded for row in rows_of(line))
     assert (counts.files, counts.quarantined, counts.albums) == (5, len(bad) + 1, len(loaded))
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.events import MarketRequested
+from contracts.events import Delivery, MarketRequested
 from eventing.errors import Permanent, Retryable
 from services.market_fetcher.decisions import (
     Again,
@@ -20,6 +20,7 @@ from services.market_fetcher.decisions import (
     judge,
     listing_refused,
     retry_after,
+    times_of,
 )
 from services.market_fetcher.ports import Refused
 from tests.fakes.spotify import error
@@ -111,15 +112,42 @@ def test_backoff_grows_and_is_bounded(failures: int, draw: float) -> None:
     assert backoff(failures, draw) <= backoff(failures + 1, draw)
 
 
+def asked(*, at: datetime | None = None, replay: bool = False, fresh: bool = False) -> Delivery:
+    request = MarketRequested(run_id="2026-11-23", market="DK", replay=replay, fresh=fresh)
+    return Delivery(event=request, event_id="e1", event_time=at)
+
+
 def test_a_part_that_stands_is_done_but_for_a_new_replay() -> None:
     """A redelivery makes no call; a replay replaces the part once for each event."""
-    plain = MarketRequested(run_id="2026-11-23", market="DK")
-    replay = MarketRequested(run_id="2026-11-23", market="DK", replay=True)
-    assert not already_done(None, plain, "e1")
-    assert already_done({"event-id": "e0"}, plain, "e1")
-    assert not already_done({"event-id": "e0"}, replay, "e1")
-    assert not already_done({}, replay, "e1")
-    assert already_done({"event-id": "e1"}, replay, "e1")
+    assert not already_done(None, asked())
+    assert already_done({"event-id": "e0"}, asked())
+    assert not already_done({"event-id": "e0"}, asked(replay=True))
+    assert not already_done({}, asked(replay=True))
+    assert already_done({"event-id": "e1"}, asked(replay=True))
+
+
+def test_a_replay_is_done_by_any_part_listed_after_it_was_asked_for() -> None:
+    """An old log of events that is delivered again, one replay after the other, changes nothing."""
+    later = {"event-id": "e2", "listed-at": "2026-11-23T00:10:00+00:00"}
+    before, after = datetime(2026, 11, 23, 0, 9, tzinfo=UTC), datetime(2026, 11, 23, 0, 11, tzinfo=UTC)
+    assert already_done(later, asked(at=before, replay=True))
+    assert not already_done(later, asked(at=after, replay=True))
+    assert not already_done(later, asked(at=None, replay=True))
+    assert not already_done(later | {"listed-at": "soon"}, asked(at=before, replay=True))
+    assert not already_done(later, asked(at=before, replay=True, fresh=True)), "it may have come from the cache"
+    fresh = later | {"fresh-at": later["listed-at"]}
+    assert already_done(fresh, asked(at=before, replay=True, fresh=True))
+
+
+def test_a_fresh_reading_is_remembered_by_the_parts_that_follow() -> None:
+    """A plain replay after a fresh one must not make the fresh one look undone when the log comes again."""
+    first, second = datetime(2026, 11, 23, 0, 9, tzinfo=UTC), datetime(2026, 11, 23, 0, 11, tzinfo=UTC)
+    assert times_of(first, fresh=False, before={}) == {"listed-at": first.isoformat()}
+    fresh = times_of(first, fresh=True, before={})
+    assert times_of(second, fresh=False, before=fresh) == {
+        "listed-at": second.isoformat(),
+        "fresh-at": first.isoformat(),
+    }
 
 
 def test_a_refused_listing_is_the_messages_fault_unless_it_is_the_tokens() -> None:
