@@ -49,13 +49,16 @@ bench-fetch: setup ## fetching 48 markets, against the reference algorithm and t
 	@exec $(RUN) -m benchmarks.fetch
 
 docs: $(MAIN) ## write what is generated: schemas, AsyncAPI, settings
-	@$(RUN) -m contracts && $(RUN) -m services
+	@$(RUN) -m contracts && $(RUN) -m services && $(RUN) infra/docs.py
 
 check: $(MAIN) ## lint, format, types, import contracts
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	.venv/bin/lint-imports
+	$(RUN) -m contracts --check
+	$(RUN) -m services --check
+	$(RUN) infra/docs.py --check
 
 setup: $(MAIN) $(BIGQUERY) ## both environments, from the pinned requirements
 

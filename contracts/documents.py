@@ -133,6 +133,16 @@ class ClusterClaim(Document):
         return cluster_name(self.run_id, self.attempt)
 
 
+class JobClaim(Document):
+    """Which job is the run's next. Claimed in order, so that two jobs never write one partition at a time."""
+
+    run_id: RunId
+    number: int = Field(ge=1)
+    revision: Revision
+    attempt: int = Field(ge=1)
+    claimed_at: datetime
+
+
 class LoadResult(Document):
     """What the Spark job of one decision counted; it writes this after its load."""
 

@@ -132,6 +132,26 @@ def asking_name(run_id: str, slot: int) -> str:
     return f"runs/{run_id}/askings/{slot:04}.json"
 
 
+def job_claims_prefix(run_id: str) -> str:
+    """Where the jobs of a run are claimed, one after the other."""
+    return f"runs/{run_id}/jobs/"
+
+
+def job_claim_name(run_id: str, number: int) -> str:
+    """The claim on being the run's next job, written before the job is submitted."""
+    return f"{job_claims_prefix(run_id)}{number:04}.json"
+
+
+def announced_prefix(run_id: str) -> str:
+    """Where it is noted which receipts were announced."""
+    return f"runs/{run_id}/announced/"
+
+
+def announced_name(run_id: str, revision: int) -> str:
+    """The note that a receipt was announced, written after its event was published."""
+    return f"{announced_prefix(run_id)}{revision:04}.json"
+
+
 def quarantine_prefix(run_id: str, revision: int) -> str:
     """Where the Spark job keeps the records it could not read."""
     return f"quarantine/{run_id}/{revision:04}/"

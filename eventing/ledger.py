@@ -19,6 +19,7 @@ from contracts.documents import (
     DeadLetterRecord,
     Decision,
     Document,
+    JobClaim,
     LoadResult,
     Manifest,
     Order,
@@ -41,6 +42,8 @@ class RunIndex:
     decisions: tuple[int, ...]
     """Revisions, ascending."""
     receipts: tuple[int, ...]
+    announced: tuple[int, ...]
+    """Receipts whose event was published."""
     dead_letters: tuple[str, ...]
     """Markets that were given up."""
     throttled: tuple[str, ...]
@@ -54,9 +57,14 @@ class RunIndex:
         return self.decisions[-1] if self.decisions else 0
 
     @property
-    def is_settled(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether the newest decision has its receipt."""
         return self.newest_decision > 0 and self.newest_decision in self.receipts
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is finished and everybody was told of every receipt."""
+        return self.is_finished and set(self.receipts) <= set(self.announced)
 
 
 class RunLedger:
@@ -141,6 +149,22 @@ class RunLedger:
         """Claim a cluster attempt; False when another has claimed it."""
         return await self._create(names.cluster_claim_name(claim.run_id, claim.attempt), claim)
 
+    async def job_claims(self, run_id: str) -> list[JobClaim]:
+        """The jobs of a run in the order in which they were claimed."""
+        listed = await self._store.listing(names.job_claims_prefix(run_id))
+        return await self._read_all([info.name for info in listed], JobClaim)
+
+    async def claim_job(self, claim: JobClaim) -> JobClaim:
+        """Claim being the run's next job; gives the claim that stands, which may be another's."""
+        name = names.job_claim_name(claim.run_id, claim.number)
+        if await self._create(name, claim):
+            return claim
+        return await self._read(name, JobClaim) or claim
+
+    async def note_announced(self, run_id: str, revision: int) -> None:
+        """Note that a receipt's event was published."""
+        await self._store.create(names.announced_name(run_id, revision), b"{}")
+
     async def newest_order(self, index: RunIndex) -> Order | None:
         """What an operator wanted last."""
         return await self._read(names.order_name(index.run_id, index.orders[-1]), Order) if index.orders else None
@@ -208,6 +232,7 @@ def _index(run_id: str, listed: Iterable[str]) -> RunIndex:
         has_manifest=names.manifest_name(run_id) in found,
         decisions=tuple(int(stem) for stem in _stems(found, names.decisions_prefix(run_id))),
         receipts=tuple(int(stem) for stem in _stems(found, names.receipts_prefix(run_id))),
+        announced=tuple(int(stem) for stem in _stems(found, names.announced_prefix(run_id))),
         dead_letters=_stems(found, names.dead_letters_prefix(run_id)),
         throttled=_stems(found, names.throttled_prefix(run_id)),
         orders=tuple(int(stem) for stem in _stems(found, names.orders_prefix(run_id))),

@@ -181,7 +181,7 @@ def _count(stack: Stack, seen: Seen) -> int:
     if seen.manifest is None:
         return 0
     client = stack.bigquery_client()
-    question = f"SELECT COUNT(*) FROM {DATASET}.{TABLE} WHERE load_date = @run"  # noqa: S608 -- constants
+    question = f"SELECT COUNT(*) FROM {DATASET}.{TABLE} WHERE load_date = @run"
     wanted = QueryJobConfig(query_parameters=[ScalarQueryParameter("run", "DATE", seen.manifest.run_id)])
     (row,) = client.query_and_wait(question, job_config=wanted)
     client.close()

@@ -107,7 +107,7 @@ async def _facts(run_id: str, ledger: RunLedger) -> Facts:
         manifest=manifest,
         parts={market: part for market, part in parts.items() if market in manifest.markets},
         newest=newest,
-        newest_has_receipt=index.is_settled,
+        newest_has_receipt=index.is_finished,
         dead_letters=await ledger.dead_letters(index),
         throttled=await ledger.throttled(index),
         order=await ledger.newest_order(index),

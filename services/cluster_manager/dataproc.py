@@ -32,6 +32,9 @@ class ClusterShape:
     connector_version: str
     idle_ttl: timedelta
     max_ttl: timedelta
+    staging_bucket: str
+    """Takes drivers' outputs and temporary files; otherwise Dataproc makes buckets of its own that outlive all else."""
+    disk_gb: int
     subnetwork: str | None = None
     service_account: str | None = None
 
@@ -149,8 +152,14 @@ def cluster_message(name: str, run_id: str, project: str, shape: ClusterShape) -
         "cluster_name": name,
         "labels": {"app": APP_LABEL, "run": run_id},
         "config": {
+            "config_bucket": shape.staging_bucket,
+            "temp_bucket": shape.staging_bucket,
             "gce_cluster_config": machine,
-            "master_config": {"num_instances": 1, "machine_type_uri": shape.machine_type},
+            "master_config": {
+                "num_instances": 1,
+                "machine_type_uri": shape.machine_type,
+                "disk_config": {"boot_disk_size_gb": shape.disk_gb},
+            },
             "worker_config": {"num_instances": 0},
             "software_config": {
                 "image_version": shape.image_version,

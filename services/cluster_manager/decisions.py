@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from contracts.documents import ClusterClaim, Decision
+from contracts.documents import ClusterClaim, Decision, JobClaim
 from contracts.names import cluster_name
 from services.cluster_manager.ports import Cluster, ClusterState, Job, JobState
 
@@ -31,6 +31,10 @@ class Facts:
     newest: Decision | None
     receipts: frozenset[int]
     """Revisions that have a receipt."""
+    announced: frozenset[int]
+    """Revisions whose receipt was announced."""
+    job_claims: Sequence[JobClaim]
+    """In order of their numbers."""
     claims: Sequence[ClusterClaim]
     """In order of their attempts."""
     clusters: Sequence[Cluster]
@@ -62,8 +66,18 @@ class CreateCluster:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimJob:
+    """Make this the run's next job, then submit it."""
+
+    number: int
+    revision: int
+    attempt: int
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
 class SubmitJob:
-    """Submit the job of the decision."""
+    """Submit the job that was claimed (again: the id makes a repeat harmless)."""
 
     revision: int
     attempt: int
@@ -82,7 +96,7 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class AnnounceAgain:
-    """The receipt stands but clean-up was not done: the announcement may have been lost with it."""
+    """The receipt stands, but whether it was announced is not on record."""
 
     revision: int
 
@@ -95,16 +109,37 @@ class DeleteCluster:
     uuid: str
 
 
-Action = Wait | ClaimCluster | CreateCluster | SubmitJob | Finish | AnnounceAgain | DeleteCluster
+Action = Wait | ClaimCluster | CreateCluster | ClaimJob | SubmitJob | Finish | AnnounceAgain | DeleteCluster
 
 
 def decide(facts: Facts, now: datetime, limits: Limits) -> list[Action]:
     """The next step of a run, in the order in which its actions are to be done."""
+    untold: list[Action] = [AnnounceAgain(revision) for revision in sorted(facts.receipts - facts.announced)]
     if active := [job for job in facts.jobs if is_active(job.state)]:
         # A job under way is always left to end, even when a newer decision stands: two writers never overlap.
-        return [Wait(f"job {active[0].id} is {active[0].state}")]
-    overdue = _unfinished_older(facts)
-    return [*overdue, *_newest(facts, now, limits)]
+        return [*untold, Wait(f"job {active[0].id} is {active[0].state}")]
+    if (claimed := _claimed_not_submitted(facts)) is not None:
+        # Whoever claimed it may submit it at any moment; nothing else may run before this job has.
+        work = _Work(claimed.revision, claimed.attempt, claimed=True)
+        return [*untold, *_on_cluster(facts, work, now, limits)]
+    return [*untold, *_unfinished_older(facts), *_newest(facts, now, limits)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A job that is to be submitted."""
+
+    revision: int
+    attempt: int
+    claimed: bool = False
+
+
+def _claimed_not_submitted(facts: Facts) -> JobClaim | None:
+    last = facts.job_claims[-1] if facts.job_claims else None
+    if last is None or last.revision in facts.receipts:
+        return None
+    known = {(job.revision, job.attempt) for job in facts.jobs}
+    return None if (last.revision, last.attempt) in known else last
 
 
 def _unfinished_older(facts: Facts) -> list[Action]:
@@ -123,8 +158,7 @@ def _newest(facts: Facts, now: datetime, limits: Limits) -> list[Action]:
     if newest is None:
         return [*_delete_all(facts, keep=None)] or [Wait("no decision yet")]
     if newest.revision in facts.receipts:
-        deletes = _delete_all(facts, keep=None)
-        return [AnnounceAgain(newest.revision), *deletes] if deletes else [Wait("finished and clean")]
+        return _delete_all(facts, keep=None) or [Wait("finished and clean")]
     if newest.verdict == "fail":
         error = f"{len(newest.missing)} markets missing at the deadline, more than the policy allows"
         return [Finish(newest.revision, None, error), *_delete_all(facts, keep=None)]
@@ -138,17 +172,17 @@ def _load(facts: Facts, revision: int, now: datetime, limits: Limits) -> list[Ac
         return [Finish(revision, last, None), *_delete_all(facts, keep=None)]
     if last is not None and last.attempt >= limits.job_attempts:
         return [Finish(revision, last, _ended_badly(last)), *_delete_all(facts, keep=None)]
-    attempt = last.attempt + 1 if last else 1
-    return _on_cluster(facts, revision, attempt, now, limits)
+    return _on_cluster(facts, _Work(revision, last.attempt + 1 if last else 1), now, limits)
 
 
-def _on_cluster(facts: Facts, revision: int, attempt: int, now: datetime, limits: Limits) -> list[Action]:
+def _on_cluster(facts: Facts, work: _Work, now: datetime, limits: Limits) -> list[Action]:
     """Submit where a cluster runs; otherwise see to it that one will."""
+    revision = work.revision
     claims = [claim for claim in facts.claims if claim.revision == revision]
     claim = claims[-1] if claims else None
     reuse = _usable(facts)
     if reuse is not None:
-        return [*_delete_all(facts, keep=reuse.name), SubmitJob(revision, attempt, reuse.name)]
+        return [*_delete_all(facts, keep=reuse.name), _submit(facts, work, reuse.name)]
     if claim is None:
         return [ClaimCluster(_next_attempt(facts), revision), *_delete_all(facts, keep=None)]
     cluster = next((found for found in facts.clusters if found.name == claim.cluster), None)
@@ -158,6 +192,13 @@ def _on_cluster(facts: Facts, revision: int, attempt: int, now: datetime, limits
     if cluster is None and not late and not any(job.cluster == claim.cluster for job in facts.jobs):
         return [CreateCluster(claim.cluster)]
     return _next_cluster(facts, revision, len(claims), limits)
+
+
+def _submit(facts: Facts, work: _Work, cluster: str) -> Action:
+    if work.claimed:
+        return SubmitJob(work.revision, work.attempt, cluster)
+    number = max((claim.number for claim in facts.job_claims), default=0) + 1
+    return ClaimJob(number, work.revision, work.attempt, cluster)
 
 
 def _next_cluster(facts: Facts, revision: int, tried: int, limits: Limits) -> list[Action]:

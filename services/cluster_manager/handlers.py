@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from contracts.documents import ClusterClaim
+from contracts.documents import ClusterClaim, JobClaim
 from contracts.events import BatchReady, DataprocOperation, Delivery, RunFinished, SweepRequested
 from contracts.names import cluster_name, is_run_id, receipt_name, run_of_resource
 from contracts.truth import source_report
@@ -14,13 +15,14 @@ from eventing import logs
 from eventing.app import Handler
 from eventing.clock import Clock
 from eventing.coalescing import Coalescer
-from eventing.errors import Permanent
+from eventing.errors import Permanent, Retryable
 from eventing.ledger import RunLedger
 from eventing.publisher import Publisher
 from services.cluster_manager.decisions import (
     Action,
     AnnounceAgain,
     ClaimCluster,
+    ClaimJob,
     CreateCluster,
     DeleteCluster,
     Facts,
@@ -99,6 +101,8 @@ async def _facts(run_id: str, ports: Ports) -> Facts:
         run_id=run_id,
         newest=newest,
         receipts=frozenset(index.receipts),
+        announced=frozenset(index.announced),
+        job_claims=await ports.ledger.job_claims(run_id),
         claims=await ports.ledger.cluster_claims(run_id),
         clusters=await ports.dataproc.clusters(run_id),
         jobs=await ports.dataproc.jobs(run_id),
@@ -127,6 +131,8 @@ async def _act(action: Action, facts: Facts, ports: Ports) -> None:
             await _claim(run_id, attempt, revision, ports)
         case CreateCluster(name):
             await ports.dataproc.create_cluster(name, run_id)
+        case ClaimJob():
+            await _claim_job(run_id, action, ports)
         case SubmitJob(revision, attempt, cluster):
             await ports.dataproc.submit_job(JobRequest(run_id, revision, attempt, cluster))
         case Finish():
@@ -142,6 +148,21 @@ async def _claim(run_id: str, attempt: int, revision: int, ports: Ports) -> None
     # Whoever wins the claim, the cluster it names is to be created; both may ask, the name makes them one.
     await ports.ledger.create_cluster_claim(claim)
     await ports.dataproc.create_cluster(cluster_name(run_id, attempt), run_id)
+
+
+async def _claim_job(run_id: str, action: ClaimJob, ports: Ports) -> None:
+    wanted = JobClaim(
+        run_id=run_id,
+        number=action.number,
+        revision=action.revision,
+        attempt=action.attempt,
+        claimed_at=ports.clock(),
+    )
+    standing = await ports.ledger.claim_job(wanted)
+    if (standing.revision, standing.attempt) != (action.revision, action.attempt):
+        reason = f"run {run_id}: the job of revision {standing.revision} was claimed first"
+        raise Retryable(reason, after=timedelta(seconds=5))
+    await ports.dataproc.submit_job(JobRequest(run_id, action.revision, action.attempt, action.cluster))
 
 
 async def _finish(action: Finish, facts: Facts, ports: Ports) -> None:
@@ -198,3 +219,4 @@ async def _announce(run_id: str, revision: int, ports: Ports) -> None:
         receipt_uri=f"gs://{ports.bucket}/{receipt_name(run_id, revision)}",
     )
     await ports.publisher.publish([event], cause=f"{run_id}/receipt/{revision}")
+    await ports.ledger.note_announced(run_id, revision)

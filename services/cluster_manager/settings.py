@@ -37,6 +37,9 @@ class Settings(ServiceSettings):
         default="3.0-debian13", description="Dataproc image; pinned, since the default moves."
     )
     machine_type: str = Field(default="e2-standard-2", description="Machine type of master and workers.")
+    disk_gb: int = Field(
+        default=50, ge=30, le=2000, description="Boot disk of the cluster in GB; Dataproc's own default is 500."
+    )
     subnetwork: str | None = Field(
         default=None, description="Subnetwork of the cluster; the default network where it is not set."
     )

@@ -106,6 +106,8 @@ def _cluster_shape(settings: Settings) -> ClusterShape:
         connector_version=settings.bigquery_connector_version,
         idle_ttl=settings.cluster_idle_ttl,
         max_ttl=settings.cluster_max_ttl,
+        staging_bucket=settings.temporary_bucket or settings.bucket,
+        disk_gb=settings.disk_gb,
         subnetwork=settings.subnetwork,
         service_account=settings.cluster_service_account,
     )

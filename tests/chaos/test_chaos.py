@@ -83,7 +83,7 @@ class Killer:
 async def test_a_run_under_sigkill_ends_like_a_quiet_one(stack: Stack, number: int) -> None:
     """Never lost, never doubled, never left running: with real processes, on real emulators."""
     seed = SEED + number
-    print(f"chaos round {number}, SEED={seed}")  # noqa: T201 -- shown when the test fails
+    print(f"chaos round {number}, SEED={seed}")
     rng = random.Random(seed)
     run_id = (FIRST + timedelta(days=number)).isoformat()
     killer, over = Killer(stack, rng), asyncio.Event()
@@ -95,7 +95,7 @@ async def test_a_run_under_sigkill_ends_like_a_quiet_one(stack: Stack, number: i
     finally:
         over.set()
         await killing
-    print(f"killed {dict(killer.kills)}")  # noqa: T201 -- the same
+    print(f"killed {dict(killer.kills)}")
     assert receipt.outcome == "loaded", receipt.error
     catalogue = Catalogue(1, FIRST)
     expected = catalogue.expected_rows(MARKETS, "browse", ALBUMS, run_id=run_id, revision=receipt.revision)

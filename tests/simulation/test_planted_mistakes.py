@@ -55,10 +55,11 @@ def a_barrier_that_counts(patch: pytest.MonkeyPatch) -> None:
 
 
 def acknowledge_before_write(patch: pytest.MonkeyPatch) -> None:
-    fetch, later = market_fetcher._fetch, set()
+    fetch: Any = market_fetcher._fetch
+    later: set[asyncio.Task[None]] = set()
 
-    async def promise(name: str, delivery: Delivery, ports: market_fetcher.Ports) -> None:
-        task = asyncio.create_task(fetch(name, delivery, ports))
+    async def promise(*given: Any, **known: Any) -> None:
+        task = asyncio.create_task(fetch(*given, **known))
         later.add(task)
         task.add_done_callback(later.discard)
 

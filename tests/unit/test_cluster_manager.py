@@ -10,13 +10,15 @@ from typing import Any, get_args
 import pytest
 
 from contracts import names
-from contracts.documents import ClusterClaim, LoadResult, MissingMarket, WarehouseCount
+from contracts.documents import ClusterClaim, JobClaim, LoadResult, MissingMarket, WarehouseCount
 from contracts.events import BatchReady, DataprocOperation, Delivery, RunFinished, SweepRequested
 from eventing.coalescing import Coalescer
-from eventing.errors import Permanent
+from eventing.errors import Permanent, Retryable
 from eventing.ledger import RunLedger
 from services.cluster_manager.decisions import (
+    AnnounceAgain,
     ClaimCluster,
+    ClaimJob,
     CreateCluster,
     DeleteCluster,
     Facts,
@@ -26,7 +28,7 @@ from services.cluster_manager.decisions import (
     Wait,
     decide,
 )
-from services.cluster_manager.handlers import Ports, handlers, reconcile
+from services.cluster_manager.handlers import Ports, _act, handlers, reconcile
 from services.cluster_manager.ports import APP_LABEL, Cluster, ClusterState, Job, JobState
 from tests.builders import NOW, RUN, TestClock, decision, manifest
 from tests.fakes.dataproc import MemoryDataproc
@@ -56,10 +58,13 @@ def facts(**given: Any) -> Facts:
         "run_id": RUN,
         "newest": decision("DK SE NO"),
         "receipts": frozenset(),
+        "announced": frozenset(),
+        "job_claims": [],
         "claims": [],
         "clusters": [],
         "jobs": [],
     }
+    given.setdefault("announced", given.get("receipts", frozenset()))
     return Facts(**(default | given))
 
 
@@ -88,7 +93,7 @@ def test_a_cluster_that_is_coming_is_waited_for(state: ClusterState) -> None:
 def test_a_cluster_that_takes_jobs_gets_the_job(state: ClusterState) -> None:
     """Those are the three states in which Dataproc takes jobs."""
     step = decide(facts(claims=[claim()], clusters=[cluster(state=state)]), NOW, LIMITS)
-    assert step == [SubmitJob(1, 1, C1)]
+    assert step == [ClaimJob(1, 1, 1, C1)]
 
 
 @pytest.mark.parametrize("state", ["ERROR", "UNKNOWN", "STOPPED", "STOPPING"])
@@ -161,7 +166,7 @@ def test_a_job_that_is_done_is_finished_then_its_cluster_deleted() -> None:
 def test_a_job_that_failed_is_tried_again_and_then_fails_the_run(state: JobState) -> None:
     """Attempts are bounded, and a failed run ends failed even though its cluster is gone."""
     once = facts(claims=[claim()], clusters=[cluster()], jobs=[job(state)])
-    assert decide(once, NOW, LIMITS) == [SubmitJob(1, 2, C1)]
+    assert decide(once, NOW, LIMITS) == [ClaimJob(1, 1, 2, C1)]
     twice = facts(claims=[claim()], clusters=[cluster()], jobs=[job(state), job(state, attempt=2)])
     first, *rest = decide(twice, NOW, LIMITS)
     assert isinstance(first, Finish)
@@ -175,7 +180,7 @@ def test_after_a_jobs_end_only_the_newest_decision_is_run() -> None:
     step = decide(
         facts(newest=decision("DK", revision=3), claims=[claim()], clusters=[cluster()], jobs=[done]), NOW, LIMITS
     )
-    assert step == [Finish(1, done, None), SubmitJob(3, 1, C1)]
+    assert step == [Finish(1, done, None), ClaimJob(1, 3, 1, C1)]
 
 
 def test_a_decision_to_fail_needs_no_cluster() -> None:
@@ -191,7 +196,7 @@ def test_a_decision_to_fail_needs_no_cluster() -> None:
 def test_a_finished_run_keeps_no_cluster() -> None:
     """Nothing desired and a cluster of ours exists: delete, and say again that the run is finished."""
     done = facts(receipts=frozenset({1}), clusters=[cluster()], jobs=[job("DONE")])
-    assert decide(done, NOW, LIMITS)[1:] == [delete(C1)]
+    assert decide(done, NOW, LIMITS) == [delete(C1)]
     assert decide(facts(newest=None, clusters=[cluster()]), NOW, LIMITS) == [delete(C1)]
 
 
@@ -222,7 +227,7 @@ def test_every_combination_of_states_has_a_next_step() -> None:
         )
         steps = decide(given, NOW, LIMITS)
         assert steps
-        submits = [step for step in steps if isinstance(step, SubmitJob)]
+        submits = [step for step in steps if isinstance(step, ClaimJob | SubmitJob)]
         assert len(submits) <= 1
         assert not (submits and receipt)
         deleted = {step.name for step in steps if isinstance(step, DeleteCluster)}
@@ -389,8 +394,9 @@ async def test_missing_markets_make_a_partial_outcome() -> None:
     assert (receipt.outcome, receipt.missing, receipt.close_reason) == ("partial", missing, "deadline")
 
 
-async def test_a_lost_announcement_is_made_good_while_the_cluster_stands() -> None:
-    """A crash after the receipt: the next look announces again and deletes the cluster."""
+@pytest.mark.parametrize("cluster_stands", [True, False])
+async def test_a_lost_announcement_is_made_good(cluster_stands: bool) -> None:  # noqa: FBT001 -- a case
+    """A crash between the receipt and its event: the sweep announces it, with or without a cluster to remind of it."""
     world = World()
     await world.batch()
     world.dataproc.turn(C1, "RUNNING")
@@ -399,11 +405,61 @@ async def test_a_lost_announcement_is_made_good_while_the_cluster_stands() -> No
     world.dataproc.end_job(next(iter(world.dataproc.submitted)), "DONE")
     await world.operation(C1)
     world.publisher.take()
-    world.dataproc.turn(C1, "RUNNING")
+    await world.store.delete(names.announced_name(RUN, 1))
+    if cluster_stands:
+        world.dataproc.turn(C1, "RUNNING")
+    else:
+        world.dataproc.vanish(C1)
     await world.handle(SweepRequested())
     [event] = world.publisher.take()
     assert isinstance(event, RunFinished)
-    assert world.dataproc.deleted == [C1, C1]
+    await world.handle(SweepRequested())
+    assert world.publisher.take() == []
+
+
+def job_claim(number: int = 1, revision: int = 1, attempt: int = 1) -> JobClaim:
+    return JobClaim(run_id=RUN, number=number, revision=revision, attempt=attempt, claimed_at=NOW)
+
+
+def test_a_claimed_job_is_submitted_before_anything_else_may_run() -> None:
+    """Whoever claimed it may submit it late; a newer decision's job beside it would write the same partition."""
+    newer = decision("DK", revision=2)
+    claimed = facts(newest=newer, claims=[claim()], clusters=[cluster()], job_claims=[job_claim()])
+    assert decide(claimed, NOW, LIMITS) == [SubmitJob(1, 1, C1)]
+    ended = facts(
+        newest=newer, claims=[claim()], clusters=[cluster()], job_claims=[job_claim()], jobs=[job("DONE")]
+    )
+    assert decide(ended, NOW, LIMITS) == [Finish(1, job("DONE"), None), ClaimJob(2, 2, 1, C1)]
+
+
+def test_a_claim_whose_revision_has_its_receipt_binds_nobody() -> None:
+    """A job that never found a cluster was given up with its revision."""
+    given = facts(
+        newest=decision("DK", revision=2),
+        receipts=frozenset({1}),
+        claims=[claim()],
+        clusters=[cluster()],
+        job_claims=[job_claim()],
+    )
+    assert decide(given, NOW, LIMITS) == [ClaimJob(2, 2, 1, C1)]
+
+
+async def test_of_two_instances_with_different_jobs_in_mind_one_submits() -> None:
+    """The claim decides; the other looks again."""
+    world = World()
+    await world.ports.ledger.claim_job(job_claim(revision=7))
+    action = ClaimJob(1, 1, 1, C1)
+    with pytest.raises(Retryable, match="revision 7 was claimed first"):
+        await _act(action, facts(), world.ports)
+    assert world.dataproc.submitted == {}
+
+
+def test_every_receipt_that_nobody_heard_of_is_announced() -> None:
+    """Also that of an older revision, and also while a job is under way."""
+    given = facts(receipts=frozenset({1, 2}), announced=frozenset({2}), newest=decision("DK", revision=3))
+    assert decide(given, NOW, LIMITS)[0] == AnnounceAgain(1)
+    busy = replace(given, jobs=[job("RUNNING", revision=3)])
+    assert decide(busy, NOW, LIMITS)[0] == AnnounceAgain(1)
 
 
 async def test_a_sweep_takes_every_open_run_on_and_survives_one_in_trouble() -> None:
