@@ -40,10 +40,10 @@ def read_lines(spark: SparkSession, folder: str) -> DataFrame:
 
 
 def inspect(lines: DataFrame, *, run_id: str) -> DataFrame:
-    """One row a line: either why it is bad and the line itself, or the parsed record.
+    """One row a line: either why it is bad and the line itself, or the album and its tracks.
 
-    Columns: file, position, reason and line (null where good), record (null where bad), entries (the album's track
-    entries as given, null ones too; empty where there is none, null where bad).
+    Columns: file, position, reason and line (null where good), album (a struct of table columns; null where bad),
+    entries (the track entries as given, null ones too; empty where there is none, null where bad).
     """
     record = F.from_json("value", RECORD, _JSON_OPTIONS)
     judged = lines.select("file", "position", "value", record.alias("record")).withColumn(

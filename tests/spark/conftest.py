@@ -33,12 +33,21 @@ def bucket(storage: Storage) -> Path:
 
 
 @pytest.fixture(scope="session")
-def spark(java: tools.Java, storage: Storage, bucket: Path, bigquery: BigQuery) -> Iterator[SparkSession]:
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The temporary folder of the session's Python workers, theirs alone."""
+    return tmp_path_factory.mktemp("workers")
+
+
+@pytest.fixture(scope="session")
+def spark(
+    java: tools.Java, storage: Storage, bucket: Path, bigquery: BigQuery, temporary: Path
+) -> Iterator[SparkSession]:
     """A session with the settings of a submitted job; its workers find the stand-in for the connector."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in submit.worker_environment(bigquery.url).items():
             patch.setenv(name, value)
         patch.setenv("JAVA_HOME", str(java.home))
+        patch.setenv("TMPDIR", str(temporary))
         builder = SparkSession.builder.appName("tests")
         for name, value in submit.properties(storage.root, bucket.name).items():
             builder = builder.config(name, value)
@@ -150,7 +159,9 @@ def argument_list(run_id: str, revision: int, table: str, threshold: str = "0.01
 
 
 @pytest.fixture
-def shipped(java: tools.Java, storage: Storage, bucket: Path) -> Callable[[Sequence[str], str], submit.Command]:
+def shipped(
+    java: tools.Java, storage: Storage, bucket: Path, tmp_path: Path
+) -> Callable[[Sequence[str], str], submit.Command]:
     """The command line for the job as it is shipped: from the bucket, one file and one zip."""
     package.build(bucket / "jobs")
 
@@ -164,6 +175,7 @@ def shipped(java: tools.Java, storage: Storage, bucket: Path) -> Callable[[Seque
             python_file_uris=[f"gs://{BUCKET}/jobs/spark_job.zip"],
             args=args,
         )
-        return submit.command(submission, os.environ)
+        # A killed job leaves its temporary folder behind, so that has to be the test's own.
+        return submit.command(submission, {**os.environ, "TMPDIR": str(tmp_path)})
 
     return give

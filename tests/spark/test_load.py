@@ -1,7 +1,6 @@
 """The job from parts to table, in one Spark session, against the emulators."""
 
 import json
-import tempfile
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -23,10 +22,6 @@ Give = Callable[..., Arguments]
 def _quarantined(bucket: Path, revision: int = 1) -> list[dict[str, object]]:
     files = (bucket / "quarantine" / RUN / f"{revision:04}").rglob("*")
     return [json.loads(line) for file in files if file.is_file() for line in file.read_text().splitlines()]
-
-
-def _left_behind() -> list[Path]:
-    return list(Path(tempfile.gettempdir()).glob("spark-bigquery-*"))
 
 
 def test_bad_lines_are_kept_with_reason_file_and_line(
@@ -109,7 +104,7 @@ def test_a_run_without_parts_fails(spark: SparkSession, warehouse: Warehouse, ar
 
 
 def test_loading_again_replaces_the_partition_and_no_other(
-    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give
+    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give, temporary: Path
 ) -> None:
     """Twice is once, another run's partition stays, and a load without rows leaves none behind."""
     week_before = record(album("w", "t"), run_id="2026-11-16")
@@ -127,7 +122,7 @@ def test_loading_again_replaces_the_partition_and_no_other(
     assert sortable(warehouse.rows(of_run)) == sortable(row for line in records for row in rows_of(line))
     assert result.read_bytes() == first
     assert warehouse.staging_tables() == []
-    assert _left_behind() == []
+    assert list(temporary.glob("spark-bigquery-*")) == []
 
     write_part(bucket, "DK", [record(album("empty"))])
     run(spark, arguments(revision=2))
@@ -147,7 +142,7 @@ def test_loading_again_replaces_the_partition_and_no_other(
 
 
 def test_rows_of_another_day_are_refused(
-    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give
+    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give, temporary: Path
 ) -> None:
     """The stand-in refuses rows outside the partition as BigQuery does, and leaves nothing behind."""
     write_part(bucket, "DK", [record(album("a", "t"))])
@@ -157,4 +152,4 @@ def test_rows_of_another_day_are_refused(
     with pytest.raises(Exception, match="load_date 2026-11-24, which is outside the partition 2026-11-23"):
         replace_partition(rows, table=given.table, load_date=given.load_date, temporary_bucket=bucket.name)
     assert warehouse.rows() == []
-    assert _left_behind() == []
+    assert list(temporary.glob("spark-bigquery-*")) == []
