@@ -112,7 +112,7 @@ locals {
     }
     cluster_manager = {
       read   = ["runs/"]
-      change = ["runs/{run}/clusters/", "runs/{run}/receipts/"]
+      change = ["runs/{run}/clusters/", "runs/{run}/jobs/", "runs/{run}/receipts/", "runs/{run}/announced/"]
     }
     # What the Spark job needs. roles/dataproc.worker (dataproc.tf) reaches further; docs/security.md says why.
     cluster = {

@@ -245,6 +245,8 @@ def test_the_secrets_are_for_the_fetcher_alone() -> None:
         (names.decision_name(RUN, 1), {"batch_trigger"}),
         (names.dead_letter_name(RUN, "DK"), {"batch_trigger", "scheduler"}),
         (names.cluster_claim_name(RUN, 1), {"cluster_manager"}),
+        (names.job_claim_name(RUN, 1), {"cluster_manager"}),
+        (names.announced_name(RUN, 1), {"cluster_manager"}),
         (names.receipt_name(RUN, 1), {"cluster_manager"}),
         (names.load_name(RUN, 1), {"cluster"}),
         (names.quarantine_prefix(RUN, 1) + "part-0.json", {"cluster"}),
