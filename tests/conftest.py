@@ -1,6 +1,7 @@
 """Real emulators, started once for a test session. A test uses a project and a bucket of its own."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,12 @@ from local.bigquery import BigQuery
 from local.processes import Supervisor
 from local.pubsub import PubSub
 from local.storage import Storage
+
+
+def pytest_configure() -> None:
+    """A suite started in the background of a shell inherits an ignored Ctrl-C, and so would all that it starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

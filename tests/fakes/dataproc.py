@@ -1,10 +1,19 @@
-"""Dataproc in memory, moved on by the test: clusters and jobs change state only when told."""
+"""Dataproc in memory, moved on by the test: clusters and jobs change state only when told.
+
+`tests/contract/test_dataproc.py` holds it to what the real adapter does. Not here: PENDING jobs; one that was
+submitted runs at once.
+"""
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from contracts.names import job_id
 from eventing.clock import Clock
+from eventing.errors import Retryable
+from services.cluster_manager.decisions import takes_jobs
 from services.cluster_manager.ports import APP_LABEL, Cluster, ClusterState, Job, JobRequest, JobState
+
+_SOON = timedelta(seconds=5)
 
 
 @dataclass
@@ -38,9 +47,12 @@ class MemoryDataproc:
     async def delete_cluster(self, name: str, uuid: str) -> None:
         """See `Dataproc.delete_cluster`."""
         found = self.machines.get(name)
-        if found and found.uuid == uuid:
-            self.deleted.append(name)
-            self.machines[name] = replace(found, state="DELETING")
+        if found is None or found.uuid != uuid:
+            return
+        if found.state == "DELETING":
+            raise Retryable(f"dataproc: {name} is being deleted", after=_SOON)
+        self.deleted.append(name)
+        self.machines[name] = replace(found, state="DELETING")
 
     async def jobs(self, run_id: str) -> list[Job]:
         """See `Dataproc.jobs`."""
@@ -52,15 +64,19 @@ class MemoryDataproc:
     async def submit_job(self, request: JobRequest) -> None:
         """See `Dataproc.submit_job`."""
         identity = job_id(request.run_id, request.revision, request.attempt)
-        if identity not in self.submitted:
-            self.submitted[identity] = Job(
-                identity, request.revision, request.attempt, "PENDING", request.cluster, started_at=self.clock()
-            )
+        if identity in self.submitted:
+            return
+        cluster = self.machines.get(request.cluster)
+        if cluster is None or not takes_jobs(cluster.state):
+            raise Retryable(f"dataproc: {request.cluster} takes no jobs", after=_SOON)
+        self.submitted[identity] = Job(
+            identity, request.revision, request.attempt, "RUNNING", request.cluster, started_at=self.clock()
+        )
 
     def turn(self, name: str, state: ClusterState) -> None:
         """Put a cluster into a state."""
-        since = self.clock() if state == "RUNNING" else self.machines[name].running_since
-        self.machines[name] = replace(self.machines[name], state=state, running_since=since)
+        first = self.machines[name].running_since or (self.clock() if state == "RUNNING" else None)
+        self.machines[name] = replace(self.machines[name], state=state, running_since=first)
 
     def vanish(self, name: str) -> None:
         """A deletion has ended, or someone else made one."""

@@ -962,6 +962,37 @@ async def test_the_process_runs_a_spark_job(
     assert await process.wait() == 0
 
 
+@pytest.mark.emulator
+async def test_the_process_tells_the_topic_and_ends_when_asked(tmp_path: Path, pubsub: PubSub) -> None:
+    """Told by its options alone where the topic is, the process delivers both entries, and SIGTERM ends it well."""
+    topic, name = "projects/dataproc-told/topics/told", "projects/dataproc-told/subscriptions/told"
+    nowhere = "http://127.0.0.1:9"
+    with pubsub.publisher() as publisher, pubsub.subscriber() as subscriber:
+        publisher.create_topic(name=topic)
+        subscriber.create_subscription(request=Subscription(name=name, topic=topic))
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "local.dataproc", "--port", "0", "--creating-seconds", "0"),
+            *("--storage-root", str(tmp_path), "--log-dir", str(tmp_path), "--bucket", "b", "--java-home", "/"),
+            *("--project", "dataproc-told", "--topic", "told", "--pubsub-emulator", pubsub.host),
+            *("--storage-emulator", nowhere, "--bigquery-emulator", nowhere),
+            stdout=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+        )
+        assert process.stdout is not None
+        word, address = (await process.stdout.readline()).decode().split()
+        assert word == "ready"
+        async with grpc.aio.insecure_channel(address) as channel:
+            clusters, _ = clients_at(channel)
+            await settled(await clusters.create_cluster(request={**WHERE, "cluster": described("c")}))
+        entries = [json.loads(message.data) for message in await pulled(subscriber, name, 2)]
+    first, last = sorted(entries, key=lambda entry: "last" in entry["operation"])
+    assert (first["operation"].get("first"), last["operation"].get("last")) == (True, True)
+    assert first["operation"]["id"] == last["operation"]["id"]
+    assert last["protoPayload"]["resourceName"] == "projects/p/regions/r/clusters/c"
+    process.terminate()
+    assert await process.wait() == 0
+
+
 def test_missing_options_are_all_named(capsys: pytest.CaptureFixture[str]) -> None:
     """A stand-in without its surroundings does not start, and says everything that is missing at once."""
     with pytest.raises(SystemExit):
@@ -977,11 +1008,7 @@ HOST = f"""
 import asyncio, sys, uuid
 from datetime import UTC, datetime
 from pathlib import Path
-import grpc
 from google.cloud import dataproc_v1 as api
-from contracts.envelope import Message, parse_message
-from local.dataproc import __main__ as command_line
-from local.dataproc import bucket as bucket_files
 from local.dataproc import driver, server
 from local.dataproc.world import Setting
 

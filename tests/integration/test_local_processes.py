@@ -54,7 +54,7 @@ async def test_a_killed_supervisor_leaves_no_process(tmp_path: Path, number: sig
     assert alive(int(grandchild))
 
     parent.send_signal(number)
-    parent.communicate()
+    parent.communicate(timeout=30)
 
     await eventually(lambda: not alive(int(child)) and not alive(int(grandchild)), within=10)
 

@@ -6,7 +6,7 @@ from tests.simulation.__main__ import Totals
 from tests.simulation.chance import MOST, Chance
 from tests.simulation.world import Case, simulate
 
-BATCHES, IN_A_BATCH = 20, 10
+BATCHES, IN_A_BATCH = 20, 8
 SWEEPS_TO_SETTLE = 24
 """Within so many sweeps after the last fault, or the deadline where one is needed, everything is settled."""
 
