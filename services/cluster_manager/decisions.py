@@ -118,6 +118,8 @@ def decide(facts: Facts, now: datetime, limits: Limits) -> list[Action]:
     if active := [job for job in facts.jobs if is_active(job.state)]:
         # A job under way is always left to end, even when a newer decision stands: two writers never overlap.
         return [*untold, Wait(f"job {active[0].id} is {active[0].state}")]
+    if _is_overtaken(facts):
+        return [*untold, Wait("a newer decision than the one read has a job")]
     if (claimed := _claimed_not_submitted(facts)) is not None:
         # Whoever claimed it may submit it at any moment; nothing else may run before this job has.
         work = _Work(claimed.revision, claimed.attempt, claimed=True)
@@ -132,6 +134,13 @@ class _Work:
     revision: int
     attempt: int
     claimed: bool = False
+
+
+def _is_overtaken(facts: Facts) -> bool:
+    """Whether the decision that was read is older than one that is loaded: whoever knows that one goes on."""
+    newest = facts.newest.revision if facts.newest else 0
+    claimed = [claim.revision for claim in facts.job_claims]
+    return max([*claimed, *(job.revision for job in facts.jobs)], default=0) > newest
 
 
 def _claimed_not_submitted(facts: Facts) -> JobClaim | None:

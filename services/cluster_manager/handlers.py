@@ -95,17 +95,21 @@ async def reconcile(run_id: str, *, ports: Ports, limits: Limits) -> None:
 
 
 async def _facts(run_id: str, ports: Ports) -> Facts:
+    """Look at the run. The index is read last: what Dataproc shows is then never newer than the decisions known."""
+    clusters = await ports.dataproc.clusters(run_id)
+    jobs = await ports.dataproc.jobs(run_id)
+    claims = await ports.ledger.cluster_claims(run_id)
+    job_claims = await ports.ledger.job_claims(run_id)
     index = await ports.ledger.index(run_id)
-    newest = await ports.ledger.decision(run_id, index.newest_decision) if index.newest_decision else None
     facts = Facts(
         run_id=run_id,
-        newest=newest,
+        newest=await ports.ledger.decision(run_id, index.newest_decision) if index.newest_decision else None,
         receipts=frozenset(index.receipts),
         announced=frozenset(index.announced),
-        job_claims=await ports.ledger.job_claims(run_id),
-        claims=await ports.ledger.cluster_claims(run_id),
-        clusters=await ports.dataproc.clusters(run_id),
-        jobs=await ports.dataproc.jobs(run_id),
+        job_claims=job_claims,
+        claims=claims,
+        clusters=clusters,
+        jobs=jobs,
     )
     return await _with_claimed_cluster(facts, ports)
 

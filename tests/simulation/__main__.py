@@ -45,7 +45,7 @@ def _outcomes(seeds: range, jobs: int, *, whole: bool) -> Iterator[Outcome]:
         return
     with ProcessPoolExecutor(jobs) as pool:
         try:
-            yield from pool.map(_whole if whole else _brief, seeds, chunksize=5)
+            yield from pool.map(_whole if whole else _short, seeds, chunksize=5)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -54,7 +54,7 @@ def _whole(seed: int) -> Outcome:
     return simulate(str(seed))
 
 
-def _brief(seed: int) -> Outcome:
+def _short(seed: int) -> Outcome:
     outcome = simulate(str(seed))
     return outcome if outcome.broken else replace(outcome, history=[])
 

@@ -444,6 +444,13 @@ def test_a_claim_whose_revision_has_its_receipt_binds_nobody() -> None:
     assert decide(given, NOW, LIMITS) == [ClaimJob(2, 2, 1, C1)]
 
 
+def test_a_look_that_is_older_than_the_jobs_does_nothing() -> None:
+    """A stale look must not load an older decision over a newer one."""
+    stale = facts(newest=decision("DK", revision=2), claims=[claim()], clusters=[cluster()])
+    assert [type(step) for step in decide(replace(stale, jobs=[job("DONE", revision=3)]), NOW, LIMITS)] == [Wait]
+    assert [type(s) for s in decide(replace(stale, job_claims=[job_claim(revision=3)]), NOW, LIMITS)] == [Wait]
+
+
 async def test_of_two_instances_with_different_jobs_in_mind_one_submits() -> None:
     """The claim decides; the other looks again."""
     world = World()
