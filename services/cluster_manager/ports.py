@@ -1,4 +1,7 @@
-"""What the cluster manager needs of the outside, in its own words. Adapters raise `Retryable` alone."""
+"""What the cluster manager needs of the outside, in its own words.
+
+Adapters raise `Retryable`, or `Permanent` where Google refuses the request itself.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -396,6 +396,19 @@ async def test_a_lost_answer_makes_nothing_twice(tmp_path: Path) -> None:
         assert [job.id for job in await site.dataproc.jobs(RUN)] == [J1]
 
 
+async def test_a_forgotten_request_is_known_by_its_name(tmp_path: Path) -> None:
+    """How long Dataproc remembers request ids is not documented; after that the derived names make repeats one."""
+    async with stand_in(tmp_path) as site:
+        first = await ready(site)
+        await site.dataproc.submit_job(wanted())
+        site.world._answered.clear()
+        site.world._submitted.clear()
+        await site.dataproc.create_cluster(C1, RUN)
+        await site.dataproc.submit_job(wanted())
+        assert [cluster.uuid for cluster in await site.dataproc.clusters()] == [first.uuid]
+        assert [job.id for job in await site.dataproc.jobs(RUN)] == [J1]
+
+
 async def test_a_request_that_cannot_be_meant_is_not_tried_for_ever(tmp_path: Path) -> None:
     """A malformed name stays malformed; the message goes to the dead letters, with Dataproc's words."""
     async with stand_in(tmp_path) as site:

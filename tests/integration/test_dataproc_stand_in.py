@@ -215,6 +215,26 @@ async def stand_in(root: Path, **more: Any) -> AsyncIterator[StandIn]:
         yield StandIn(serving.world, *clients_at(channel), entries, root, control, moment, drivers)
 
 
+@asynccontextmanager
+async def python(*arguments: str, cwd: Path, **more: Any) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A Python process that does not outlive the test, however that ends."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, cwd=cwd, **more
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def line_of(process: asyncio.subprocess.Process) -> list[str]:
+    """The words of the next line that it prints."""
+    assert process.stdout is not None
+    return (await process.stdout.readline()).decode().split()
+
+
 def states_of(resource: dataproc_v1.Cluster | dataproc_v1.Job) -> list[str]:
     """Every state there was, in order, the present one last."""
     return [status.state.name for status in (*resource.status_history, resource.status)]
@@ -916,8 +936,8 @@ async def test_the_process_runs_a_spark_job(
     objects.blob("jobs/main.py").upload_from_string(MAIN)
     with pubsub.publisher() as publisher:
         publisher.create_topic(name="projects/dataproc-process/topics/dataproc-operations")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "local.dataproc", "--creating-seconds", "0"),
+    async with python(
+        *("-m", "local.dataproc", "--creating-seconds", "0"),
         *("--storage-root", str(storage.root), "--log-dir", str(tmp_path), "--control-port", "0"),
         env={
             "PATH": os.environ["PATH"],
@@ -929,37 +949,35 @@ async def test_the_process_runs_a_spark_job(
             "STORAGE_EMULATOR_HOST": storage.url,
             "BIGQUERY_EMULATOR_HOST": "http://127.0.0.1:9",
         },
-        stdout=asyncio.subprocess.PIPE,
         cwd=tmp_path,
-    )
-    assert process.stdout is not None
-    control, ready = [(await process.stdout.readline()).decode().split() for _ in range(2)]
-    assert (control[0], ready[0]) == ("control", "ready")
-    async with (
-        grpc.aio.insecure_channel(ready[1]) as channel,
-        aiohttp.ClientSession(f"http://{control[1]}") as http,
-    ):
-        clusters, jobs = clients_at(channel)
-        await settled(await clusters.create_cluster(request={**WHERE, "cluster": described("c")}))
-        result = f"gs://{objects.name}/runs/1/loads/0001.json"
-        work = {"main_python_file_uri": f"gs://{objects.name}/jobs/main.py", "args": [f"--result={result}"]}
-        job = {"reference": {"job_id": "j"}, "placement": {"cluster_name": "c"}, "pyspark_job": work}
-        await jobs.submit_job(request={**WHERE, "job": job})
+    ) as process:
+        control, ready = await line_of(process), await line_of(process)
+        assert (control[0], ready[0]) == ("control", "ready")
+        async with (
+            grpc.aio.insecure_channel(ready[1]) as channel,
+            aiohttp.ClientSession(f"http://{control[1]}") as http,
+        ):
+            clusters, jobs = clients_at(channel)
+            await settled(await clusters.create_cluster(request={**WHERE, "cluster": described("c")}))
+            result = f"gs://{objects.name}/runs/1/loads/0001.json"
+            work = {"main_python_file_uri": f"gs://{objects.name}/jobs/main.py", "args": [f"--result={result}"]}
+            job = {"reference": {"job_id": "j"}, "placement": {"cluster_name": "c"}, "pyspark_job": work}
+            await jobs.submit_job(request={**WHERE, "job": job})
 
-        async def look() -> dataproc_v1.Job | None:
-            found = await jobs.get_job(request={**WHERE, "job_id": "j"})
-            return found if found.done else None
+            async def look() -> dataproc_v1.Job | None:
+                found = await jobs.get_job(request={**WHERE, "job_id": "j"})
+                return found if found.done else None
 
-        done = await eventually(look, within=120)
-        assert done.status.state.name == "DONE", (tmp_path / "jobs" / "j.log").read_text()
-        assert objects.blob("runs/1/loads/0001.json").download_as_bytes() == b"written by Spark"
-        prefix = done.driver_output_resource_uri.removeprefix(f"gs://{objects.name}/")
-        (output,) = objects.list_blobs(prefix=prefix)
-        assert "driver is done" in output.download_as_bytes().decode()
-        state = await (await http.get("/state")).json()
-        assert state["audit"] == {"published": 4, "lost": 0}
-    process.terminate()
-    assert await process.wait() == 0
+            done = await eventually(look, within=120)
+            assert done.status.state.name == "DONE", (tmp_path / "jobs" / "j.log").read_text()
+            assert objects.blob("runs/1/loads/0001.json").download_as_bytes() == b"written by Spark"
+            prefix = done.driver_output_resource_uri.removeprefix(f"gs://{objects.name}/")
+            (output,) = objects.list_blobs(prefix=prefix)
+            assert "driver is done" in output.download_as_bytes().decode()
+            state = await (await http.get("/state")).json()
+            assert state["audit"] == {"published": 4, "lost": 0}
+        process.terminate()
+        assert await process.wait() == 0
 
 
 @pytest.mark.emulator
@@ -970,27 +988,25 @@ async def test_the_process_tells_the_topic_and_ends_when_asked(tmp_path: Path, p
     with pubsub.publisher() as publisher, pubsub.subscriber() as subscriber:
         publisher.create_topic(name=topic)
         subscriber.create_subscription(request=Subscription(name=name, topic=topic))
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "local.dataproc", "--port", "0", "--creating-seconds", "0"),
+        async with python(
+            *("-m", "local.dataproc", "--port", "0", "--creating-seconds", "0"),
             *("--storage-root", str(tmp_path), "--log-dir", str(tmp_path), "--bucket", "b", "--java-home", "/"),
             *("--project", "dataproc-told", "--topic", "told", "--pubsub-emulator", pubsub.host),
             *("--storage-emulator", nowhere, "--bigquery-emulator", nowhere),
-            stdout=asyncio.subprocess.PIPE,
             cwd=ROOT,
-        )
-        assert process.stdout is not None
-        word, address = (await process.stdout.readline()).decode().split()
-        assert word == "ready"
-        async with grpc.aio.insecure_channel(address) as channel:
-            clusters, _ = clients_at(channel)
-            await settled(await clusters.create_cluster(request={**WHERE, "cluster": described("c")}))
-        entries = [json.loads(message.data) for message in await pulled(subscriber, name, 2)]
+        ) as process:
+            word, address = await line_of(process)
+            assert word == "ready"
+            async with grpc.aio.insecure_channel(address) as channel:
+                clusters, _ = clients_at(channel)
+                await settled(await clusters.create_cluster(request={**WHERE, "cluster": described("c")}))
+            entries = [json.loads(message.data) for message in await pulled(subscriber, name, 2)]
+            process.terminate()
+            assert await process.wait() == 0
     first, last = sorted(entries, key=lambda entry: "last" in entry["operation"])
     assert (first["operation"].get("first"), last["operation"].get("last")) == (True, True)
     assert first["operation"]["id"] == last["operation"]["id"]
     assert last["protoPayload"]["resourceName"] == "projects/p/regions/r/clusters/c"
-    process.terminate()
-    assert await process.wait() == 0
 
 
 def test_missing_options_are_all_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -1040,15 +1056,12 @@ asyncio.run(main(Path(sys.argv[1])))
 
 async def test_a_killed_stand_in_leaves_no_driver(tmp_path: Path) -> None:
     """When the stand-in itself is killed without a chance to clean up, drivers and their children end too."""
-    host = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", HOST, str(tmp_path)), stdout=asyncio.subprocess.PIPE, cwd=ROOT
-    )
-    assert host.stdout is not None
-    assert await host.stdout.readline() == b"up\n"
-    log = tmp_path / "jobs" / "j.log"
-    line = await eventually(lambda: log.exists() and log.read_text().partition("\n")[0], within=20)
-    pids = [int(word) for word in str(line).split()[1:]]
-    assert all(map(alive, pids))
-    host.kill()
-    await host.wait()
+    async with python("-c", HOST, str(tmp_path), cwd=ROOT) as host:
+        assert await line_of(host) == ["up"]
+        log = tmp_path / "jobs" / "j.log"
+        line = await eventually(lambda: log.exists() and log.read_text().partition("\n")[0], within=20)
+        pids = [int(word) for word in str(line).split()[1:]]
+        assert all(map(alive, pids))
+        host.kill()
+        await host.wait()
     await eventually(lambda: not any(map(alive, pids)), within=10)

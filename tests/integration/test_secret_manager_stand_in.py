@@ -72,20 +72,25 @@ async def test_the_process_serves_secrets_from_its_environment() -> None:
         env={**os.environ, "KEPT_OUT_OF_THE_LIST": "older"},
         stdout=asyncio.subprocess.PIPE,
     )
-    assert process.stdout is not None
-    line = (await process.stdout.readline()).decode()
-    found = re.fullmatch(r"ready 127\.0\.0\.1:(\d+)\n", line)
-    assert found, line
-    client = client_at(int(found[1]))
-    values = [
-        (await client.access_secret_version(name=f"projects/p/secrets/id/versions/{version}")).payload.data
-        for version in ("1", "2", "latest")
-    ]
-    assert sorted(values[:2]) == [b"newer", b"older"]
-    assert values[2] == values[1]
-    await client.transport.close()
-    process.terminate()
-    assert await process.wait() == 0
+    try:
+        assert process.stdout is not None
+        line = (await process.stdout.readline()).decode()
+        found = re.fullmatch(r"ready 127\.0\.0\.1:(\d+)\n", line)
+        assert found, line
+        client = client_at(int(found[1]))
+        values = [
+            (await client.access_secret_version(name=f"projects/p/secrets/id/versions/{version}")).payload.data
+            for version in ("1", "2", "latest")
+        ]
+        assert sorted(values[:2]) == [b"newer", b"older"]
+        assert values[2] == values[1]
+        await client.transport.close()
+        process.terminate()
+        assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def test_a_missing_variable_ends_the_process_and_is_named(capsys: pytest.CaptureFixture[str]) -> None:
