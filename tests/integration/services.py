@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,9 @@ class Running:
     url: str
     log: Path
 
-    def post(self, event: OwnEvent, *, message_id: str = "1") -> requests.Response:
-        """Push an event as Pub/Sub does."""
-        message = to_message(event, Origin("test", message_id, START))
+    def post(self, event: OwnEvent, *, message_id: str = "1", at: datetime = START) -> requests.Response:
+        """Push an event as Pub/Sub does; `at` is when it was asked for."""
+        message = to_message(event, Origin("test", message_id, at))
         pushed = {
             "attributes": message.attributes,
             "data": base64.b64encode(message.data).decode(),

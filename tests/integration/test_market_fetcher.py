@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -331,7 +331,9 @@ def test_a_pushed_message_becomes_a_part(world: Cloud, supervisor: Supervisor) -
         generation = blob.generation
         assert fetcher.post(MarketRequested(run_id=RUN, market="DK")).status_code == 204
         replay = MarketRequested(run_id=RUN, market="DK", replay=True)
-        assert [fetcher.post(replay, message_id="again").status_code for _ in range(2)] == [204, 204]
+        asked = datetime.now(UTC)
+        answers = [fetcher.post(replay, message_id="again", at=asked).status_code for _ in range(2)]
+        assert answers == [204, 204]
         [market_fetched] = [
             line for line in fetcher.logged("market_fetched") if line["event-id"] != blob.metadata["event-id"]
         ]
