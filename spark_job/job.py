@@ -110,7 +110,7 @@ def run(spark: SparkSession, arguments: Arguments) -> Counts:
         counts.check(arguments)
         _load(inspected, arguments)
     finally:
-        # Spark would give the kept lines to whoever asks for the same folder in this session again.
+        # Spark would give the kept lines to whoever asks the same context for the same folder again.
         inspected.unpersist()
     objects.write(arguments.result, counts.result(arguments))
     log.info("loaded %d rows into %s for %s", counts.rows, arguments.table, arguments.run_id)

@@ -56,10 +56,10 @@ HELLO = "print('hello from the driver')"
 FAIL = "raise SystemExit(3)"
 # A driver with a child of its own that never ends by itself; it says who they are.
 ENDLESS = """
-import os, subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+import os, signal, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
 print("pids", os.getpid(), child.pid, flush=True)
-time.sleep(600)
+signal.pause()
 """
 WHERE = {"project_id": "p", "region": "r"}
 

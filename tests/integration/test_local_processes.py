@@ -18,7 +18,7 @@ pytestmark = pytest.mark.emulator
 STUBBORN = """
 import signal, subprocess, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+grandchild = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
 import os
 print("pids", os.getpid(), grandchild.pid, flush=True)
 grandchild.wait()
