@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs/benchmarks.md"
@@ -17,7 +18,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def machine() -> str:
     """Where it was measured."""
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    measured = datetime.now(UTC).date().isoformat()
+    where = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return f"{where}, {measured}"
 
 
 def write(name: str, body: str, page: Path = PAGE) -> None:
