@@ -96,10 +96,6 @@ class GcsObjectStore:
         await asyncio.to_thread(self._pool.shutdown)
         self._client.close()
 
-    def uri(self, name: str) -> str:
-        """The gs:// address of an object."""
-        return f"gs://{self._bucket.name}/{name}"
-
     async def read(self, name: str) -> StoredObject | None:
         """See `ObjectStore.read`."""
         return await self._call("read", name, lambda: self._read(name))

@@ -39,12 +39,6 @@ def test_project_and_bucket_are_enough_beside_who_calls(
     assert load(model, environment).port == 8080
 
 
-@pytest.mark.parametrize("model", ALL, ids=lambda model: model.__module__)
-def test_every_setting_says_what_it_is_for(model: type[ServiceSettings]) -> None:
-    """A variable without a meaning cannot be set by anyone but its author."""
-    assert all(field.description and field.description.endswith(".") for field in model.model_fields.values())
-
-
 def test_a_service_that_believes_everyone_does_not_start() -> None:
     """Without an emulator, the caller's identity is not optional; half of it is not enough."""
     deployed = {"GOOGLE_CLOUD_PROJECT": "p", "BUCKET": "b"}
