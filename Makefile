@@ -79,6 +79,6 @@ endef
 
 lock: ## compile requirements/*.in to *.txt with hashes
 	@command -v uv >/dev/null || { echo "uv is needed to compile the requirements; see docs.astral.sh/uv" >&2; exit 1; }
-	@for name in services local dev bigquery-emulator; do \
+	@for name in services dashboard local dev bigquery-emulator bench; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt || exit 1; done

@@ -169,6 +169,10 @@ class RunLedger:
         """What an operator wanted last."""
         return await self._read(names.order_name(index.run_id, index.orders[-1]), Order) if index.orders else None
 
+    async def orders(self, index: RunIndex) -> list[Order]:
+        """All that an operator wanted of a run, in order."""
+        return await self._read_all([names.order_name(index.run_id, number) for number in index.orders], Order)
+
     async def create_order(self, order: Order) -> bool:
         """Write an order; False when its number was taken by another."""
         return await self._create(names.order_name(order.run_id, order.number), order)

@@ -1,0 +1,305 @@
+"""What a run looks like now: one model for the command line and the run view. Pure but for `read`.
+
+Everything comes from the bucket's documents; clusters and jobs are told as far as the services have claimed and
+receipted them, so that nobody who only looks needs a permission in Dataproc.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from contracts.documents import (
+    ClusterClaim,
+    CompletenessPolicy,
+    DeadLetterRecord,
+    Decision,
+    Document,
+    JobClaim,
+    LoadResult,
+    Manifest,
+    MissingMarket,
+    Order,
+    Part,
+    Receipt,
+    ThrottledRecord,
+)
+from contracts.names import Market, Revision, RunId, job_id, quarantine_prefix, trace_id
+from eventing.ledger import RunIndex, RunLedger
+from eventing.objects import ObjectStore
+
+MarketState = Literal["requested", "throttled", "landed", "missing", "dead_lettered"]
+RunState = Literal["fetching", "loading", "loaded", "partial", "failed"]
+
+
+class MarketStatus(Document):
+    """One expected market."""
+
+    market: Market
+    state: MarketState
+    """requested: asked for, nothing came yet; missing: a decision closed without it."""
+    reason: str | None = None
+    until: datetime | None = None
+    """Throttled until then."""
+    landed_at: datetime | None = None
+    generation: int | None = None
+    size: int | None = None
+    """Bytes, compressed."""
+    calls: int | None = None
+    """Calls to Spotify that its part took."""
+    is_loaded: bool = False
+    """Whether a job has loaded exactly this part."""
+
+
+class RevisionStatus(Document):
+    """One decision and what became of it."""
+
+    decision: Decision
+    receipt: Receipt | None = None
+    load: LoadResult | None = None
+    """What the Spark job counted, as soon as it has."""
+    quarantine_uri: str | None = None
+    """Where bad records are, where there are any."""
+
+
+class Span(Document):
+    """One stage of the newest revision, for a waterfall."""
+
+    stage: Literal["fetch", "decide", "cluster", "spark", "receipt"]
+    begin: datetime
+    end: datetime | None
+    """None: under way."""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took."""
+        return None if self.end is None else (self.end - self.begin).total_seconds()
+
+
+class RunStatus(Document):
+    """A run as the bucket shows it."""
+
+    run_id: RunId
+    state: RunState
+    reason: str
+    requested_at: datetime
+    requested_by: str
+    deadline: datetime
+    policy: CompletenessPolicy
+    markets: tuple[MarketStatus, ...]
+    revisions: tuple[RevisionStatus, ...]
+    clusters: tuple[ClusterClaim, ...] = ()
+    jobs: tuple[JobClaim, ...] = ()
+    orders: tuple[Order, ...] = ()
+    dead_letters: tuple[DeadLetterRecord, ...] = ()
+    spans: tuple[Span, ...] = ()
+    trace_id: str
+    seen_at: datetime
+
+    @property
+    def newest(self) -> RevisionStatus | None:
+        """The newest decision."""
+        return self.revisions[-1] if self.revisions else None
+
+    @property
+    def revision(self) -> Revision | None:
+        """Its number."""
+        return self.newest.decision.revision if self.newest else None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self.state in ("loaded", "partial", "failed")
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of the run in the table, as its newest receipt counted them there."""
+        receipts = [entry.receipt for entry in self.revisions if entry.receipt and entry.receipt.warehouse]
+        counted = receipts[-1].warehouse if receipts else None
+        return counted.rows if counted else None
+
+    def count(self, state: MarketState) -> int:
+        """How many markets are in a state."""
+        return sum(market.state == state for market in self.markets)
+
+    def market(self, code: str) -> MarketStatus | None:
+        """One market, or None where the run does not expect it."""
+        return next((market for market in self.markets if market.market == code), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Documents:
+    """What the bucket holds of a run."""
+
+    manifest: Manifest
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What the fetcher wrote beside each part."""
+    decisions: tuple[Decision, ...] = ()
+    receipts: Mapping[int, Receipt] = field(default_factory=dict)
+    loads: Mapping[int, LoadResult] = field(default_factory=dict)
+    clusters: tuple[ClusterClaim, ...] = ()
+    jobs: tuple[JobClaim, ...] = ()
+    orders: tuple[Order, ...] = ()
+    dead_letters: Mapping[str, DeadLetterRecord] = field(default_factory=dict)
+    throttled: Mapping[str, ThrottledRecord] = field(default_factory=dict)
+    bucket: str = ""
+
+
+def status_of(found: Documents, now: datetime) -> RunStatus:
+    """Judge a run."""
+    manifest = found.manifest
+    return RunStatus(
+        run_id=manifest.run_id,
+        state=_state(found),
+        reason=manifest.reason,
+        requested_at=manifest.created_at,
+        requested_by=manifest.requested_by,
+        deadline=manifest.deadline,
+        policy=manifest.policy,
+        markets=tuple(_market(market, found, now) for market in manifest.markets),
+        revisions=tuple(_revision(decision, found) for decision in found.decisions),
+        clusters=found.clusters,
+        jobs=found.jobs,
+        orders=found.orders,
+        dead_letters=tuple(found.dead_letters.values()),
+        spans=spans_of(found),
+        trace_id=trace_id(manifest.run_id),
+        seen_at=now,
+    )
+
+
+def _state(found: Documents) -> RunState:
+    if not found.decisions:
+        return "fetching"
+    receipt = found.receipts.get(found.decisions[-1].revision)
+    return receipt.outcome if receipt else "loading"
+
+
+def _market(market: str, found: Documents, now: datetime) -> MarketStatus:
+    if (part := found.parts.get(market)) is not None:
+        return _landed(part, found)
+    if (waits := found.throttled.get(market)) is not None and now < waits.until:
+        return MarketStatus(market=market, state="throttled", reason=waits.reason, until=waits.until)
+    if (dead := found.dead_letters.get(market)) is not None:
+        return MarketStatus(market=market, state="dead_lettered", reason=dead.reason)
+    missing = {entry.market: entry for entry in (found.decisions[-1].missing if found.decisions else ())}
+    if market in missing:
+        return MarketStatus(market=market, state="missing", reason=missing[market].reason)
+    return MarketStatus(market=market, state="requested")
+
+
+def _landed(part: Part, found: Documents) -> MarketStatus:
+    calls = found.metadata.get(part.market, {}).get("calls", "")
+    loaded = [
+        decision
+        for decision in found.decisions
+        if (receipt := found.receipts.get(decision.revision)) is not None and receipt.outcome != "failed"
+    ]
+    return MarketStatus(
+        market=part.market,
+        state="landed",
+        landed_at=part.landed_at,
+        generation=part.generation,
+        size=part.size,
+        calls=int(calls) if calls.isdecimal() else None,
+        is_loaded=bool(loaded) and part.generation in {known.generation for known in loaded[-1].parts},
+    )
+
+
+def _revision(decision: Decision, found: Documents) -> RevisionStatus:
+    load = found.loads.get(decision.revision)
+    bad = f"gs://{found.bucket}/{quarantine_prefix(decision.run_id, decision.revision)}"
+    return RevisionStatus(
+        decision=decision,
+        receipt=found.receipts.get(decision.revision),
+        load=load,
+        quarantine_uri=bad if load and load.quarantined else None,
+    )
+
+
+def spans_of(found: Documents) -> tuple[Span, ...]:
+    """The stages of the first decision until it stands, and of the newest one from there.
+
+    While a job is under way its cluster's span stays open: the bucket does not tell when the cluster was ready.
+    """
+    manifest = found.manifest
+    landed = max((part.landed_at for part in found.parts.values()), default=None)
+    if not found.decisions:
+        return (Span(stage="fetch", begin=manifest.created_at, end=None),)
+    decision = found.decisions[-1]
+    fetched = landed if landed is not None and landed <= decision.decided_at else decision.decided_at
+    # A later revision begins with the part that made it.
+    begin = manifest.created_at if decision.revision == 1 else fetched
+    spans = [
+        Span(stage="fetch", begin=begin, end=fetched),
+        Span(stage="decide", begin=fetched, end=decision.decided_at),
+    ]
+    return (*spans, *_loading(decision, found.receipts.get(decision.revision)))
+
+
+def _loading(decision: Decision, receipt: Receipt | None) -> tuple[Span, ...]:
+    at = decision.decided_at
+    if receipt is None:
+        return (Span(stage="cluster", begin=at, end=None),) if decision.verdict == "load" else ()
+    spans = []
+    for stage in ("cluster", "spark"):
+        if stage in receipt.seconds:
+            end = at + timedelta(seconds=receipt.seconds[stage])
+            spans.append(Span(stage="cluster" if stage == "cluster" else "spark", begin=at, end=end))
+            at = end
+    return (*spans, Span(stage="receipt", begin=at, end=max(at, receipt.finished_at)))
+
+
+# --- reading ---------------------------------------------------------------------------------------------------
+
+
+async def read(run_id: str, *, store: ObjectStore, bucket: str, now: datetime) -> RunStatus | None:
+    """Read a run, or None where it is not known.
+
+    Raises:
+        Retryable: the bucket cannot be reached.
+        Permanent: a document cannot be read.
+    """
+    ledger = RunLedger(store)
+    manifest = await ledger.manifest(run_id)
+    if manifest is None:
+        return None
+    index = await ledger.index(run_id)
+    return status_of(await _documents(manifest, index, ledger, bucket), now)
+
+
+async def _documents(manifest: Manifest, index: RunIndex, ledger: RunLedger, bucket: str) -> Documents:
+    run_id = manifest.run_id
+    decisions = await asyncio.gather(*(ledger.decision(run_id, number) for number in index.decisions))
+    receipts = await asyncio.gather(*(ledger.receipt(run_id, number) for number in index.receipts))
+    loads = await asyncio.gather(*(ledger.load_result(run_id, number) for number in index.decisions))
+    return Documents(
+        manifest=manifest,
+        parts=await ledger.parts(run_id),
+        metadata=await ledger.parts_metadata(run_id),
+        decisions=tuple(decision for decision in decisions if decision),
+        receipts={receipt.revision: receipt for receipt in receipts if receipt},
+        loads={load.revision: load for load in loads if load},
+        clusters=tuple(await ledger.cluster_claims(run_id)),
+        jobs=tuple(await ledger.job_claims(run_id)),
+        orders=tuple(await ledger.orders(index)),
+        dead_letters=await ledger.dead_letters(index),
+        throttled=await ledger.throttled(index),
+        bucket=bucket,
+    )
+
+
+def job_ids(status: RunStatus) -> tuple[str, ...]:
+    """Ids of the run's jobs in the order in which they were claimed."""
+    return tuple(job_id(claim.run_id, claim.revision, claim.attempt) for claim in status.jobs)
+
+
+def still_missing(status: RunStatus) -> tuple[MissingMarket, ...]:
+    """The expected markets that have not landed, with why."""
+    return tuple(
+        MissingMarket(market=market.market, reason=market.reason or market.state)
+        for market in status.markets
+        if market.state != "landed"
+    )

@@ -1,0 +1,256 @@
+"""Which stack is spoken to, local or in the cloud, and its clients; the one place of `ops` that builds any.
+
+A stack that `make up` started in this folder is the default; naming a project, in an option or in the environment,
+asks for that project instead. Google's client libraries follow the emulator variables of the process by
+themselves, so those of a local stack are put there before the first client is made, and taken out of the way of a
+project.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import grpc
+import requests
+from google.api_core.client_options import ClientOptions
+from google.api_core.exceptions import GoogleAPICallError
+from google.auth.exceptions import DefaultCredentialsError
+from google.cloud import bigquery, dataproc_v1, pubsub_v1, storage
+from google.cloud.dataproc_v1.services.cluster_controller.transports import ClusterControllerGrpcTransport
+from google.cloud.dataproc_v1.services.job_controller.transports import JobControllerGrpcTransport
+
+from eventing.clients import anonymous
+from eventing.clock import Clock, system_clock
+from eventing.ledger import RunLedger
+from eventing.objects import GcsObjectStore
+from eventing.publisher import PubSubPublisher
+
+STATE_FILE: Final = Path(".local/stack.json")
+_EMULATORS: Final = (
+    "PUBSUB_EMULATOR_HOST",
+    "STORAGE_EMULATOR_HOST",
+    "BIGQUERY_EMULATOR_HOST",
+    "DATAPROC_EMULATOR_HOST",
+    "SECRET_MANAGER_EMULATOR_HOST",
+)
+
+
+class TargetError(Exception):
+    """There is no stack to speak to; says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One stack: names and addresses, nothing opened."""
+
+    kind: Literal["local", "cloud"]
+    project: str
+    bucket: str
+    region: str
+    dataset: str
+    table: str
+    environment: Mapping[str, str]
+    """The emulator variables of a local stack; empty for a project."""
+    services: Mapping[str, str]
+    """URL of each service of a local stack; empty for a project, whose services take no caller but Pub/Sub."""
+    dashboard: str | None = None
+
+    @property
+    def table_id(self) -> str:
+        """`project.dataset.table`."""
+        return f"{self.project}.{self.dataset}.{self.table}"
+
+    @property
+    def described(self) -> str:
+        """In one line, for a person."""
+        return f"{'the local stack' if self.kind == 'local' else 'project ' + self.project}, bucket {self.bucket}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the caller named; None where nothing was."""
+
+    stack: Path | None = None
+    """The state file of a local stack, or the folder it lies in."""
+    project: str | None = None
+    bucket: str | None = None
+    region: str | None = None
+
+
+def find(wanted: Wanted, environment: Mapping[str, str], *, folder: Path) -> Target:
+    """The stack that is meant.
+
+    In this order: the stack that was named, the project that was named, a stack that is up in `folder` or above
+    it, the project of the environment (GOOGLE_CLOUD_PROJECT, BUCKET, REGION, BIGQUERY_DATASET, BIGQUERY_TABLE).
+
+    Raises:
+        TargetError: there is none, or what was named is not one.
+    """
+    if wanted.stack is not None and wanted.project is not None:
+        raise TargetError("--stack and --project: name one of them, not both")
+    if wanted.stack is not None:
+        return _local(wanted.stack / STATE_FILE.name if wanted.stack.is_dir() else wanted.stack)
+    if wanted.project is None:
+        state = next((up / STATE_FILE for up in (folder, *folder.parents) if (up / STATE_FILE).is_file()), None)
+        if state is not None:
+            return _local(state)
+    return _cloud(wanted, environment)
+
+
+def _local(state: Path) -> Target:
+    try:
+        found: dict[str, Any] = json.loads(state.read_text())
+        told: dict[str, str] = found["environment"]
+        return Target(
+            kind="local",
+            project=told["GOOGLE_CLOUD_PROJECT"],
+            bucket=told["BUCKET"],
+            region=told["REGION"],
+            dataset=told["BIGQUERY_DATASET"],
+            table=told["BIGQUERY_TABLE"],
+            environment={name: told[name] for name in _EMULATORS},
+            services=found["services"],
+            dashboard=found.get("dashboard"),
+        )
+    except FileNotFoundError:
+        raise TargetError(f"{state}: no stack is up there; start one with: make up") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise TargetError(f"{state}: cannot be read ({error!r}); end that stack and start it again") from error
+
+
+def _cloud(wanted: Wanted, environment: Mapping[str, str]) -> Target:
+    project = wanted.project or environment.get("GOOGLE_CLOUD_PROJECT")
+    if not project:
+        raise TargetError(
+            "no stack is up in this folder and no project is named; start a stack with `make up`, or name a project "
+            "with --project or GOOGLE_CLOUD_PROJECT"
+        )
+    bucket = wanted.bucket or environment.get("BUCKET")
+    if not bucket:
+        raise TargetError("no bucket is named; give --bucket or BUCKET: `terraform output bucket` tells it")
+    return Target(
+        kind="cloud",
+        project=project,
+        bucket=bucket,
+        region=wanted.region or environment.get("REGION") or "europe-west3",
+        dataset=environment.get("BIGQUERY_DATASET") or "music",
+        table=environment.get("BIGQUERY_TABLE") or "new_releases",
+        environment={},
+        services={},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack with its bucket and topics opened."""
+
+    target: Target
+    store: GcsObjectStore
+    ledger: RunLedger
+    publisher: PubSubPublisher
+    publisher_client: pubsub_v1.PublisherClient
+    clock: Clock
+
+
+@asynccontextmanager
+async def opened(
+    target: Target, process_environment: MutableMapping[str, str], *, clock: Clock = system_clock
+) -> AsyncIterator[Stack]:
+    """Open the bucket and the topics of a stack.
+
+    Raises:
+        TargetError: there are no credentials for the project, or the local stack does not answer.
+    """
+    follow(target, process_environment)
+    if target.kind == "local":
+        await asyncio.to_thread(_require_answer, target.environment["STORAGE_EMULATOR_HOST"])
+    credentials = anonymous() if target.kind == "local" else None
+    try:
+        client = storage.Client(project=target.project, credentials=credentials)
+        publishing = pubsub_v1.PublisherClient()
+    except DefaultCredentialsError:
+        raise TargetError("no credentials for Google Cloud; run: gcloud auth application-default login") from None
+    store = GcsObjectStore(client, target.bucket)
+    publisher = PubSubPublisher(publishing, project=target.project, source="operator", clock=clock)
+    try:
+        yield Stack(target, store, RunLedger(store), publisher, publishing, clock)
+    finally:
+        await publisher.aclose()
+        await store.aclose()
+
+
+def follow(target: Target, process_environment: MutableMapping[str, str]) -> None:
+    """Make Google's clients of this process speak to the target and to nothing else."""
+    for name in _EMULATORS:
+        process_environment.pop(name, None)
+    process_environment.update(target.environment)
+
+
+def _require_answer(url: str) -> None:
+    """A stack that has gone leaves its state behind; its clients would retry for a long time."""
+    try:
+        requests.get(url, timeout=5)
+    except requests.RequestException:
+        raise TargetError(
+            f"the local stack does not answer at {url}; clear it with `make down` and start it with `make up`"
+        ) from None
+
+
+@contextmanager
+def subscriber() -> Iterator[pubsub_v1.SubscriberClient]:
+    """The subscriptions of the target that this process follows."""
+    client = pubsub_v1.SubscriberClient()
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@contextmanager
+def warehouse(target: Target) -> Iterator[bigquery.Client]:
+    """The table; call `follow` first."""
+    client = bigquery.Client(project=target.project, credentials=anonymous() if target.kind == "local" else None)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@dataclass(frozen=True, slots=True)
+class DataprocClients:
+    """The two of Dataproc's clients that are asked."""
+
+    clusters: dataproc_v1.ClusterControllerClient
+    jobs: dataproc_v1.JobControllerClient
+
+
+@contextmanager
+def dataproc(target: Target) -> Iterator[DataprocClients]:
+    """Clusters and jobs."""
+    host = target.environment.get("DATAPROC_EMULATOR_HOST")
+    if host is None:
+        options = ClientOptions(api_endpoint=f"{target.region}-dataproc.googleapis.com:443")
+        clusters = dataproc_v1.ClusterControllerClient(client_options=options)
+        jobs = dataproc_v1.JobControllerClient(client_options=options)
+        with clusters, jobs:
+            yield DataprocClients(clusters, jobs)
+        return
+    with grpc.insecure_channel(host) as channel:
+        yield DataprocClients(
+            dataproc_v1.ClusterControllerClient(transport=ClusterControllerGrpcTransport(channel=channel)),
+            dataproc_v1.JobControllerClient(transport=JobControllerGrpcTransport(channel=channel)),
+        )
+
+
+GOOGLE_ERRORS: Final = (GoogleAPICallError, requests.RequestException)
+"""What the clients above raise when Google, or an emulator, does not do what was asked."""
+
+
+def process_environment() -> MutableMapping[str, str]:
+    """The environment of this process: where Google's client libraries look for emulators."""
+    return os.environ
