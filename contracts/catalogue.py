@@ -3,13 +3,21 @@
 import json
 from typing import Any
 
-from contracts.documents import DeadLetterRecord, Decision, Document, LoadResult, Manifest, Order, Receipt
+from contracts.documents import DeadLetter, DeadLetterRecord, Decision, Document, LoadResult, Manifest, Order, Receipt
 from contracts.events import OWN_EVENTS, OwnEvent
 
+_DEAD = (
+    "run-requested-dead",
+    "market-requested-dead",
+    "raw-finalized-dead",
+    "batch-ready-dead",
+    "dataproc-operations-dead",
+    "sweep-requested-dead",
+)
 SERVICES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "scheduler": (("run-requested", "sweep-requested"), ("market-requested",)),
     "market_fetcher": (("market-requested",), ()),
-    "batch_trigger": (("raw-finalized", "market-requested-dead", "sweep-requested"), ("batch-ready",)),
+    "batch_trigger": (("raw-finalized", "sweep-requested", *_DEAD), ("batch-ready", "market-requested")),
     "cluster_manager": (("batch-ready", "dataproc-operations", "sweep-requested"), ("run-finished",)),
 }
 """Which service takes from and sends to which topics."""
@@ -17,9 +25,17 @@ SERVICES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 GOOGLE_TOPICS = {
     "raw-finalized": "Cloud Storage notification OBJECT_FINALIZE for raw/, as Google sends it.",
     "dataproc-operations": "Audit-log entries of Dataproc operations, as a logging sink sends them.",
-    "market-requested-dead": "Market requests that were given up, with Pub/Sub's dead-letter attributes.",
+    **{topic: f"What was given up on {topic.removesuffix('-dead')}, with Pub/Sub's attributes." for topic in _DEAD},
 }
-_DOCUMENTS: tuple[type[Document], ...] = (Manifest, Decision, Receipt, DeadLetterRecord, LoadResult, Order)
+_DOCUMENTS: tuple[type[Document], ...] = (
+    Manifest,
+    Decision,
+    Receipt,
+    DeadLetter,
+    DeadLetterRecord,
+    LoadResult,
+    Order,
+)
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 

@@ -90,8 +90,8 @@ class Order(Document):
 
     run_id: RunId
     number: int = Field(ge=1)
-    kind: Literal["close", "reopen"]
-    """close: load what has landed, now; reopen: ask for the missing markets again."""
+    kind: Literal["close", "reopen", "reload"]
+    """close: load what has landed, now; reopen: ask for the missing markets again, and wait for them once more."""
     reason: str = Field(min_length=1, max_length=500)
     ordered_at: datetime
 
@@ -106,6 +106,42 @@ class DeadLetterRecord(Document):
     message_id: str
     delivery_count: int | None = None
     recorded_at: datetime
+
+
+class Redrive(Document):
+    """That a dead letter was sent again, to the one subscription that had given it up."""
+
+    at: datetime
+    by: str = Field(min_length=1, max_length=200)
+    reason: str = Field(min_length=1, max_length=500)
+
+
+class DeadLetter(Document):
+    """A message that no delivery could settle: the whole message, and what is known about its end."""
+
+    subscription: str
+    """Short name of the subscription whose deliveries failed, `unknown` where the message does not tell."""
+    message_id: str
+    """Of the dead letter; Pub/Sub gives it a new id and does not tell the old one."""
+    reason: str
+    """Why, as far as the message itself shows; the log lines of its event id tell the rest."""
+    event: str | None = None
+    """What kind of event it is; None where it cannot be read."""
+    run_id: RunId | None = None
+    market: Market | None = None
+    data: str
+    """The message's data, base64 as it came."""
+    attributes: dict[str, str]
+    """The message's attributes as they came, those of Pub/Sub about its end included."""
+    delivery_count: int | None = None
+    published_at: datetime | None = None
+    """When it was published first."""
+    dead_lettered_at: datetime | None = None
+    recorded_at: datetime
+    redrives: int = Field(default=0, ge=0)
+    """How often the message had been redriven before it came to this end."""
+    redriven: tuple[Redrive, ...] = ()
+    """What was done about it since."""
 
 
 class ThrottledRecord(Document):
@@ -126,6 +162,10 @@ class ClusterClaim(Document):
     revision: Revision
     """The decision the cluster is for; attempts are bounded for each decision."""
     claimed_at: datetime
+    machine_type: str | None = None
+    """Of every machine of the cluster; None in claims that were made before clusters had sizes."""
+    workers: int = Field(default=0, ge=0)
+    """0: one machine."""
 
     @property
     def cluster(self) -> str:
@@ -180,6 +220,12 @@ class Receipt(Document):
     job_attempts: int = 0
     cluster: str | None = None
     cluster_attempts: int = 0
+    machine_type: str | None = None
+    """Of every machine of the cluster."""
+    workers: int | None = None
+    """Workers beside the master; 0: one machine did it all."""
+    cost_estimate: float | None = None
+    """What the clusters of this decision cost, in US dollars by list prices (docs/cost.md)."""
     driver_output_uri: str | None = None
     load: LoadResult | None = None
     warehouse: WarehouseCount | None = None

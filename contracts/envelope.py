@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
@@ -28,13 +29,23 @@ from contracts.events import (
     Event,
     ObjectFinalized,
     OwnEvent,
+    RedrivenElsewhere,
 )
 from contracts.faults import ContractError, Fault, faults_of
+from contracts.names import UNKNOWN_SUBSCRIPTION
 
 STORAGE_FINALIZED = "google.cloud.storage.object.v1.finalized"
 PUBSUB_PUBLISHED = "google.cloud.pubsub.topic.v1.messagePublished"
 AUDIT_WRITTEN = "google.cloud.audit.log.v1.written"
 DEAD_LETTER_SOURCE = "CloudPubSubDeadLetterSource"
+BODY_LIMIT = 1024 * 1024  # bytes; our largest event, a request for all markets, is below 10 KiB
+ANY_MESSAGE = 16 * 1024 * 1024  # bytes; a message has at most 10 MB, which are 13.4 MB in base64, and its attributes
+DEAD = "-dead"
+"""How the names of dead-letter topics end, and of the push subscriptions on them."""
+REDRIVE_TO = "redrive_to"
+"""Attribute of a redriven message: short name of the one subscription it is for."""
+REDRIVES = "redrives"
+"""Attribute of a redriven message: how often it was redriven, this time included."""
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -196,6 +207,10 @@ class _Push(BaseModel):
         }
         return _validate(cls, {"message": pushed, "subscription": subscription})
 
+    def receiver(self) -> str | None:
+        """Short name of the subscription that brings the message."""
+        return self.subscription.rsplit("/", 1)[-1] if self.subscription else None
+
     def data(self) -> bytes:
         try:
             return base64.b64decode(self.message.data, validate=True)
@@ -208,8 +223,14 @@ def _from_push(body: dict[str, Any]) -> Delivery:
 
 
 def _from_message(push: _Push) -> Delivery:
-    if f"{DEAD_LETTER_SOURCE}Subscription" in push.message.attributes:
+    attributes, receiver = push.message.attributes, push.receiver()
+    if f"{DEAD_LETTER_SOURCE}Subscription" in attributes or (receiver or "").endswith(DEAD):
         return _delivery(_dead_lettered(push), f"dead/{push.message.message_id}", push)
+    # Before the data is looked at: what one subscriber could not read is no fault of the others.
+    wanted = attributes.get(REDRIVE_TO)
+    if wanted is not None and receiver is not None and wanted != receiver:
+        elsewhere = RedrivenElsewhere(subscription=wanted)
+        return _delivery(elsewhere, f"redriven/{push.message.message_id}", push)
     return _live_message(push)
 
 
@@ -247,15 +268,31 @@ def _dead_lettered(push: _Push) -> DeadLettered:
         original = _live_message(inner).event
     except ContractError as error:
         unreadable = tuple(map(str, error.faults))
-    count = attributes.get(f"{DEAD_LETTER_SOURCE}DeliveryCount", "")
+    source = attributes.get(f"{DEAD_LETTER_SOURCE}Subscription", "").rsplit("/", 1)[-1]
     return DeadLettered(
-        subscription=attributes[f"{DEAD_LETTER_SOURCE}Subscription"].rsplit("/", 1)[-1],
-        delivery_count=int(count) if count.isdecimal() else None,
+        subscription=source or UNKNOWN_SUBSCRIPTION,
+        delivery_count=_count(attributes.get(f"{DEAD_LETTER_SOURCE}DeliveryCount")),
         message_id=push.message.message_id,
         original=original,
         unreadable=unreadable,
-        attributes=own,
+        data=push.message.data,
+        attributes=attributes,
+        published_at=_moment(attributes.get(f"{DEAD_LETTER_SOURCE}TopicPublishTime")),
+        dead_lettered_at=push.message.publish_time,
+        redrives=_count(attributes.get(REDRIVES)) or 0,
     )
+
+
+def _count(text: str | None) -> int | None:
+    """A small number in an attribute; whoever may publish may write anything there."""
+    return int(text) if text is not None and re.fullmatch(r"[0-9]{1,9}", text) else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return _aware(datetime.fromisoformat(text)) if text else None
+    except ValueError:
+        return None
 
 
 def _dataproc_operation(entry: dict[str, Any]) -> DataprocOperation:
@@ -285,7 +322,7 @@ def _delivery(event: Event, identity: str, push: _Push | None, *, traceparent: s
         event_id=identity,
         message_id=push.message.message_id,
         publish_time=push.message.publish_time,
-        subscription=push.subscription.rsplit("/", 1)[-1] if push.subscription else None,
+        subscription=push.receiver(),
         delivery_attempt=push.delivery_attempt,
         traceparent=traceparent,
     )

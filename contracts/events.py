@@ -171,10 +171,25 @@ class DeadLettered(GoogleEvent):
     """The event inside, or None where it cannot be read."""
     unreadable: tuple[str, ...] = ()
     """The faults of an unreadable original."""
+    data: str = ""
+    """The message's data, base64 as it came."""
     attributes: dict[str, str] = Field(default_factory=dict)
+    """As they came, Pub/Sub's own about the end of the message included."""
+    published_at: datetime | None = None
+    """When the message was published first."""
+    dead_lettered_at: datetime | None = None
+    redrives: int = 0
+    """How often it had been redriven before."""
 
 
-Event = OwnEvent | ObjectFinalized | DataprocOperation | DeadLettered
+class RedrivenElsewhere(GoogleEvent):
+    """A dead letter that is redriven to another subscription of the same topic: nothing to do here."""
+
+    subscription: str
+    """Whom it is for."""
+
+
+Event = OwnEvent | ObjectFinalized | DataprocOperation | DeadLettered | RedrivenElsewhere
 
 OWN_EVENTS: tuple[type[OwnEvent], ...] = (
     RunRequested,

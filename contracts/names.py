@@ -97,6 +97,33 @@ def dead_letter_name(run_id: str, market: str) -> str:
     return f"{dead_letters_prefix(run_id)}{market}.json"
 
 
+LETTERS_PREFIX: Final = "dead-letters/"
+"""Where every message that was given up is recorded, whichever subscription gave it up."""
+
+UNKNOWN_SUBSCRIPTION: Final = "unknown"
+"""Stands for the source of a dead letter that does not tell, or tells what is no subscription's name."""
+
+
+def letter_name(subscription: str, message_id: str) -> str:
+    """The record of one dead letter; whatever cannot be part of a path is replaced by its digest."""
+    return f"{LETTERS_PREFIX}{source_subscription(subscription)}/{_path_part(message_id)}.json"
+
+
+def source_subscription(value: str) -> str:
+    """A subscription's short name, or `unknown` where the text is none.
+
+    Source: cloud.google.com/pubsub/docs/pubsub-basics#resource_names, narrowed to what is safe in a path.
+    """
+    return value if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{2,254}", value) else UNKNOWN_SUBSCRIPTION
+
+
+def _path_part(message_id: str) -> str:
+    """Pub/Sub's message ids are digits today and promise nothing: another form is kept, but never as a path."""
+    if re.fullmatch(r"[0-9A-Za-z_-]{1,128}", message_id):
+        return message_id
+    return f"sha256-{hashlib.sha256(message_id.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+
+
 def throttled_prefix(run_id: str) -> str:
     """Where the throttled markets of a run are recorded."""
     return f"runs/{run_id}/throttled/"
@@ -125,6 +152,16 @@ def orders_prefix(run_id: str) -> str:
 def order_name(run_id: str, number: int) -> str:
     """One order of an operator, from 1."""
     return f"{orders_prefix(run_id)}{number:04}.json"
+
+
+def reopenings_prefix(run_id: str) -> str:
+    """Where it is noted which orders to reopen a run were obeyed."""
+    return f"runs/{run_id}/reopenings/"
+
+
+def reopening_name(run_id: str, number: int) -> str:
+    """The note that an order to reopen was obeyed, written after the missing markets were asked for again."""
+    return f"{reopenings_prefix(run_id)}{number:04}.json"
 
 
 def asking_name(run_id: str, slot: int) -> str:

@@ -2,7 +2,8 @@
 
 The way of a message: `_receive` verifies the caller and parses the body, `settle` runs the handler from the
 service's table and turns its end into an acknowledgement. 204 acknowledges; 503 with Retry-After asks for
-redelivery; 400 refuses, with every fault, until Pub/Sub dead-letters the message.
+redelivery; 400 refuses, with every fault, until Pub/Sub dead-letters the message. A dead letter that is redriven to
+another subscription of the same topic is acknowledged unread.
 """
 
 import logging
@@ -17,7 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from contracts import envelope
-from contracts.events import DeadLettered, Delivery
+from contracts.events import DeadLettered, Delivery, RedrivenElsewhere
 from contracts.faults import ContractError, Fault
 from eventing import logs
 from eventing.errors import Permanent, Retryable
@@ -29,8 +30,6 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Delivery], Awaitable[None]]
 Check = Callable[[], Awaitable[None]]
 """Raises `Retryable` when what it looks at does not answer."""
-
-_BODY_LIMIT = 1024 * 1024  # bytes; our largest event, a request for all markets, is below 10 KiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +67,13 @@ class Settled:
         return web.json_response(body, status=self.status, headers=headers)
 
 
-def create_app(opening: Opening, *, verifier: CallerVerifier | None) -> web.Application:
-    """The aiohttp application of a service; without a verifier every caller is believed (emulator only)."""
+def create_app(
+    opening: Opening, *, verifier: CallerVerifier | None, body_limit: int = envelope.BODY_LIMIT
+) -> web.Application:
+    """The aiohttp application of a service; without a verifier every caller is believed (emulator only).
+
+    A body above `body_limit` bytes is refused before it is read whole.
+    """
 
     async def lifespan(app: web.Application) -> AsyncIterator[None]:
         async with opening() as service:
@@ -79,7 +83,7 @@ def create_app(opening: Opening, *, verifier: CallerVerifier | None) -> web.Appl
     async def receive(request: web.Request) -> web.Response:
         return (await _receive(request, verifier)).response()
 
-    app = web.Application(client_max_size=_BODY_LIMIT)
+    app = web.Application(client_max_size=body_limit)
     app.cleanup_ctx.append(lifespan)
     app.router.add_post("/", receive)
     app.router.add_get("/health/live", _live)
@@ -121,7 +125,7 @@ async def _receive(request: web.Request, verifier: CallerVerifier | None) -> Set
             await verifier.verify(request.headers.get("Authorization"))
         delivery = envelope.parse(request.headers, await request.read())
     except web.HTTPRequestEntityTooLarge:
-        return _refused(413, [Fault("body", f"is larger than {_BODY_LIMIT} bytes; events are small")])
+        return _refused(413, [Fault("body", f"is larger than {request.client_max_size} bytes; events are small")])
     except Refused as error:
         return _refused(401, [Fault("caller", str(error))])
     except Retryable as error:
@@ -139,6 +143,9 @@ def _refused(status: int, faults: Any) -> Settled:
 async def settle(service: Service, delivery: Delivery) -> Settled:
     """Run the handler of a delivery and say how it ended. The one broad except of the process is here."""
     _bind(delivery)
+    if isinstance(delivery.event, RedrivenElsewhere):
+        log.info("redriven_elsewhere", extra={"subscription": delivery.event.subscription})
+        return Settled(204)
     event_type = type(delivery.event)
     handler = service.handlers.get(event_type)
     if handler is None:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from contracts import names
 from contracts.documents import (
     ClusterClaim,
+    DeadLetter,
     DeadLetterRecord,
     Decision,
     Document,
@@ -50,6 +51,8 @@ class RunIndex:
     """Markets that wait, or waited, for quota."""
     orders: tuple[int, ...]
     """Numbers of an operator's orders, ascending."""
+    reopened: tuple[int, ...] = ()
+    """Numbers of the orders to reopen that were obeyed, ascending."""
 
     @property
     def newest_decision(self) -> int:
@@ -190,6 +193,33 @@ class RunLedger:
         """Forget that a market was given up: it landed, or is asked for again."""
         await self._store.delete(names.dead_letter_name(run_id, market))
 
+    async def note_reopened(self, run_id: str, number: int) -> None:
+        """Note that an order to reopen was obeyed: the missing markets were asked for again."""
+        await self._store.create(names.reopening_name(run_id, number), b"{}")
+
+    async def has_letter(self, subscription: str, message_id: str) -> bool:
+        """Whether a dead letter is on record."""
+        return await self._store.stat(names.letter_name(subscription, message_id)) is not None
+
+    async def create_letter(self, letter: DeadLetter) -> bool:
+        """Record a dead letter; False when it was on record."""
+        return await self._create(names.letter_name(letter.subscription, letter.message_id), letter)
+
+    async def letter(self, subscription: str, message_id: str) -> DeadLetter | None:
+        """One dead letter."""
+        return await self._read(names.letter_name(subscription, message_id), DeadLetter)
+
+    async def letters(self, subscription: str | None = None) -> list[DeadLetter]:
+        """Every dead letter on record, or those of one subscription, by subscription and message id."""
+        below = names.LETTERS_PREFIX if subscription is None else f"{names.LETTERS_PREFIX}{subscription}/"
+        listed = await self._store.listing(below)
+        return await self._read_all([info.name for info in listed], DeadLetter)
+
+    async def replace_letter(self, letter: DeadLetter) -> None:
+        """Write what was done about a dead letter into its record."""
+        name = names.letter_name(letter.subscription, letter.message_id)
+        await self._store.write(name, letter.to_json())
+
     async def throttled(self, index: RunIndex) -> dict[str, ThrottledRecord]:
         """The markets of a run that wait for quota, by market."""
         wanted = [names.throttled_name(index.run_id, market) for market in index.throttled]
@@ -240,6 +270,7 @@ def _index(run_id: str, listed: Iterable[str]) -> RunIndex:
         dead_letters=_stems(found, names.dead_letters_prefix(run_id)),
         throttled=_stems(found, names.throttled_prefix(run_id)),
         orders=tuple(int(stem) for stem in _stems(found, names.orders_prefix(run_id))),
+        reopened=tuple(int(stem) for stem in _stems(found, names.reopenings_prefix(run_id))),
     )
 
 

@@ -5,7 +5,7 @@ locals {
 }
 
 resource "google_logging_project_sink" "dataproc_operations" {
-  name                   = "new-releases-dataproc-operations"
+  name                   = local.sink.name
   description            = "Wakes the cluster manager when a cluster or job has begun or ended something."
   destination            = "pubsub.googleapis.com/${module.topic[local.sink.topic].id}"
   unique_writer_identity = true

@@ -52,6 +52,7 @@ locals {
         BIGQUERY_TABLE             = google_bigquery_table.new_releases.table_id
         IMAGE_VERSION              = var.dataproc_image_version
         MACHINE_TYPE               = var.cluster_machine_type
+        MAX_WORKERS                = tostring(var.cluster_max_workers)
         SUBNETWORK                 = google_compute_subnetwork.cluster.id
         CLUSTER_SERVICE_ACCOUNT    = google_service_account.cluster.email
         BIGQUERY_CONNECTOR_VERSION = var.bigquery_connector_version

@@ -37,7 +37,7 @@ variable "cache_days" {
 }
 
 variable "cluster_machine_type" {
-  description = "Machine type of the cluster's one machine."
+  description = "Machine type of the cluster's machines; e2-standard-N, or the receipts have no cost estimate."
   type        = string
   default     = "e2-standard-2"
   nullable    = false
@@ -52,6 +52,18 @@ variable "cluster_max_ttl" {
   validation {
     condition     = var.cluster_max_ttl >= 600 && var.cluster_max_ttl <= 82800
     error_message = "cluster_max_ttl must be from 600 to 82800 seconds."
+  }
+}
+
+variable "cluster_max_workers" {
+  description = "Workers of a cluster at most, for runs too large for one machine; 0 keeps every cluster to one, 1 is not possible."
+  type        = number
+  default     = 8
+  nullable    = false
+
+  validation {
+    condition     = var.cluster_max_workers == 0 || (var.cluster_max_workers >= 2 && var.cluster_max_workers <= 100)
+    error_message = "cluster_max_workers must be 0, or from 2 to 100: Dataproc makes no cluster with a single worker."
   }
 }
 

@@ -1,80 +1,36 @@
-"""The topology's description as types, and its making on the Pub/Sub emulator.
+"""The making of the topology on the Pub/Sub emulator.
 
 `infra/topology.json` is the one description; the infrastructure reads it too. The emulator leaves two things
 out that production has: `deliveryAttempt` in a push and the push's OIDC token.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated
 
 from google.api_core.exceptions import AlreadyExists
 from google.protobuf.duration_pb2 import Duration
 from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.types import DeadLetterPolicy, PushConfig, RetryPolicy, Subscription
-from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.topology import (
+    BucketNotification,
+    LoggingSink,
+    PullSubscription,
+    PushSubscription,
+    Topology,
+    read,
+)
+
+__all__ = [
+    "BucketNotification",
+    "LoggingSink",
+    "PullSubscription",
+    "PushSubscription",
+    "Topology",
+    "create",
+    "read",
+]
 
 _RETENTION = 7 * 24 * 3600  # seconds an unacknowledged message is kept; Pub/Sub's default, said aloud
-
-Seconds = Annotated[int, Field(ge=0, le=600)]
-
-
-class _Described(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class PushSubscription(_Described):
-    """A subscription whose messages are posted to a service."""
-
-    name: str
-    topic: str
-    service: str
-    ack_deadline: Seconds
-    min_backoff: Seconds
-    max_backoff: Seconds
-    max_delivery_attempts: Annotated[int, Field(ge=5, le=100)]
-    dead_letter_topic: str
-
-
-class PullSubscription(_Described):
-    """A subscription a person pulls from."""
-
-    name: str
-    topic: str
-
-
-class BucketNotification(_Described):
-    """Which new objects of the bucket are announced, and where."""
-
-    topic: str
-    event: str
-    object_prefix: str
-
-
-class LoggingSink(_Described):
-    """Where the entries of Dataproc's audit log go."""
-
-    topic: str
-
-
-class Topology(_Described):
-    """Topics, subscriptions and their policies."""
-
-    topics: tuple[str, ...]
-    push_subscriptions: tuple[PushSubscription, ...]
-    pull_subscriptions: tuple[PullSubscription, ...]
-    bucket_notification: BucketNotification
-    logging_sink: LoggingSink
-
-
-def read(path: Path) -> Topology:
-    """Read the description.
-
-    Raises:
-        pydantic.ValidationError: it is not as the types say.
-    """
-    return Topology.model_validate_json(path.read_bytes())
-
 
 def create(
     topology: Topology,

@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from contracts.documents import CompletenessPolicy, Decision, Manifest, Part
+from contracts.documents import CompletenessPolicy, Decision, Manifest, Part, Receipt, WarehouseCount
 from contracts.events import Delivery, OwnEvent
+from contracts.names import trace_id
 
 RUN = "2026-11-23"
 NOW = datetime(2026, 11, 22, 23, 5, tzinfo=UTC)
@@ -59,6 +60,22 @@ def decision(markets: str, revision: int = 1, **changes: object) -> Decision:
         "owner": "test",
     }
     return Decision.model_validate(given | changes)
+
+
+def receipt(revision: int = 1, **changes: object) -> Receipt:
+    given: dict[str, object] = {
+        "run_id": RUN,
+        "revision": revision,
+        "outcome": "loaded",
+        "close_reason": "complete",
+        "landed": ("DK", "SE", "NO"),
+        "warehouse": WarehouseCount(rows=30, markets=3, albums=9, revision=revision),
+        "seconds": {"fetch": 300.0, "cluster": 60.0, "spark": 120.0, "total": 500.0},
+        "trace_id": trace_id(RUN),
+        "decided_at": NOW,
+        "finished_at": NOW + timedelta(seconds=200),
+    }
+    return Receipt.model_validate(given | changes)
 
 
 def delivery(event: OwnEvent, *, event_id: str = "e1", published: datetime | None = START) -> Delivery:

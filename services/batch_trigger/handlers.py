@@ -1,11 +1,11 @@
-"""Events wake the barrier; what it does comes from what the bucket shows."""
+"""Events wake the barrier; what it does comes from what the bucket shows. Dead letters of every kind are recorded."""
 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from contracts.documents import DeadLetterRecord, Decision
+from contracts.documents import Decision
 from contracts.events import BatchReady, DeadLettered, Delivery, MarketRequested, ObjectFinalized, SweepRequested
 from contracts.names import parse_part_name
 from eventing import logs
@@ -15,7 +15,8 @@ from eventing.coalescing import Coalescer
 from eventing.errors import Permanent, Retryable
 from eventing.ledger import RunLedger
 from eventing.publisher import Publisher
-from services.batch_trigger.decisions import Announce, Close, Facts, Step, Wait, WaitQuiet, decide
+from services.batch_trigger.dead_letters import letter_of, market_record
+from services.batch_trigger.decisions import Announce, AskAgain, Close, Facts, Step, Wait, WaitQuiet, decide
 from services.batch_trigger.settings import UNKNOWN_RUN_RETRY
 
 log = logging.getLogger(__name__)
@@ -56,26 +57,21 @@ async def on_object_finalized(delivery: Delivery, *, ports: Ports, coalescer: Co
 
 
 async def on_dead_lettered(delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -> None:
-    """A market was given up: record it with its reason, then look at its run."""
+    """Record a message that was given up; where it asked for a market, its run need not wait for that one."""
     event: DeadLettered = delivery.event
+    letter = letter_of(event, ports.clock())
+    if not await ports.ledger.has_letter(letter.subscription, letter.message_id):
+        # The letter's own record comes last: once it stands, a redelivery records nothing again, and so a market
+        # that was asked for again meanwhile is not given up once more by an old message.
+        if (record := market_record(event, ports.clock())) is not None:
+            await ports.ledger.record_dead_letter(record)
+            log.error("market_dead_lettered", extra={"deliveries": event.delivery_count})
+        if await ports.ledger.create_letter(letter):
+            told = {"subscription": letter.subscription, "dead_letter": letter.message_id, "event": letter.event}
+            log.warning("dead_letter_recorded", extra={**told, "reason": letter.reason})
     request = event.original
-    if not isinstance(request, MarketRequested):
-        # Kept in the operator's subscription of the same topic; there is no market to record it under.
-        log.error("dead_letter_without_market", extra={"from": event.subscription, "faults": event.unreadable})
-        return
-    await ports.ledger.record_dead_letter(
-        DeadLetterRecord(
-            run_id=request.run_id,
-            market=request.market,
-            reason=f"given up after {event.delivery_count or '?'} deliveries ({request.reason})",
-            subscription=event.subscription,
-            message_id=event.message_id,
-            delivery_count=event.delivery_count,
-            recorded_at=ports.clock(),
-        )
-    )
-    log.error("market_dead_lettered", extra={"deliveries": event.delivery_count})
-    await coalescer.run(request.run_id)
+    if isinstance(request, MarketRequested) and await ports.ledger.manifest(request.run_id) is not None:
+        await coalescer.run(request.run_id)
 
 
 async def on_sweep(_delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -> None:
@@ -111,6 +107,7 @@ async def _facts(run_id: str, ledger: RunLedger) -> Facts:
         dead_letters=await ledger.dead_letters(index),
         throttled=await ledger.throttled(index),
         order=await ledger.newest_order(index),
+        reopened=index.reopened,
     )
 
 
@@ -123,8 +120,21 @@ async def _act(step: Step, facts: Facts, ports: Ports) -> None:
             raise Retryable(f"run {run_id} waits for quiet before a new revision", after=remaining)
         case Announce(revision):
             await _announce(run_id, revision, ports)
+        case AskAgain():
+            await _ask_again(step, run_id, ports)
         case Close():
             await _close(step, facts, ports)
+
+
+async def _ask_again(step: AskAgain, run_id: str, ports: Ports) -> None:
+    """Obey an order to reopen. The note comes last: a crash before it asks once more, which changes nothing."""
+    for market in step.markets:
+        await ports.ledger.clear_dead_letter(run_id, market)
+    requests = [MarketRequested(run_id=run_id, market=market, reason=step.order.reason) for market in step.markets]
+    await ports.publisher.publish(requests, cause=f"{run_id}/order/{step.order.number}")
+    await ports.ledger.note_reopened(run_id, step.order.number)
+    log.warning("run_reopened", extra={"run_id": run_id, "order": step.order.number, "requested": step.markets})
+    await reconcile(run_id, ports=ports)
 
 
 async def _close(step: Close, facts: Facts, ports: Ports) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 
 from aiohttp import web
 
+from contracts.envelope import ANY_MESSAGE
 from eventing.app import Service, create_app
 from eventing.clients import google_publisher, object_store, push_verifier
 from eventing.clock import Clock, system_clock
@@ -32,4 +33,5 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> web.Applica
             ready = {"storage": store.ping, "pubsub": publisher.ping}
             yield Service("batch_trigger", handlers(ports, coalescer), ready=ready)
 
-    return create_app(opening, verifier=push_verifier(settings))
+    # Dead letters of every size are recorded here, also those that were too large for their service.
+    return create_app(opening, verifier=push_verifier(settings), body_limit=ANY_MESSAGE)

@@ -19,22 +19,23 @@ from google.protobuf.duration_pb2 import Duration
 from contracts.names import job_id, load_name, quarantine_prefix, raw_prefix
 from eventing.errors import Permanent, Retryable
 from services.cluster_manager.ports import APP_LABEL, Cluster, ClusterState, Job, JobRequest, JobState
+from services.cluster_manager.sizing import ClusterSize
 
 _TIMEOUT = 30.0  # seconds for one call; the shortest ack deadline in use is 60 s
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterShape:
-    """What a cluster is made of."""
+    """What every cluster is made of, whatever its size."""
 
     image_version: str
-    machine_type: str
     connector_version: str
     idle_ttl: timedelta
     max_ttl: timedelta
     staging_bucket: str
     """Takes drivers' outputs and temporary files; otherwise Dataproc makes buckets of its own that outlive all else."""
     disk_gb: int
+    """Of each machine."""
     subnetwork: str | None = None
     service_account: str | None = None
 
@@ -95,9 +96,9 @@ class GoogleDataproc:
         except (GoogleAPICallError, RetryError) as error:
             raise _translated(f"get cluster {name}", error) from error
 
-    async def create_cluster(self, name: str, run_id: str) -> None:
+    async def create_cluster(self, name: str, run_id: str, size: ClusterSize) -> None:
         """See `Dataproc.create_cluster`."""
-        cluster = cluster_message(name, run_id, self._where["project_id"], self._cluster_shape)
+        cluster = cluster_message(name, run_id, size, self._where["project_id"], self._cluster_shape)
         request = {**self._where, "cluster": cluster, "request_id": name}
         try:
             await self._clusters.create_cluster(request=request, timeout=_TIMEOUT)
@@ -139,8 +140,10 @@ class GoogleDataproc:
             raise _translated(f"submit job {identity}", error) from error
 
 
-def cluster_message(name: str, run_id: str, project: str, shape: ClusterShape) -> dict[str, Any]:
-    """The Cluster message: one machine, our labels, both TTLs, internal addresses only."""
+def cluster_message(
+    name: str, run_id: str, size: ClusterSize, project: str, shape: ClusterShape
+) -> dict[str, Any]:
+    """The Cluster message: machines of one type, our labels, both TTLs, internal addresses only."""
     machine: dict[str, Any] = {"internal_ip_only": True, "metadata": _metadata(shape)}
     if shape.subnetwork:
         machine["subnetwork_uri"] = shape.subnetwork
@@ -155,18 +158,11 @@ def cluster_message(name: str, run_id: str, project: str, shape: ClusterShape) -
             "config_bucket": shape.staging_bucket,
             "temp_bucket": shape.staging_bucket,
             "gce_cluster_config": machine,
-            "master_config": {
-                "num_instances": 1,
-                "machine_type_uri": shape.machine_type,
-                "disk_config": {"boot_disk_size_gb": shape.disk_gb},
-            },
-            "worker_config": {"num_instances": 0},
+            "master_config": _machines(1, size, shape),
+            "worker_config": _machines(size.workers, size, shape) if size.workers else {"num_instances": 0},
             "software_config": {
                 "image_version": shape.image_version,
-                "properties": {
-                    "dataproc:dataproc.allow.zero.workers": "true",
-                    "dataproc:dataproc.logging.stackdriver.job.driver.enable": "true",
-                },
+                "properties": _properties(size),
             },
             "lifecycle_config": {
                 "idle_delete_ttl": Duration(seconds=int(shape.idle_ttl.total_seconds())),
@@ -174,6 +170,20 @@ def cluster_message(name: str, run_id: str, project: str, shape: ClusterShape) -
             },
         },
     }
+
+
+def _machines(count: int, size: ClusterSize, shape: ClusterShape) -> dict[str, Any]:
+    return {
+        "num_instances": count,
+        "machine_type_uri": size.machine_type,
+        "disk_config": {"boot_disk_size_gb": shape.disk_gb},
+    }
+
+
+def _properties(size: ClusterSize) -> dict[str, str]:
+    properties = {"dataproc:dataproc.logging.stackdriver.job.driver.enable": "true"}
+    # Without it Dataproc takes no workers for a request for its default of two.
+    return properties if size.workers else {**properties, "dataproc:dataproc.allow.zero.workers": "true"}
 
 
 def _metadata(shape: ClusterShape) -> dict[str, str]:
@@ -224,7 +234,14 @@ def _cluster(message: dataproc_v1.Cluster) -> Cluster:
         state=_state(message.status.state.name),
         labels=dict(message.labels),
         running_since=_utc(min(running)) if running else None,
+        size=_size(message.config),
     )
+
+
+def _size(config: dataproc_v1.ClusterConfig) -> ClusterSize | None:
+    # Dataproc answers with the type's full address, whose last segment is its name.
+    machine_type = config.master_config.machine_type_uri.rsplit("/", 1)[-1]
+    return ClusterSize(machine_type, config.worker_config.num_instances) if machine_type else None
 
 
 def _state(name: str) -> ClusterState:

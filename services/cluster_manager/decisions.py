@@ -12,15 +12,17 @@ from typing import assert_never
 from contracts.documents import ClusterClaim, Decision, JobClaim
 from contracts.names import cluster_name
 from services.cluster_manager.ports import Cluster, ClusterState, Job, JobState
+from services.cluster_manager.sizing import ClusterSize, SizeLimits, size_for
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How often, and how long."""
+    """How often, how long, and how large."""
 
     cluster_attempts: int
     job_attempts: int
     cluster_start: timedelta
+    size: SizeLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class ClaimCluster:
 
     attempt: int
     revision: int
+    size: ClusterSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class CreateCluster:
     """Create the claimed cluster (again: the name makes a repeat harmless)."""
 
     name: str
+    size: ClusterSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +197,13 @@ def _on_cluster(facts: Facts, work: _Work, now: datetime, limits: Limits) -> lis
     if reuse is not None:
         return [*_delete_all(facts, keep=reuse.name), _submit(facts, work, reuse.name)]
     if claim is None:
-        return [ClaimCluster(_next_attempt(facts), revision), *_delete_all(facts, keep=None)]
+        return _claim_next(facts, revision, limits)
     cluster = next((found for found in facts.clusters if found.name == claim.cluster), None)
     late = now - claim.claimed_at > limits.cluster_start
     if cluster is not None and cluster.is_ours(facts.run_id) and is_coming(cluster.state) and not late:
         return [Wait(f"cluster {cluster.name} is {cluster.state}")]
     if cluster is None and not late and not any(job.cluster == claim.cluster for job in facts.jobs):
-        return [CreateCluster(claim.cluster)]
+        return [CreateCluster(claim.cluster, claimed_size(claim, limits.size))]
     return _next_cluster(facts, revision, len(claims), limits)
 
 
@@ -215,8 +219,18 @@ def _next_cluster(facts: Facts, revision: int, tried: int, limits: Limits) -> li
     if tried >= limits.cluster_attempts:
         error = f"no working cluster after {tried} attempts; see Dataproc's log of the last one"
         return [Finish(revision, None, error), *_delete_all(facts, keep=None)]
+    return _claim_next(facts, revision, limits)
+
+
+def _claim_next(facts: Facts, revision: int, limits: Limits) -> list[Action]:
+    size = size_for(facts.newest.parts if facts.newest else (), limits.size)
     # The claim comes first: once a new attempt is on record, the broken one is never mistaken for it.
-    return [ClaimCluster(_next_attempt(facts), revision), *_delete_all(facts, keep=None)]
+    return [ClaimCluster(_next_attempt(facts), revision, size), *_delete_all(facts, keep=None)]
+
+
+def claimed_size(claim: ClusterClaim, limits: SizeLimits) -> ClusterSize:
+    """The size a claim stands for; one machine where the claim is older than sizes."""
+    return ClusterSize(claim.machine_type or limits.machine_type, claim.workers)
 
 
 def _usable(facts: Facts) -> Cluster | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from contracts.documents import ClusterClaim, JobClaim
 from contracts.events import BatchReady, DataprocOperation, Delivery, RunFinished, SweepRequested
-from contracts.names import cluster_name, is_run_id, receipt_name, run_of_resource
+from contracts.names import is_run_id, receipt_name, run_of_resource
 from contracts.truth import source_report
 from eventing import logs
 from eventing.app import Handler
@@ -131,10 +131,10 @@ async def _act(action: Action, facts: Facts, ports: Ports) -> None:
     match action:
         case Wait():
             return
-        case ClaimCluster(attempt, revision):
-            await _claim(run_id, attempt, revision, ports)
-        case CreateCluster(name):
-            await ports.dataproc.create_cluster(name, run_id)
+        case ClaimCluster():
+            await _claim(run_id, action, ports)
+        case CreateCluster(name, size):
+            await ports.dataproc.create_cluster(name, run_id, size)
         case ClaimJob():
             await _claim_job(run_id, action, ports)
         case SubmitJob(revision, attempt, cluster):
@@ -147,11 +147,19 @@ async def _act(action: Action, facts: Facts, ports: Ports) -> None:
             await ports.dataproc.delete_cluster(name, uuid)
 
 
-async def _claim(run_id: str, attempt: int, revision: int, ports: Ports) -> None:
-    claim = ClusterClaim(run_id=run_id, attempt=attempt, revision=revision, claimed_at=ports.clock())
-    # Whoever wins the claim, the cluster it names is to be created; both may ask, the name makes them one.
-    await ports.ledger.create_cluster_claim(claim)
-    await ports.dataproc.create_cluster(cluster_name(run_id, attempt), run_id)
+async def _claim(run_id: str, wanted: ClaimCluster, ports: Ports) -> None:
+    claim = ClusterClaim(
+        run_id=run_id,
+        attempt=wanted.attempt,
+        revision=wanted.revision,
+        claimed_at=ports.clock(),
+        machine_type=wanted.size.machine_type,
+        workers=wanted.size.workers,
+    )
+    if not await ports.ledger.create_cluster_claim(claim):
+        # Whoever won creates it, at the size that its claim says; if it fails to, the next look does.
+        raise Retryable(f"run {run_id}: cluster {claim.cluster} was claimed first", after=timedelta(seconds=5))
+    await ports.dataproc.create_cluster(claim.cluster, run_id, wanted.size)
 
 
 async def _claim_job(run_id: str, action: ClaimJob, ports: Ports) -> None:

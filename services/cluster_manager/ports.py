@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from contracts.documents import WarehouseCount
+from services.cluster_manager.sizing import ClusterSize
 
 ClusterState = Literal[
     "UNKNOWN",
@@ -52,6 +53,8 @@ class Cluster:
     labels: Mapping[str, str]
     running_since: datetime | None = None
     """When it first ran."""
+    size: ClusterSize | None = None
+    """What it is made of, as far as Dataproc shows it."""
 
     def is_ours(self, run_id: str) -> bool:
         """Whether the labels say that this project made it for this run."""
@@ -95,8 +98,8 @@ class Dataproc(Protocol):
         """One cluster, whoever made it."""
         ...
 
-    async def create_cluster(self, name: str, run_id: str) -> None:
-        """Begin to create a cluster with our labels and both TTLs."""
+    async def create_cluster(self, name: str, run_id: str, size: ClusterSize) -> None:
+        """Begin to create a cluster of this size with our labels and both TTLs."""
         ...
 
     async def delete_cluster(self, name: str, uuid: str) -> None:

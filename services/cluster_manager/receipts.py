@@ -8,7 +8,9 @@ from typing import Any
 from contracts.documents import ClusterClaim, Decision, LoadResult, Manifest, Receipt, WarehouseCount
 from contracts.events import Outcome
 from contracts.names import trace_id
+from services.cluster_manager.costs import estimate
 from services.cluster_manager.ports import Cluster, Job
+from services.cluster_manager.sizing import ClusterSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ def receipt_of(evidence: Evidence, now: datetime) -> Receipt:
     """The receipt: an outcome only as good as the evidence for it."""
     decision, job = evidence.decision, evidence.job
     error = evidence.error or _doubt(evidence)
-    claim = _claim(evidence)
+    claim, size = _claim(evidence), _size(evidence)
     return Receipt(
         run_id=decision.run_id,
         revision=decision.revision,
@@ -45,6 +47,9 @@ def receipt_of(evidence: Evidence, now: datetime) -> Receipt:
         job_attempts=job.attempt if job else 0,
         cluster=job.cluster if job else (claim.cluster if claim else None),
         cluster_attempts=len(evidence.claims),
+        machine_type=size.machine_type if size else None,
+        workers=size.workers if size else None,
+        cost_estimate=_cost(evidence, size, now),
         driver_output_uri=job.driver_output_uri if job else None,
         load=evidence.load,
         warehouse=evidence.warehouse,
@@ -80,6 +85,21 @@ def _doubt(evidence: Evidence) -> str | None:
 def _claim(evidence: Evidence) -> ClusterClaim | None:
     names = {evidence.job.cluster} if evidence.job else {claim.cluster for claim in evidence.claims[-1:]}
     return next((claim for claim in evidence.claims if claim.cluster in names), None)
+
+
+def _size(evidence: Evidence) -> ClusterSize | None:
+    """What Dataproc shows of the cluster; what was claimed where it is gone or never came."""
+    if evidence.cluster is not None and evidence.cluster.size is not None:
+        return evidence.cluster.size
+    claim = _claim(evidence)
+    return ClusterSize(claim.machine_type, claim.workers) if claim and claim.machine_type else None
+
+
+def _cost(evidence: Evidence, size: ClusterSize | None, now: datetime) -> float | None:
+    """From the first claim on, since one cluster follows the other; from its job where it used another revision's."""
+    starts = [claim.claimed_at for claim in evidence.claims]
+    began = min(starts) if starts else (evidence.job.started_at if evidence.job else None)
+    return estimate(size, now - began) if size and began else None
 
 
 def _seconds(evidence: Evidence, now: datetime) -> dict[str, float]:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pydantic import Field, field_validator
 
 from eventing.settings import Seconds, ServiceSettings, Words
+from services.cluster_manager.sizing import FEWEST_WORKERS
 
 
 class Settings(ServiceSettings):
@@ -37,8 +38,19 @@ class Settings(ServiceSettings):
         default="3.0-debian13", description="Dataproc image; pinned, since the default moves."
     )
     machine_type: str = Field(default="e2-standard-2", description="Machine type of master and workers.")
+    machine_mib: int = Field(
+        default=256,
+        ge=1,
+        description="MiB of compressed parts that one machine is trusted with; beyond it a cluster has workers.",
+    )
+    max_workers: int = Field(
+        default=8,
+        ge=0,
+        le=100,
+        description="Workers of a cluster at most; 0 keeps it to one machine, 1 is not possible.",
+    )
     disk_gb: int = Field(
-        default=50, ge=30, le=2000, description="Boot disk of the cluster in GB; Dataproc's own default is 500."
+        default=50, ge=30, le=2000, description="Boot disk of each machine in GB; Dataproc's own default is 500."
     )
     subnetwork: str | None = Field(
         default=None, description="Subnetwork of the cluster; the default network where it is not set."
@@ -71,6 +83,13 @@ class Settings(ServiceSettings):
     job_properties: Words = Field(
         default=(), description="Further Spark properties as key=value, by comma; for tuning only."
     )
+
+    @field_validator("max_workers")
+    @classmethod
+    def _are_none_or_two(cls, value: int) -> int:
+        if 0 < value < FEWEST_WORKERS:
+            raise ValueError(f"a cluster has no worker or at least {FEWEST_WORKERS}; set 0 or {FEWEST_WORKERS}")
+        return value
 
     @field_validator("job_properties")
     @classmethod

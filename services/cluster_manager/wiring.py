@@ -21,6 +21,7 @@ from services.cluster_manager.dataproc import ClusterShape, GoogleDataproc, JobS
 from services.cluster_manager.decisions import Limits
 from services.cluster_manager.handlers import Ports, handlers, reconcile
 from services.cluster_manager.settings import Settings
+from services.cluster_manager.sizing import SizeLimits
 from services.cluster_manager.warehouse import BigQueryWarehouse
 
 _LINGER = timedelta(milliseconds=20)  # gathers the few events that come together; nobody waits for it
@@ -96,13 +97,17 @@ def _table(settings: Settings) -> str:
 
 
 def _limits(settings: Settings) -> Limits:
-    return Limits(settings.max_cluster_attempts, settings.max_job_attempts, settings.cluster_start_timeout)
+    return Limits(
+        settings.max_cluster_attempts,
+        settings.max_job_attempts,
+        settings.cluster_start_timeout,
+        SizeLimits(settings.machine_type, settings.machine_mib * 1024**2, settings.max_workers),
+    )
 
 
 def _cluster_shape(settings: Settings) -> ClusterShape:
     return ClusterShape(
         image_version=settings.image_version,
-        machine_type=settings.machine_type,
         connector_version=settings.bigquery_connector_version,
         idle_ttl=settings.cluster_idle_ttl,
         max_ttl=settings.cluster_max_ttl,

@@ -26,6 +26,7 @@ from local.dataproc.faults import Kind, Order, Step
 from local.dataproc.world import Setting, World
 from services.cluster_manager.dataproc import ClusterShape, GoogleDataproc, JobShape
 from services.cluster_manager.ports import APP_LABEL, Cluster, Dataproc, Job, JobRequest
+from services.cluster_manager.sizing import ClusterSize
 from tests.builders import NOW, RUN, TestClock
 from tests.fakes.dataproc import MemoryDataproc
 from tests.waiting import eventually
@@ -35,9 +36,10 @@ C1, C2 = cluster_name(RUN, 1), cluster_name(RUN, 2)
 J1 = job_id(RUN, 1, 1)
 WHERE = {"project_id": "p", "region": "r"}
 MINUTE = timedelta(minutes=1)
+ONE_MACHINE = ClusterSize("e2-standard-4", workers=0)
+WITH_WORKERS = ClusterSize("e2-standard-8", workers=3)
 CLUSTER_SHAPE = ClusterShape(
     image_version="2.2-debian12",
-    machine_type="e2-standard-4",
     connector_version="0.42.1",
     idle_ttl=timedelta(minutes=10),
     max_ttl=timedelta(hours=2),
@@ -217,7 +219,7 @@ def wanted(revision: int = 1, attempt: int = 1, *, run: str = RUN, on: str = C1)
 
 
 async def ready(site: Site, name: str = C1, run: str = RUN) -> Cluster:
-    await site.dataproc.create_cluster(name, run)
+    await site.dataproc.create_cluster(name, run, ONE_MACHINE)
     return await site.running(name)
 
 
@@ -241,9 +243,9 @@ async def test_nothing_is_there_at_first(site: Site) -> None:
 async def test_creating_twice_is_one_cluster(site: Site) -> None:
     """A creation whose answer was lost is asked for again; two clusters would cost twice and race."""
     site.hold()
-    await site.dataproc.create_cluster(C1, RUN)
+    await site.dataproc.create_cluster(C1, RUN, ONE_MACHINE)
     first = await found(site)
-    await site.dataproc.create_cluster(C1, RUN)
+    await site.dataproc.create_cluster(C1, RUN, ONE_MACHINE)
     assert await site.dataproc.clusters(RUN) == [first]
     assert first.uuid
 
@@ -251,7 +253,7 @@ async def test_creating_twice_is_one_cluster(site: Site) -> None:
 async def test_a_cluster_carries_our_labels_and_says_since_when_it_runs(site: Site) -> None:
     """Deleting goes by the labels, the receipt's times by the moment: neither may be made up."""
     site.hold()
-    await site.dataproc.create_cluster(C1, RUN)
+    await site.dataproc.create_cluster(C1, RUN, ONE_MACHINE)
     starting = await found(site)
     assert (starting.state, starting.running_since) == ("CREATING", None)
     site.clock.advance(minutes=2)
@@ -281,7 +283,7 @@ async def test_creating_where_a_stranger_is_leaves_the_stranger(site: Site) -> N
     """A taken name is no error of ours and no licence: the next look sees whose it is."""
     await site.stranger(C1)
     before = await found(site)
-    await site.dataproc.create_cluster(C1, RUN)
+    await site.dataproc.create_cluster(C1, RUN, ONE_MACHINE)
     assert await found(site) == before
 
 
@@ -304,12 +306,20 @@ async def test_a_deleted_cluster_is_deleting_then_gone_and_deleting_it_again_is_
 async def test_a_cluster_being_deleted_is_not_deleted_twice(site: Site) -> None:
     """It is still listed, so that nobody takes it for gone; a second deletion asks for another look."""
     site.hold()
-    await site.dataproc.create_cluster(C1, RUN)
+    await site.dataproc.create_cluster(C1, RUN, ONE_MACHINE)
     cluster = await found(site)
     await site.dataproc.delete_cluster(C1, cluster.uuid)
     assert [(c.uuid, c.state) for c in await site.dataproc.clusters(RUN)] == [(cluster.uuid, "DELETING")]
     with pytest.raises(Retryable):
         await site.dataproc.delete_cluster(C1, cluster.uuid)
+
+
+@pytest.mark.parametrize("size", [ONE_MACHINE, WITH_WORKERS], ids=["one machine", "workers"])
+async def test_a_cluster_has_the_size_it_was_asked_for(site: Site, size: ClusterSize) -> None:
+    """The receipt and its cost go by what Dataproc shows; a worker more or less is money or minutes."""
+    await site.dataproc.create_cluster(C1, RUN, size)
+    assert (await site.running(C1)).size == size
+    assert [cluster.size for cluster in await site.dataproc.clusters(RUN)] == [size]
 
 
 # --- jobs --------------------------------------------------------------------------------------------------------
@@ -375,7 +385,7 @@ async def test_a_cluster_that_does_not_run_takes_no_job(site: Site, *, there: bo
     """The cluster changed since it was looked at: look again soon, and have no job on record meanwhile."""
     site.hold()
     if there:
-        await site.dataproc.create_cluster(C1, RUN)
+        await site.dataproc.create_cluster(C1, RUN, ONE_MACHINE)
     with pytest.raises(Retryable):
         await site.dataproc.submit_job(wanted())
     assert await site.dataproc.jobs(RUN) == []
@@ -403,7 +413,7 @@ async def test_a_forgotten_request_is_known_by_its_name(tmp_path: Path) -> None:
         await site.dataproc.submit_job(wanted())
         site.world._answered.clear()
         site.world._submitted.clear()
-        await site.dataproc.create_cluster(C1, RUN)
+        await site.dataproc.create_cluster(C1, RUN, ONE_MACHINE)
         await site.dataproc.submit_job(wanted())
         assert [cluster.uuid for cluster in await site.dataproc.clusters()] == [first.uuid]
         assert [job.id for job in await site.dataproc.jobs(RUN)] == [J1]
@@ -413,4 +423,4 @@ async def test_a_request_that_cannot_be_meant_is_not_tried_for_ever(tmp_path: Pa
     """A malformed name stays malformed; the message goes to the dead letters, with Dataproc's words."""
     async with stand_in(tmp_path) as site:
         with pytest.raises(Permanent, match="create cluster Bad_Name failed: InvalidArgument"):
-            await site.dataproc.create_cluster("Bad_Name", RUN)
+            await site.dataproc.create_cluster("Bad_Name", RUN, ONE_MACHINE)

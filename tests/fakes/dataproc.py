@@ -12,6 +12,7 @@ from eventing.clock import Clock
 from eventing.errors import Retryable
 from services.cluster_manager.decisions import takes_jobs
 from services.cluster_manager.ports import APP_LABEL, Cluster, ClusterState, Job, JobRequest, JobState
+from services.cluster_manager.sizing import ClusterSize
 
 _SOON = timedelta(seconds=5)
 
@@ -36,13 +37,13 @@ class MemoryDataproc:
         """See `Dataproc.cluster`."""
         return self.machines.get(name)
 
-    async def create_cluster(self, name: str, run_id: str) -> None:
+    async def create_cluster(self, name: str, run_id: str, size: ClusterSize) -> None:
         """See `Dataproc.create_cluster`; the same name is the same request and makes one cluster ever."""
         if name in self.machines or name in self.created:
             return
         self.created.append(name)
         labels = {"app": APP_LABEL, "run": run_id}
-        self.machines[name] = Cluster(name, f"uuid-{len(self.created)}", "CREATING", labels)
+        self.machines[name] = Cluster(name, f"uuid-{len(self.created)}", "CREATING", labels, size=size)
 
     async def delete_cluster(self, name: str, uuid: str) -> None:
         """See `Dataproc.delete_cluster`."""

@@ -24,6 +24,7 @@ from services.cluster_manager import dataproc as adapter
 from services.cluster_manager.dataproc import ClusterShape, JobShape, cluster_message, job_message
 from services.cluster_manager.decisions import is_active, takes_jobs
 from services.cluster_manager.ports import Cluster, Job, JobRequest, JobState
+from services.cluster_manager.sizing import ClusterSize
 from spark_job import sink
 from spark_job.arguments import Arguments
 from spark_job.arguments import parse as parse_arguments
@@ -345,7 +346,7 @@ class SimulatedDataproc(MemoryDataproc):
 
     # The port --------------------------------------------------------------------------------------------------
 
-    async def create_cluster(self, name: str, run_id: str) -> None:
+    async def create_cluster(self, name: str, run_id: str, size: ClusterSize) -> None:
         """See `Dataproc.create_cluster`."""
         now, chance = self._outside.now(), self._outside.chance
         if name in self._asked and now - self._asked[name] < self._memory:
@@ -359,7 +360,7 @@ class SimulatedDataproc(MemoryDataproc):
         self._asked[name] = now
         if self._bucket.body(cluster_claim_name(run_id, int(name.rsplit("-c", 1)[-1]))) is None:
             self._outside.broken(f"3: cluster {name} was created without a claim on record")
-        message = cluster_message(name, run_id, PROJECT, self._cluster_shape)
+        message = cluster_message(name, run_id, size, PROJECT, self._cluster_shape)
         lifecycle = message["config"]["lifecycle_config"]
         ttls = Ttls(
             *(
@@ -368,6 +369,7 @@ class SimulatedDataproc(MemoryDataproc):
             )
         )
         self._make(name, message["labels"], ttls)
+        self.machines[name] = replace(self.machines[name], size=size)
         self.created.append(name)
 
     def stranger(self, name: str) -> None:

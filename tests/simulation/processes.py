@@ -35,6 +35,7 @@ from services.cluster_manager import handlers as cluster_manager
 from services.cluster_manager import wiring as cluster_wiring
 from services.cluster_manager.ports import Cluster, Dataproc, Job, JobRequest, Warehouse
 from services.cluster_manager.settings import Settings as ClusterManagerSettings
+from services.cluster_manager.sizing import ClusterSize
 from services.market_fetcher.adapters.http import Request, Send, Unreachable
 from services.market_fetcher.decisions import Answer
 from services.market_fetcher.settings import Settings as FetcherSettings
@@ -286,10 +287,10 @@ class DataprocPort:
         """See `Dataproc.cluster`."""
         return await self._call(f"get cluster {name}", lambda: self.dataproc.cluster(name))
 
-    async def create_cluster(self, name: str, run_id: str) -> None:
+    async def create_cluster(self, name: str, run_id: str, size: ClusterSize) -> None:
         """See `Dataproc.create_cluster`."""
         what = f"create cluster {name}"
-        await self._call(what, lambda: self.dataproc.create_cluster(name, run_id), changes=True)
+        await self._call(what, lambda: self.dataproc.create_cluster(name, run_id, size), changes=True)
 
     async def delete_cluster(self, name: str, uuid: str) -> None:
         """See `Dataproc.delete_cluster`."""

@@ -23,6 +23,7 @@ from services.cluster_manager import dataproc as adapter
 from services.cluster_manager import decisions as life_cycle
 from services.cluster_manager import handlers as cluster_manager
 from services.cluster_manager.ports import Cluster
+from services.cluster_manager.sizing import ClusterSize
 from services.market_fetcher import decisions as fetching
 from services.market_fetcher import handlers as market_fetcher
 from spark_job import sink
@@ -95,7 +96,7 @@ def create_outside_the_guarded_step(patch: pytest.MonkeyPatch) -> None:
     reconcile = cluster_manager.reconcile
 
     async def eager(run_id: str, *, ports: cluster_manager.Ports, limits: Any) -> None:
-        await ports.dataproc.create_cluster(cluster_name(run_id, 1), run_id)
+        await ports.dataproc.create_cluster(cluster_name(run_id, 1), run_id, ClusterSize("e2-standard-2", 0))
         await reconcile(run_id, ports=ports, limits=limits)
 
     patch.setattr(cluster_manager, "reconcile", eager)

@@ -23,6 +23,7 @@ from services.batch_trigger import handlers as batch_trigger
 from services.cluster_manager import handlers as cluster_manager
 from services.cluster_manager.decisions import Limits, is_active
 from services.cluster_manager.ports import Cluster, ClusterState
+from services.cluster_manager.sizing import SizeLimits
 from tests.builders import NOW, RUN, TestClock, decision, manifest
 from tests.fakes.dataproc import MemoryDataproc
 from tests.fakes.objects import MemoryObjectStore
@@ -181,7 +182,8 @@ class LifeCycle(Machine):
     @initialize()
     def begin(self) -> None:
         self.dataproc = MemoryDataproc(self.clock)
-        self.limits = Limits(cluster_attempts=2, job_attempts=2, cluster_start=timedelta(minutes=20))
+        size = SizeLimits("e2-standard-2", bytes_per_machine=1000, max_workers=4)
+        self.limits = Limits(cluster_attempts=2, job_attempts=2, cluster_start=timedelta(minutes=20), size=size)
         self.warehouse = OneTable()
         ports = cluster_manager.Ports(self.ledger, self.publisher, self.dataproc, self.warehouse, self.clock, "b")
         work = partial(cluster_manager.reconcile, ports=ports, limits=self.limits)

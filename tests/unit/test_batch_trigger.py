@@ -1,6 +1,7 @@
 """The barrier: every row of the completeness table, then the handlers around it."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -11,11 +12,30 @@ import pytest
 
 from contracts import names
 from contracts.documents import DeadLetterRecord, MissingMarket, Order, ThrottledRecord
-from contracts.events import BatchReady, DeadLettered, Delivery, MarketRequested, ObjectFinalized, SweepRequested
+from contracts.envelope import BODY_LIMIT
+from contracts.events import (
+    BatchReady,
+    DataprocOperation,
+    DeadLettered,
+    Delivery,
+    MarketRequested,
+    ObjectFinalized,
+    RunRequested,
+    SweepRequested,
+)
 from eventing.coalescing import Coalescer
 from eventing.errors import Permanent, Retryable
 from eventing.ledger import RunLedger
-from services.batch_trigger.decisions import Announce, Close, Facts, Wait, WaitQuiet, decide, least_markets
+from services.batch_trigger.decisions import (
+    Announce,
+    AskAgain,
+    Close,
+    Facts,
+    Wait,
+    WaitQuiet,
+    decide,
+    least_markets,
+)
 from services.batch_trigger.handlers import Ports, handlers, reconcile
 from tests.builders import NOW, RUN, START, TestClock, decision, delivery, manifest, part, parts
 from tests.fakes.objects import MemoryObjectStore
@@ -184,9 +204,113 @@ def test_an_order_changes_a_failed_run_into_a_load() -> None:
     assert isinstance(decide(facts, NOW), Wait)
 
 
-def test_reopening_alone_closes_nothing() -> None:
-    """Reopening asks for the missing markets again; the barrier waits for them."""
-    assert isinstance(decide(Facts(manifest(), parts("DK"), order=order(kind="reopen")), NOW), Wait)
+REOPENED = AFTER_DEADLINE + timedelta(hours=10)
+
+
+def reopened(facts: Facts, number: int = 1, *, asked: bool = True) -> Facts:
+    """The same run with an order to reopen, given long after its deadline."""
+    given = order(number, "reopen").model_copy(update={"ordered_at": REOPENED})
+    return replace(facts, order=given, reopened=(number,) if asked else ())
+
+
+def failed_run(landed: str = "DK", **known: Any) -> Facts:
+    newest = decision("DK", verdict="fail", close_reason="deadline")
+    return Facts(manifest(), parts(landed), newest=newest, newest_has_receipt=True, **known)
+
+
+def test_reopening_asks_for_the_missing_markets_once() -> None:
+    """Whether the run failed, was loaded in part or is still open: what is missing is asked for, given up or not."""
+    partial = Facts(manifest(), parts("DK"), newest=decision("DK"), newest_has_receipt=True)
+    for facts in (failed_run(dead_letters=dead("NO")), partial, Facts(manifest(), parts("DK"))):
+        step = decide(reopened(facts, asked=False), REOPENED)
+        assert isinstance(step, AskAgain)
+        assert step.markets == ("SE", "NO")
+        assert isinstance(decide(reopened(facts), REOPENED), Wait)
+
+
+def test_reopening_leaves_alone_what_waits_for_quota() -> None:
+    """The message of such a market is still under way; once the wait is over there may be none."""
+    until = {"NO": ThrottledRecord(run_id=RUN, market="NO", until=REOPENED + MINUTE, reason="quota")}
+    facts = reopened(failed_run(throttled=until), asked=False)
+    waiting, over = decide(facts, REOPENED), decide(facts, REOPENED + 2 * MINUTE)
+    assert isinstance(waiting, AskAgain)
+    assert isinstance(over, AskAgain)
+    assert (waiting.markets, over.markets) == (("SE",), ("SE", "NO"))
+
+
+def test_a_reopened_failure_gets_its_time_again_and_then_closes() -> None:
+    """It waits for all as on the first day, though a quorum is there, and as long as it had waited then."""
+    facts = reopened(failed_run("DK SE"))
+    last = REOPENED + timedelta(hours=6)
+    assert isinstance(decide(facts, last - MINUTE), Wait)
+    step = decide(facts, last)
+    assert isinstance(step, Close)
+    assert (step.revision, step.close_reason, step.verdict_load) == (2, "deadline", True)
+    whole = decide(reopened(failed_run("DK SE NO")), REOPENED + MINUTE)
+    assert isinstance(whole, Close)
+    assert (whole.revision, whole.close_reason, whole.missing) == (2, "complete", ())
+
+
+def test_a_reopened_failure_fails_again_where_nothing_comes() -> None:
+    """The order has an end, also in vain: at the new deadline, or when every market was given up anew."""
+    step = decide(reopened(failed_run()), REOPENED + timedelta(hours=6))
+    assert isinstance(step, Close)
+    assert (step.revision, step.verdict_load) == (2, False)
+    gone = decide(reopened(failed_run(dead_letters=dead("SE") | dead("NO"))), REOPENED + MINUTE)
+    assert isinstance(gone, Close)
+    assert (gone.revision, gone.verdict_load) == (2, False)
+
+
+def test_a_failure_that_nobody_was_told_of_is_told_also_while_it_is_reopened() -> None:
+    """An order must not hide a decision whose event was lost."""
+    assert decide(replace(reopened(failed_run()), newest_has_receipt=False), REOPENED) == Announce(1)
+
+
+def test_a_late_part_of_a_reopened_load_makes_a_revision_as_usual() -> None:
+    """What was loaded stands; a part that comes replaces it after the quiet period."""
+    facts = Facts(manifest(), parts("DK SE"), newest=decision("DK", close_reason="deadline"), newest_has_receipt=True)
+    assert isinstance(decide(reopened(facts), NOW + MINUTE / 2), WaitQuiet)
+    step = decide(reopened(facts), REOPENED)
+    assert isinstance(step, Close)
+    assert (step.revision, step.close_reason) == (2, "deadline")
+
+
+def test_reopening_a_complete_run_asks_for_nothing() -> None:
+    """There is nothing to ask for: the decision stands."""
+    facts = Facts(manifest(), parts("DK SE NO"), newest=decision("DK SE NO"), newest_has_receipt=True)
+    step = decide(reopened(facts, asked=False), REOPENED)
+    assert isinstance(step, AskAgain)
+    assert step.markets == ()
+    assert isinstance(decide(reopened(facts), REOPENED), Wait)
+
+
+def test_an_order_to_reopen_ends_with_the_decision_that_knows_it() -> None:
+    """A run that closed again is closed: the old order neither asks nor holds it open."""
+    again = decision("DK", revision=2, verdict="fail", close_reason="deadline", order=1)
+    facts = reopened(replace(failed_run(), newest=again), asked=False)
+    assert isinstance(decide(facts, REOPENED + timedelta(days=1)), Wait)
+
+
+def test_the_newest_order_counts() -> None:
+    """An operator who reopened may close, and one who closed may reopen."""
+    facts = reopened(failed_run("DK"))
+    closing = replace(facts, order=order(2))
+    assert isinstance(decide(closing, REOPENED), Close)
+    closed = decision("DK", revision=2, close_reason="operator", order=2)
+    assert isinstance(decide(reopened(replace(facts, newest=closed), 3, asked=False), REOPENED), AskAgain)
+
+
+def test_a_reload_makes_a_revision_of_what_is_there() -> None:
+    """Nothing landed anew, but a person wants it loaded again; an open run is no matter for it."""
+    loaded = Facts(manifest(), parts("DK SE NO"), newest=decision("DK SE NO"), newest_has_receipt=True)
+    step = decide(replace(loaded, order=order(kind="reload")), NOW)
+    assert isinstance(step, Close)
+    assert (step.revision, step.close_reason, step.verdict_load) == (2, "complete", True)
+    obeyed = replace(loaded, newest=decision("DK SE NO", revision=2, order=1), order=order(kind="reload"))
+    assert isinstance(decide(obeyed, NOW), Wait)
+    assert isinstance(decide(Facts(manifest(), parts("DK"), order=order(kind="reload")), NOW), Wait)
+    nothing = Facts(manifest(), {}, newest=decision(""), newest_has_receipt=True, order=order(kind="reload"))
+    assert isinstance(decide(nothing, NOW), Wait)
 
 
 class World:
@@ -278,12 +402,138 @@ async def test_a_dead_letter_is_recorded_and_may_close_the_batch() -> None:
     assert written.missing[0].reason == "dead-lettered: given up after 100 deliveries (run)"
 
 
-async def test_an_unreadable_dead_letter_is_acknowledged_and_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """It stays in the operator's subscription; nacking it here would only make it circle."""
+def letter(original: Any = None, **known: Any) -> DeadLettered:
+    given: dict[str, Any] = {
+        "subscription": "cluster-manager-batch-ready",
+        "message_id": "9",
+        "delivery_count": 20,
+        "original": original,
+        "data": "bm90aGluZw==",
+        "attributes": {"x": "y", "CloudPubSubDeadLetterSourceSubscription": "cluster-manager-batch-ready"},
+        "published_at": NOW,
+    }
+    return DeadLettered.model_validate(given | known)
+
+
+KINDS = {
+    "a run request": (RunRequested(run_id=RUN), ("RunRequested", RUN, None)),
+    "a market request": (MarketRequested(run_id=RUN, market="DK"), ("MarketRequested", RUN, "DK")),
+    "a batch": (BatchReady(run_id=RUN, revision=1), ("BatchReady", RUN, None)),
+    "a sweep": (SweepRequested(), ("SweepRequested", None, None)),
+    "an object": (
+        ObjectFinalized(bucket="b", name=names.part_name(RUN, "SE"), generation=1),
+        ("ObjectFinalized", RUN, "SE"),
+    ),
+    "an object of nobody": (ObjectFinalized(bucket="b", name="x/../y", generation=1), ("ObjectFinalized", None, None)),
+    "an operation": (
+        DataprocOperation(method="SubmitJob", resource=names.job_id(RUN, 1, 1), last=True),
+        ("DataprocOperation", RUN, None),
+    ),
+    "what cannot be read": (None, (None, None, None)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_every_kind_of_dead_letter_is_recorded_whole(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """One list holds them all, readable or not; one warning line tells of each, however often it is delivered."""
     world = World()
-    event = DeadLettered(subscription="s", message_id="9", original=None, unreadable=("data: is not JSON",))
-    await world.handle(event)
-    assert "dead_letter_without_market" in caplog.text
+    original, (event, run_id, market) = KINDS[kind]
+    dead_letter = letter(original, unreadable=() if original else ("data: is not JSON",))
+    for _ in range(2):
+        await world.handle(dead_letter)
+    [found] = await world.ports.ledger.letters()
+    assert (found.event, found.run_id, found.market) == (event, run_id, market)
+    assert (found.data, found.attributes, found.delivery_count) == (dead_letter.data, dead_letter.attributes, 20)
+    assert (found.published_at, found.recorded_at, found.redriven) == (NOW, world.clock(), ())
+    assert found.reason.startswith("unreadable: data: is not JSON" if original is None else "readable")
+    assert names.letter_name("cluster-manager-batch-ready", "9") in world.store.names()
+    [told] = [record for record in caplog.records if record.getMessage() == "dead_letter_recorded"]
+    assert told.levelname == "WARNING"
+
+
+@pytest.mark.parametrize("message_id", ["../../runs/x", "", "a/b", "9" * 500, "..", "é", "a\nb"])
+@pytest.mark.parametrize("subscription", ["../../runs", "x/../y", "", "-", "a" * 300])
+async def test_ids_from_outside_never_become_a_path(message_id: str, subscription: str) -> None:
+    """A forged id is recorded, too: below dead-letters/, with one folder and one name, and the id kept inside."""
+    world = World()
+    await world.handle(letter(subscription=subscription or "?", message_id=message_id))
+    [name] = world.store.names()
+    assert re.fullmatch(r"dead-letters/unknown/sha256-[0-9a-f]{32}\.json", name)
+    [found] = await world.ports.ledger.letters()
+    assert found.message_id == message_id
+
+
+async def test_two_messages_with_the_same_id_of_two_subscriptions_are_two_letters() -> None:
+    """Topics number their messages independently; three subscriptions share one dead-letter topic."""
+    world = World()
+    for subscription in ("scheduler-sweep-requested", "cluster-manager-sweep-requested"):
+        await world.handle(letter(SweepRequested(), subscription=subscription))
+    assert {found.subscription for found in await world.ports.ledger.letters()} == {
+        "scheduler-sweep-requested",
+        "cluster-manager-sweep-requested",
+    }
+
+
+async def test_a_message_that_was_too_large_says_so() -> None:
+    """A service refuses it before it reads it, so that only the size tells why."""
+    world = World()
+    await world.handle(letter(data="QUJD" * (BODY_LIMIT // 4 + 1), unreadable=("message.data: is not JSON",)))
+    [found] = await world.ports.ledger.letters()
+    assert found.reason == "too large: services take bodies of 1048576 bytes"
+    assert len(found.data) > BODY_LIMIT
+
+
+async def test_an_old_dead_letter_does_not_give_a_market_up_again() -> None:
+    """Its redelivery may come after the market was asked for again; only a new dead letter tells something new."""
+    world = World()
+    await world.start()
+    first = letter(MarketRequested(run_id=RUN, market="NO"))
+    await world.handle(first)
+    await world.ports.ledger.clear_dead_letter(RUN, "NO")
+    await world.handle(first)
+    assert (await world.ports.ledger.index(RUN)).dead_letters == ()
+    await world.handle(letter(MarketRequested(run_id=RUN, market="NO"), message_id="10"))
+    assert (await world.ports.ledger.index(RUN)).dead_letters == ("NO",)
+
+
+async def test_a_dead_letter_that_cannot_be_recorded_is_delivered_again() -> None:
+    """Acknowledged means recorded: the bucket's failure is Pub/Sub's to repeat."""
+
+    class Full(MemoryObjectStore):
+        async def create(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> bool:
+            raise Retryable("no room", after=MINUTE)
+
+    world = World(Full())
+    with pytest.raises(Retryable):
+        await world.handle(letter(SweepRequested()))
+
+
+async def test_reopening_asks_clears_and_notes() -> None:
+    """The order is obeyed once, by whoever looks first; then the market that comes makes the revision."""
+    world = World()
+    await world.start()
+    await world.land("DK")
+    there = tuple((await world.ports.ledger.parts(RUN)).values())
+    failed = decision("", verdict="fail", close_reason="deadline", parts=there)
+    await world.ports.ledger.create_decision(failed)
+    await world.handle(letter(MarketRequested(run_id=RUN, market="SE")))
+    world.publisher.take()
+    await world.ports.ledger.create_order(order(kind="reopen"))
+    for _ in range(2):
+        await world.handle(SweepRequested())
+    asked = [event for event in world.publisher.take() if isinstance(event, MarketRequested)]
+    assert [(event.market, event.replay, event.reason) for event in asked] == [
+        ("SE", False, "enough for today"),
+        ("NO", False, "enough for today"),
+    ]
+    index = await world.ports.ledger.index(RUN)
+    assert (index.dead_letters, index.reopened) == ((), (1,))
+    for market in ("SE", "NO"):
+        await world.handle(await world.land(market))
+    assert BatchReady(run_id=RUN, revision=2) in world.publisher.take()
+    made = await world.ports.ledger.decision(RUN, 2)
+    assert made is not None
+    assert (made.verdict, made.close_reason, made.order) == ("load", "complete", 1)
 
 
 async def test_another_bucket_is_refused() -> None:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from contracts import names
-from contracts.documents import ClusterClaim, JobClaim, LoadResult, MissingMarket, WarehouseCount
+from contracts.documents import ClusterClaim, JobClaim, LoadResult, MissingMarket, Part, WarehouseCount
 from contracts.events import BatchReady, DataprocOperation, Delivery, RunFinished, SweepRequested
 from eventing.coalescing import Coalescer
 from eventing.errors import Permanent, Retryable
@@ -30,12 +30,19 @@ from services.cluster_manager.decisions import (
 )
 from services.cluster_manager.handlers import Ports, _act, handlers, reconcile
 from services.cluster_manager.ports import APP_LABEL, Cluster, ClusterState, Job, JobState
+from services.cluster_manager.sizing import ClusterSize, SizeLimits
 from tests.builders import NOW, RUN, TestClock, decision, manifest
 from tests.fakes.dataproc import MemoryDataproc
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.publisher import MemoryPublisher
 
-LIMITS = Limits(cluster_attempts=2, job_attempts=2, cluster_start=timedelta(minutes=20))
+ONE_MACHINE = ClusterSize("e2-standard-2", workers=0)
+LIMITS = Limits(
+    cluster_attempts=2,
+    job_attempts=2,
+    cluster_start=timedelta(minutes=20),
+    size=SizeLimits("e2-standard-2", bytes_per_machine=1000, max_workers=4),
+)
 LABELS = {"app": APP_LABEL, "run": RUN}
 C1, C2 = names.cluster_name(RUN, 1), names.cluster_name(RUN, 2)
 
@@ -68,18 +75,22 @@ def facts(**given: Any) -> Facts:
     return Facts(**(default | given))
 
 
+def replace_size(part: Part, size: int) -> Part:
+    return part.model_copy(update={"size": size})
+
+
 def delete(name: str) -> DeleteCluster:
     return DeleteCluster(name, f"uuid-of-{name}")
 
 
 def test_a_decision_without_a_cluster_gets_one() -> None:
     """The claim is written before the cluster exists, so attempts stay bounded through any crash."""
-    assert decide(facts(), NOW, LIMITS) == [ClaimCluster(1, 1)]
+    assert decide(facts(), NOW, LIMITS) == [ClaimCluster(1, 1, ONE_MACHINE)]
 
 
 def test_a_claim_whose_creation_was_lost_is_created() -> None:
     """A crash between claim and create must not leave the run waiting for a cluster that nobody asked for."""
-    assert decide(facts(claims=[claim()]), NOW, LIMITS) == [CreateCluster(C1)]
+    assert decide(facts(claims=[claim()]), NOW, LIMITS) == [CreateCluster(C1, ONE_MACHINE)]
 
 
 @pytest.mark.parametrize("state", ["CREATING", "STARTING", "REPAIRING"])
@@ -100,27 +111,27 @@ def test_a_cluster_that_takes_jobs_gets_the_job(state: ClusterState) -> None:
 def test_a_broken_cluster_is_deleted_and_made_anew_under_a_new_name(state: ClusterState) -> None:
     """A retry must never meet its own broken cluster."""
     step = decide(facts(claims=[claim()], clusters=[cluster(state=state)]), NOW, LIMITS)
-    assert step == [ClaimCluster(2, 1), delete(C1)]
+    assert step == [ClaimCluster(2, 1, ONE_MACHINE), delete(C1)]
 
 
 def test_a_cluster_being_deleted_is_replaced_without_a_second_deletion() -> None:
     """Someone deletes it already; a second deletion would only be an error to handle."""
     step = decide(facts(claims=[claim()], clusters=[cluster(state="DELETING")]), NOW, LIMITS)
-    assert step == [ClaimCluster(2, 1)]
+    assert step == [ClaimCluster(2, 1, ONE_MACHINE)]
 
 
 def test_a_cluster_that_never_comes_up_is_given_up() -> None:
     """CREATING for ever is a failure too."""
     late = claim(age_minutes=21)
     step = decide(facts(claims=[late], clusters=[cluster(state="CREATING")]), NOW, LIMITS)
-    assert step == [ClaimCluster(2, 1), delete(C1)]
-    assert decide(facts(claims=[late]), NOW, LIMITS) == [ClaimCluster(2, 1)]
+    assert step == [ClaimCluster(2, 1, ONE_MACHINE), delete(C1)]
+    assert decide(facts(claims=[late]), NOW, LIMITS) == [ClaimCluster(2, 1, ONE_MACHINE)]
 
 
 def test_a_cluster_that_vanished_under_its_job_is_not_created_again_by_the_same_name() -> None:
     """Dataproc takes a repeated request id for the first request: the old name would never come back."""
     step = decide(facts(claims=[claim()], jobs=[job("ERROR")]), NOW, LIMITS)
-    assert step == [ClaimCluster(2, 1)]
+    assert step == [ClaimCluster(2, 1, ONE_MACHINE)]
 
 
 def test_cluster_attempts_are_bounded() -> None:
@@ -137,7 +148,7 @@ def test_each_revision_has_its_own_cluster_attempts() -> None:
     """A replay on Thursday must not inherit Monday's bad luck."""
     newest = decision("DK SE NO", revision=2)
     step = decide(facts(newest=newest, receipts=frozenset({1}), claims=[claim(1), claim(2)]), NOW, LIMITS)
-    assert step == [ClaimCluster(3, 2)]
+    assert step == [ClaimCluster(3, 2, ONE_MACHINE)]
 
 
 @pytest.mark.parametrize(
@@ -203,9 +214,9 @@ def test_a_finished_run_keeps_no_cluster() -> None:
 def test_a_strangers_cluster_is_neither_used_nor_deleted() -> None:
     """Ownership is by label: a name alone proves nothing."""
     stranger = cluster(labels={"app": "another"})
-    assert decide(facts(claims=[claim()], clusters=[stranger]), NOW, LIMITS) == [ClaimCluster(2, 1)]
+    assert decide(facts(claims=[claim()], clusters=[stranger]), NOW, LIMITS) == [ClaimCluster(2, 1, ONE_MACHINE)]
     other_run = cluster(labels={"app": APP_LABEL, "run": "2026-11-16"})
-    assert decide(facts(claims=[claim()], clusters=[other_run]), NOW, LIMITS) == [ClaimCluster(2, 1)]
+    assert decide(facts(claims=[claim()], clusters=[other_run]), NOW, LIMITS) == [ClaimCluster(2, 1, ONE_MACHINE)]
     settled = facts(receipts=frozenset({1}), clusters=[stranger])
     assert not [step for step in decide(settled, NOW, LIMITS) if isinstance(step, DeleteCluster)]
 
@@ -301,6 +312,54 @@ async def test_a_decision_becomes_a_receipt_and_no_cluster() -> None:
     finished = RunFinished(run_id=RUN, revision=1, outcome="loaded", receipt_uri=uri)
     assert world.publisher.take() == [finished]
     assert world.dataproc.deleted == [C1]
+
+
+async def test_the_receipt_says_how_large_the_cluster_was_and_what_it_cost() -> None:
+    """Nobody adds up machines afterwards: three e2-standard-2 from claim to receipt, by the list prices in `costs`."""
+    world = World()
+    await world.batch(parts=tuple(replace_size(part, 600) for part in decision("DK SE NO").parts))
+    world.clock.advance(minutes=2)
+    world.dataproc.turn(C1, "RUNNING")
+    await world.operation(C1)
+    [identity] = world.dataproc.submitted
+    await world.loaded()
+    world.clock.advance(minutes=4)
+    world.dataproc.end_job(identity, "DONE")
+    await world.operation(identity)
+    receipt = await world.ports.ledger.receipt(RUN, 1)
+    assert receipt is not None
+    assert (receipt.machine_type, receipt.workers) == ("e2-standard-2", 2)
+    assert receipt.cost_estimate == pytest.approx(3 * 2 * (0.0431675 + 0.010) * 6 / 60, abs=1e-4)
+
+
+async def test_a_cluster_is_created_again_at_the_size_of_its_claim() -> None:
+    """A repeat under other limits must not say another size than the receipt will."""
+    claimed = claim().model_copy(update={"machine_type": "e2-standard-8", "workers": 3})
+    assert decide(facts(claims=[claimed]), NOW, LIMITS) == [CreateCluster(C1, ClusterSize("e2-standard-8", 3))]
+
+
+async def test_whoever_loses_the_claim_leaves_the_creation_to_its_owner() -> None:
+    """Two sizes under one name: the cluster could be another than the one on record."""
+    world = World()
+    await world.ports.ledger.create_cluster_claim(claim())
+    with pytest.raises(Retryable, match="claimed first"):
+        await _act(ClaimCluster(1, 1, ONE_MACHINE), facts(), world.ports)
+    assert world.dataproc.created == []
+
+
+async def test_a_receipt_of_a_failed_cluster_has_its_cost() -> None:
+    """Attempts that never came up are paid for as well; their size is known from the claim alone."""
+    world = World()
+    await world.batch()
+    for name in (C1, C2):
+        world.clock.advance(minutes=3)
+        world.dataproc.turn(name, "ERROR")
+        await world.operation(name)
+        world.dataproc.vanish(name)
+    receipt = await world.ports.ledger.receipt(RUN, 1)
+    assert receipt is not None
+    assert (receipt.outcome, receipt.machine_type, receipt.workers) == ("failed", "e2-standard-2", 0)
+    assert receipt.cost_estimate == pytest.approx(2 * (0.0431675 + 0.010) * 6 / 60, abs=1e-4)
 
 
 async def test_every_event_twice_makes_the_same_world() -> None:

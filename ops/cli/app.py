@@ -1,0 +1,48 @@
+"""The command line's root: which stack, and the list of commands."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ops.cli import markets, runs
+from ops.target import Wanted
+
+app = typer.Typer(
+    name="releases",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="New releases: start, watch and repair weekly runs, on the local stack or in a project.",
+    epilog="Exit status: 0 done; 1 refused, not found or failed; 2 wrong usage; 3 the stack cannot be reached; "
+    "4 it took longer than --timeout.",
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    *,
+    stack: Annotated[
+        Path | None,
+        typer.Option(envvar="RELEASES_STACK", help="A local stack: the folder that holds its stack.json."),
+    ] = None,
+    project: Annotated[str | None, typer.Option(help="A Google Cloud project, rather than a local stack.")] = None,
+    bucket: Annotated[str | None, typer.Option(help="The project's bucket; BUCKET where it is not given.")] = None,
+    region: Annotated[str | None, typer.Option(help="The project's region; REGION where it is not given.")] = None,
+) -> None:
+    """Without an option: the stack that is up in this folder or above it, else the project of GOOGLE_CLOUD_PROJECT."""
+    context.obj = Wanted(stack=stack, project=project, bucket=bucket, region=region)
+
+
+app.add_typer(runs.app, name="run")
+app.command()(markets.replay)
+app.command("why")(markets.why_market)
+app.command()(markets.receipt)
+app.command()(markets.backfill)
+app.command()(markets.sweep)
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="releases")

@@ -1,0 +1,210 @@
+"""`releases replay | why | receipt | backfill | sweep`: one market, one receipt, many runs."""
+
+from collections import defaultdict
+from typing import Annotated, Any
+
+import typer
+from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
+
+from contracts import names
+from contracts.events import RunRequested, SweepRequested
+from ops import orders, why
+from ops import target as targets
+from ops.cli import render
+from ops.cli.session import (
+    AsJson,
+    CommandError,
+    DryRun,
+    Exit,
+    Reason,
+    Run,
+    Timeout,
+    act,
+    console,
+    known_run,
+    say_json,
+)
+from ops.cli.watching import watch
+from ops.requests import Backfill, is_replaced, markets_of, plan_backfill, plan_replay, run_id_of
+from ops.target import Stack, Target
+
+_MAXIMUM_BYTES = 10 * 1024**3  # one partition is some megabytes; a runaway query must not cost
+
+
+def replay(
+    context: typer.Context,
+    run: Run,
+    *,
+    market: Annotated[list[str], typer.Option("--market", "-m", help="A market such as DK; repeat for more.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; travels with the message.")],
+    fresh: Annotated[bool, typer.Option("--fresh", help="Also read every album anew, past the cache.")] = False,
+    dry_run: DryRun = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the markets' rows are replaced.")] = False,
+    timeout: Timeout = 3600,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch markets of a run again and replace their rows."""
+
+    async def work(stack: Stack) -> int:
+        status = await known_run(stack, run)
+        requests = plan_replay(status, markets_of(market), fresh=fresh, reason=reason)
+        before = {request.market: _generation(status.market(request.market)) for request in requests}
+        if not dry_run:
+            await stack.publisher.publish(requests, cause=f"operator/{stack.clock().isoformat()}")
+        follow = wait and not dry_run
+        told = [request.model_dump(mode="json") for request in requests]
+        if as_json and not follow:
+            say_json({"run_id": status.run_id, "requests": told, "dry_run": dry_run})
+        elif not as_json:
+            done = "would be fetched again" if dry_run else "is asked for again"
+            console.print(f"{' '.join(before)} of run {status.run_id} {done}{', past the cache' if fresh else ''}")
+        if follow:
+            found = await watch(
+                stack, status.run_id, lambda now: is_replaced(now, before), timeout=timeout, as_json=as_json
+            )
+            if not as_json:
+                console.print(f"replaced: {' '.join(before)}, in revision {found.revision}")
+        return Exit.DONE
+
+    act(context, work)
+
+
+def _generation(market: Any) -> int | None:
+    return None if market is None else market.generation
+
+
+def why_market(
+    context: typer.Context,
+    run: Run,
+    market: Annotated[str, typer.Argument(metavar="MARKET", help="A market such as DK.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """What happened to a market of a run, from the tick to the table, with ids and times."""
+
+    async def work(stack: Stack) -> None:
+        status = await known_run(stack, run)
+        (code,) = markets_of([market])
+        found = status.market(code)
+        if found is None:
+            expected = " ".join(known.market for known in status.markets)
+            raise CommandError(f"run {status.run_id} does not expect {code}; it expects {expected}")
+        objects = await why.read_objects(status.run_id, code, stack.store)
+        story = why.story_of(status, found, objects, _rows(stack.target, status.run_id, code))
+        if as_json:
+            say_json(story.model_dump(mode="json", exclude_none=True))
+        else:
+            console.print(render.story_view(story))
+
+    act(context, work)
+
+
+def _rows(target: Target, run_id: str, market: str) -> int:
+    question = f"SELECT COUNT(*) FROM `{target.table_id}` WHERE load_date = @run AND market = @market"  # noqa: S608 -- a table's name cannot be a parameter
+    wanted = [ScalarQueryParameter("run", "DATE", run_id), ScalarQueryParameter("market", "STRING", market)]
+    config = QueryJobConfig(query_parameters=wanted, maximum_bytes_billed=_MAXIMUM_BYTES)
+    with targets.warehouse(target) as client:
+        (row,) = client.query_and_wait(question, job_config=config)
+    return int(row[0])
+
+
+def receipt(
+    context: typer.Context,
+    run: Run,
+    *,
+    revision: Annotated[
+        int | None, typer.Option(min=1, help="Which one; the newest where it is not given.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The receipt of a run: what a decision became."""
+
+    async def work(stack: Stack) -> None:
+        status = await known_run(stack, run)
+        found = [entry.receipt for entry in status.revisions if entry.receipt is not None]
+        wanted = [one for one in found if revision is None or one.revision == revision]
+        if not wanted:
+            what = f"revision {revision}" if revision else "it"
+            raise CommandError(
+                f"run {status.run_id} is {status.state} and {what} has no receipt; follow it with: "
+                f"releases run watch {status.run_id}"
+            )
+        if as_json:
+            say_json(wanted[-1].model_dump(mode="json", exclude_none=True))
+        else:
+            console.print(render.receipt_table(wanted[-1]))
+
+    act(context, work)
+
+
+def backfill(
+    context: typer.Context,
+    *,
+    first: Annotated[str, typer.Option("--from", help="First run, such as 2026-10-05.")],
+    last: Annotated[str, typer.Option("--to", help="Last run, included.")],
+    reason: Reason = "backfill",
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Load runs again from what the raw bucket still holds; Spotify is not asked."""
+
+    async def work(stack: Stack) -> int:
+        raw = await _raw_markets(stack)
+        known = [index.run_id for index in await stack.ledger.indexes() if index.has_manifest]
+        steps = plan_backfill(run_id_of(first), run_id_of(last), raw=raw, known=known)
+        if not steps:
+            raise CommandError(f"the bucket holds nothing of a run from {first} to {last}")
+        if not dry_run:
+            for step in steps:
+                await _backfill(stack, step, reason)
+        if as_json:
+            say_json([{"run_id": s.run_id, "action": s.action, "markets": s.markets} for s in steps])
+        else:
+            _tell_backfill(steps, dry_run=dry_run)
+        return Exit.DONE
+
+    act(context, work)
+
+
+async def _raw_markets(stack: Stack) -> dict[str, list[str]]:
+    """Markets with a raw part, by run."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for info in await stack.store.listing("raw/"):
+        if (key := names.parse_part_name(info.name)) is not None:
+            found[key.run_id].append(key.market)
+    return found
+
+
+async def _backfill(stack: Stack, step: Backfill, reason: str) -> None:
+    if step.action == "reload":
+        await orders.give_order(
+            stack.ledger, stack.publisher, run_id=step.run_id, kind="reload", reason=reason, now=stack.clock()
+        )
+    elif step.action == "request":
+        event = RunRequested(run_id=step.run_id, markets=step.markets, reason=reason)
+        await stack.publisher.publish([event], cause=f"operator/{stack.clock().isoformat()}")
+
+
+def _tell_backfill(steps: tuple[Backfill, ...], *, dry_run: bool) -> None:
+    be = "would be" if dry_run else "is"
+    told = {
+        "reload": f"{be} loaded again, as a new revision",
+        "request": f"{be} made known again, with these markets",
+        "nothing": "has no raw parts any more; nothing can be done",
+    }
+    for step in steps:
+        console.print(f"run {step.run_id} {told[step.action]}: {len(step.markets)} markets")
+
+
+def sweep(context: typer.Context, *, reason: Reason = "asked for by an operator", as_json: AsJson = False) -> None:
+    """Look at every open run now and repair what a lost event left undone."""
+
+    async def work(stack: Stack) -> None:
+        event = SweepRequested(reason=reason)
+        await stack.publisher.publish([event], cause=f"operator/{stack.clock().isoformat()}")
+        if as_json:
+            say_json({"published": event.type, "reason": reason})
+        else:
+            console.print("the sweep is asked for; `releases run list` shows what it changes")
+
+    act(context, work)

@@ -1,0 +1,193 @@
+"""How runs look in a terminal. Text in, rich renderables out; nothing is read or sent."""
+
+from collections.abc import Iterable
+
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from contracts.documents import Receipt
+from ops.status import MarketState, RevisionStatus, RunStatus, Span
+from ops.why import Story
+
+STATE_STYLE = {
+    "fetching": "cyan",
+    "loading": "cyan",
+    "loaded": "green",
+    "partial": "yellow",
+    "failed": "bold red",
+    "requested": "dim",
+    "throttled": "yellow",
+    "landed": "green",
+    "missing": "red",
+    "dead_lettered": "bold red",
+}
+_MARK: dict[MarketState, str] = {
+    "requested": "·",
+    "throttled": "◷",
+    "landed": "●",
+    "missing": "○",
+    "dead_lettered": "✕",
+}
+_NONE = "-"
+_BAR = 40  # columns of a full waterfall
+
+
+def runs_table(statuses: Iterable[RunStatus]) -> Table:
+    """Runs, one a line."""
+    table = Table("run", "state", "markets", "revision", "rows", "requested", "took", title="Runs")
+    for status in statuses:
+        table.add_row(
+            status.run_id,
+            Text(status.state, STATE_STYLE[status.state]),
+            f"{status.count('landed')} of {len(status.markets)}",
+            str(status.revision or _NONE),
+            _NONE if status.rows is None else f"{status.rows:,}",
+            f"{status.requested_at:%Y-%m-%d %H:%M} UTC",
+            _took(status),
+        )
+    return table
+
+
+def _took(status: RunStatus) -> str:
+    receipt = status.newest.receipt if status.newest else None
+    return duration((receipt.finished_at - status.requested_at).total_seconds()) if receipt else _NONE
+
+
+def run_view(status: RunStatus) -> RenderableType:
+    """One run: markets as a grid, revisions, waterfall, what is wrong."""
+    return Group(
+        _headline(status),
+        Text(),
+        _grid(status),
+        Text(),
+        *(_revision(entry) for entry in status.revisions),
+        waterfall(status.spans),
+        *_troubles(status),
+    )
+
+
+def _headline(status: RunStatus) -> Text:
+    text = Text.assemble(("Run " + status.run_id, "bold"), "  ", (status.state, STATE_STYLE[status.state]))
+    text.append(f"  {status.count('landed')} of {len(status.markets)} markets")
+    if status.rows is not None:
+        text.append(f"  {status.rows:,} rows in the table")
+    text.append(
+        f"\nasked for {status.requested_at:%Y-%m-%d %H:%M:%S} UTC ({status.reason})"
+        f"  deadline {status.deadline:%Y-%m-%d %H:%M} UTC  trace {status.trace_id}",
+        "dim",
+    )
+    return text
+
+
+def _grid(status: RunStatus) -> RenderableType:
+    cells = [
+        Text(f"{_MARK[market.state]} {market.market}", STATE_STYLE[market.state]) for market in status.markets
+    ]
+    there = [state for state in _MARK if status.count(state)]
+    legend = Text("   ").join(
+        Text(f"{_MARK[state]} {state.replace('_', '-')} {status.count(state)}", STATE_STYLE[state])
+        for state in there
+    )
+    return Group(Columns(cells, width=6, padding=(0, 0)), legend)
+
+
+def _revision(entry: RevisionStatus) -> Text:
+    decision, receipt = entry.decision, entry.receipt
+    text = Text.assemble((f"revision {decision.revision}", "bold"), f"  closed by {decision.close_reason}")
+    text.append(f" at {decision.decided_at:%H:%M:%S} with {len(decision.parts)} parts")
+    if decision.missing:
+        text.append(f", without {' '.join(gone.market for gone in decision.missing)}", "red")
+    if decision.note:
+        text.append(f" ({decision.note})")
+    if receipt is None:
+        text.append("  being loaded" if decision.verdict == "load" else "  nothing is loaded", "cyan")
+        return text
+    text.append("  ").append(receipt.outcome, STATE_STYLE[receipt.outcome])
+    if receipt.warehouse:
+        text.append(f"  {receipt.warehouse.rows:,} rows")
+    if entry.quarantine_uri:
+        text.append(f"  quarantine {entry.quarantine_uri}", "yellow")
+    if receipt.error:
+        text.append(f"\n  {receipt.error}", "red")
+        if receipt.driver_output_uri:
+            text.append(f"\n  driver output {receipt.driver_output_uri}", "dim")
+    return text
+
+
+def waterfall(spans: Iterable[Span]) -> RenderableType:
+    """The stages as bars over one axis of time."""
+    drawn = list(spans)
+    if not drawn:
+        return Text()
+    begin = drawn[0].begin
+    ends = [span.end or span.begin for span in drawn]
+    whole = max((max(ends) - begin).total_seconds(), 0.001)
+    grid = Table.grid(padding=(0, 2))
+    for span in drawn:
+        before = round((span.begin - begin).total_seconds() / whole * _BAR)
+        if span.seconds is None:
+            grid.add_row(span.stage, Text(" " * before + "…", "cyan"), "under way")
+            continue
+        length = max(round(span.seconds / whole * _BAR), 1)
+        grid.add_row(span.stage, Text(" " * before + "█" * length, "blue"), duration(span.seconds))
+    return grid
+
+
+def _troubles(status: RunStatus) -> list[Text]:
+    lines = []
+    for market in status.markets:
+        if market.state in ("throttled", "missing", "dead_lettered"):
+            until = f" until {market.until:%Y-%m-%d %H:%M:%S} UTC" if market.until else ""
+            lines.append(
+                Text(f"{market.market} {market.state.replace('_', '-')}{until}: {market.reason}", "yellow")
+            )
+    return [Text(), *lines] if lines else []
+
+
+def receipt_table(receipt: Receipt) -> Table:
+    """One receipt."""
+    table = Table(show_header=False, title=f"Receipt of run {receipt.run_id}, revision {receipt.revision}")
+    table.add_column()
+    table.add_column(overflow="fold")
+    table.add_row("outcome", Text(receipt.outcome, STATE_STYLE[receipt.outcome]))
+    told = receipt.model_dump(mode="json", exclude_none=True)
+    for name, value in told.items():
+        if name not in ("run_id", "revision", "outcome") and value not in ({}, [], ""):
+            table.add_row(name.replace("_", " "), _short(value))
+    return table
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{name.replace('_', ' ')} {_short(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return " ".join(_short(inner) for inner in value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def story_view(story: Story) -> RenderableType:
+    """What happened to a market, one step a line with its ids below."""
+    grid = Table.grid(padding=(0, 2))
+    for wrapped in (False, False, True):
+        grid.add_column(no_wrap=not wrapped, overflow="fold")
+    for step in story.steps:
+        ids = "  ".join(f"{name} {value}" for name, value in step.ids.items())
+        what = Text(step.what)
+        if ids:
+            what.append(f"\n{ids}", "dim")
+        grid.add_row(Text(f"{step.at:%Y-%m-%d %H:%M:%S}", "dim"), Text(step.kind.replace("_", " ")), what)
+    rows = "" if story.rows is None else f", {story.rows:,} rows of it in the table"
+    title = Text.assemble((f"{story.market} in run {story.run_id}", "bold"), f": {story.state}{rows}")
+    return Group(title, Text(f"trace {story.trace_id}", "dim"), Text(), grid)
+
+
+def duration(seconds: float) -> str:
+    """Such as `37.9 s`, `12 min 5 s`, `2 h 3 min`."""
+    minute, hour = 60, 3600
+    if seconds < minute:
+        return f"{seconds:.1f} s"
+    if seconds < hour:
+        return f"{int(seconds // minute)} min {int(seconds % minute)} s"
+    return f"{int(seconds // hour)} h {int(seconds % hour // minute)} min"

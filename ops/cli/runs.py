@@ -1,0 +1,177 @@
+"""`releases run …`: ask for a run, look at runs, close and reopen them."""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import typer
+
+from ops import orders
+from ops.cli import render
+from ops.cli.session import (
+    AsJson,
+    DryRun,
+    Exit,
+    Reason,
+    Run,
+    Timeout,
+    act,
+    console,
+    known_run,
+    run_status,
+    say_json,
+)
+from ops.cli.watching import summary, watch
+from ops.requests import RequestError, StartPlan, effect_of, markets_of, plan_start, run_id_of
+from ops.status import RunStatus
+from ops.target import Stack
+
+app = typer.Typer(no_args_is_help=True, help="Ask for runs, look at them, close and reopen them.")
+
+_ZONE = "Europe/Copenhagen"  # the scheduler's default
+_DAY = 24 * 3600.0
+
+Markets = Annotated[list[str] | None, typer.Option("--market", "-m", help="A market such as DK; repeat for more.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Follow the run until it is finished.")]
+Demanded = Annotated[str, typer.Option("--reason", help="Why; kept with the order.")]
+
+
+@app.command()
+def start(
+    context: typer.Context,
+    *,
+    date: Annotated[str | None, typer.Option(help="The run; today in --time-zone where it is not given.")] = None,
+    market: Markets = None,
+    reason: Reason = "asked for by an operator",
+    time_zone: Annotated[str, typer.Option(envvar="TIME_ZONE", help="The schedule's own zone.")] = _ZONE,
+    dry_run: DryRun = False,
+    wait: Wait = False,
+    timeout: Timeout = 3600,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for a run; one that stands already is completed, never doubled."""
+
+    async def work(stack: Stack) -> int:
+        run_id = run_id_of(date) if date else _today(time_zone)
+        plan = plan_start(run_id, markets_of(market or []), reason, await run_status(stack, run_id))
+        if not dry_run:
+            await stack.publisher.publish([plan.event], cause=f"operator/{stack.clock().isoformat()}")
+        follow = wait and not dry_run
+        if as_json and not follow:
+            say_json({"run_id": run_id, "lands_in": plan.lands_in, "asks": plan.asks, "dry_run": dry_run})
+        elif not as_json:
+            _tell_start(run_id, plan, dry_run=dry_run, follow=follow)
+        return await _follow(stack, run_id, timeout, as_json=as_json) if follow else Exit.DONE
+
+    act(context, work)
+
+
+def _today(time_zone: str) -> str:
+    try:
+        return datetime.now(ZoneInfo(time_zone)).date().isoformat()
+    except (ZoneInfoNotFoundError, ValueError):
+        raise RequestError(f"--time-zone {time_zone!r} is not known; write it as {_ZONE}") from None
+
+
+def _tell_start(run_id: str, plan: StartPlan, *, dry_run: bool, follow: bool) -> None:
+    done = "would be asked for" if dry_run else "is asked for"
+    if plan.lands_in == "new":
+        console.print(f"run {run_id} {done}: {' '.join(plan.asks) or 'all configured markets'}")
+    elif plan.asks:
+        console.print(f"run {run_id} stands already; what has not landed {done} again: {' '.join(plan.asks)}")
+    else:
+        console.print(f"run {run_id} stands already and all its markets have landed; nothing will be fetched")
+    if not (dry_run or follow):
+        console.print(f"follow it with: releases run watch {run_id}")
+
+
+async def _follow(stack: Stack, run_id: str, seconds: float, *, as_json: bool) -> int:
+    status = await watch(stack, run_id, lambda found: found.is_finished, timeout=seconds, as_json=as_json)
+    return Exit.REFUSED if status.state == "failed" else Exit.DONE
+
+
+@app.command("list")
+def list_runs(
+    context: typer.Context,
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 12,
+    as_json: AsJson = False,
+) -> None:
+    """The runs there are, the newest first."""
+
+    async def work(stack: Stack) -> None:
+        known = [index.run_id for index in await stack.ledger.indexes() if index.has_manifest]
+        newest = sorted(known, reverse=True)[:limit]
+        found = await asyncio.gather(*(run_status(stack, run_id) for run_id in newest))
+        statuses = [status for status in found if status is not None]
+        if as_json:
+            say_json([summary(status) for status in statuses])
+        elif statuses:
+            console.print(render.runs_table(statuses))
+        else:
+            console.print("no run is known yet; ask for one with: releases run start")
+
+    act(context, work)
+
+
+@app.command()
+def show(context: typer.Context, run: Run, *, as_json: AsJson = False) -> None:
+    """One run: its markets, decisions, timings and troubles."""
+
+    async def work(stack: Stack) -> None:
+        status = await known_run(stack, run)
+        if as_json:
+            say_json(_whole(status))
+        else:
+            console.print(render.run_view(status))
+
+    act(context, work)
+
+
+def _whole(status: RunStatus) -> dict[str, object]:
+    counts = {state: status.count(state) for state in ("landed", "throttled", "missing", "dead_lettered")}
+    told = status.model_dump(mode="json", exclude_none=True)
+    return told | {"counts": counts, "revision": status.revision, "rows": status.rows}
+
+
+@app.command("watch")
+def watch_run(context: typer.Context, run: Run, *, timeout: Timeout = _DAY, as_json: AsJson = False) -> None:
+    """Follow a run until it is finished; with --json one line for each change. Fails if the run fails."""
+
+    async def work(stack: Stack) -> int:
+        return await _follow(stack, run_id_of(run), timeout, as_json=as_json)
+
+    act(context, work)
+
+
+@app.command()
+def close(
+    context: typer.Context, run: Run, *, reason: Demanded, dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
+    """Close a run's batch now, with what has landed."""
+    act(context, lambda stack: _order(stack, run, "close", reason, dry_run=dry_run, as_json=as_json))
+
+
+@app.command()
+def reopen(
+    context: typer.Context, run: Run, *, reason: Demanded, dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
+    """Open a run again: its missing markets are asked for once more."""
+    act(context, lambda stack: _order(stack, run, "reopen", reason, dry_run=dry_run, as_json=as_json))
+
+
+async def _order(
+    stack: Stack, run: str, kind: Literal["close", "reopen"], reason: str, *, dry_run: bool, as_json: bool
+) -> None:
+    status = await known_run(stack, run)
+    effect = effect_of(kind, status)
+    if not dry_run:
+        order = await orders.give_order(
+            stack.ledger, stack.publisher, run_id=status.run_id, kind=kind, reason=reason, now=stack.clock()
+        )
+        effect = f"order {order.number} is given. {effect}"
+    if as_json:
+        say_json({"run_id": status.run_id, "order": kind, "effect": effect, "dry_run": dry_run})
+    else:
+        console.print(effect)

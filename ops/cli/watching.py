@@ -1,0 +1,87 @@
+"""Looking at a run until something is so: a live picture in a terminal, lines where there is none."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from rich.live import Live
+from rich.text import Text
+
+from eventing.errors import Retryable
+from ops.cli.render import run_view
+from ops.cli.session import CommandError, Exit, console, run_status, say_line
+from ops.status import RunStatus
+from ops.target import Stack
+
+_LOOK: Final = {"local": 0.5, "cloud": 3.0}
+"""Seconds between two looks: the bucket of a project is asked over the network, and each look costs some listings."""
+
+Shown = Callable[[RunStatus], None]
+Enough = Callable[[RunStatus], bool]
+
+
+async def watch(stack: Stack, run_id: str, enough: Enough, *, timeout: float, as_json: bool) -> RunStatus:  # noqa: ASYNC109 -- a person gave it
+    """Look at a run, showing each change, until it is enough.
+
+    Raises:
+        CommandError: it was not within the time.
+    """
+    if as_json:
+        return await _until(stack, run_id, enough, timeout, lambda status: say_line(summary(status)))
+    if not console.is_terminal:
+        return await _until(stack, run_id, enough, timeout, lambda status: console.print(line(status)))
+    with Live(Text(f"run {run_id} is not there yet"), console=console, refresh_per_second=4) as live:
+        return await _until(stack, run_id, enough, timeout, lambda status: live.update(run_view(status)))
+
+
+async def _until(stack: Stack, run_id: str, enough: Enough, seconds: float, show: Shown) -> RunStatus:
+    deadline, told = time.monotonic() + seconds, ""
+    while True:
+        status, told_off = await _look(stack, run_id)
+        if status is not None and line(status) != told:
+            told = line(status)
+            show(status)
+        if status is not None and enough(status):
+            return status
+        if time.monotonic() > deadline:
+            stands = line(status) if status else told_off or f"run {run_id} is not known"
+            raise CommandError(f"not done within {seconds:.0f} s: {stands}", Exit.TIMEOUT)
+        await asyncio.sleep(_LOOK[stack.target.kind])
+
+
+async def _look(stack: Stack, run_id: str) -> tuple[RunStatus | None, str]:
+    """The run, or why it cannot be seen just now: who watches for hours outlives a moment without an answer."""
+    try:
+        return await run_status(stack, run_id), ""
+    except Retryable as error:
+        return None, str(error)
+
+
+def line(status: RunStatus) -> str:
+    """A run in one line."""
+    landed = f"{status.count('landed')} of {len(status.markets)} markets"
+    troubles = [
+        f"{status.count(state)} {state.replace('_', '-')}"
+        for state in ("throttled", "missing", "dead_lettered")
+        if status.count(state)
+    ]
+    revision = f", revision {status.revision}" if status.revision else ""
+    rows = f", {status.rows:,} rows" if status.rows is not None else ""
+    return f"run {status.run_id} {status.state}: {', '.join([landed, *troubles])}{revision}{rows}"
+
+
+def summary(status: RunStatus) -> dict[str, object]:
+    """A run in a few fields, for scripts."""
+    return {
+        "run_id": status.run_id,
+        "state": status.state,
+        "markets": len(status.markets),
+        "landed": status.count("landed"),
+        "throttled": status.count("throttled"),
+        "missing": status.count("missing"),
+        "dead_lettered": status.count("dead_lettered"),
+        "revision": status.revision,
+        "rows": status.rows,
+        "requested_at": status.requested_at.isoformat(),
+    }

@@ -1,0 +1,171 @@
+"""What an operator may ask for, as plans: which events a command would publish, and why not. Pure.
+
+A plan is shown by a dry run and carried out otherwise; both come from the same function.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from contracts.events import MarketRequested, RunRequested
+from contracts.names import MARKETS, is_run_id
+from ops.status import RunStatus
+
+
+class RequestError(ValueError):
+    """What was asked for makes no sense; names the argument and the remedy."""
+
+
+def run_id_of(text: str) -> str:
+    """A run id from an argument.
+
+    Raises:
+        RequestError: it is not a date.
+    """
+    if not is_run_id(text):
+        raise RequestError(f"{text!r} is not a run; a run is a date, written as 2026-11-23")
+    return text
+
+
+def markets_of(texts: Iterable[str]) -> tuple[str, ...]:
+    """Markets from arguments such as `DK` and `se,no`, each once, in the order given.
+
+    Raises:
+        RequestError: one is not two letters.
+    """
+    codes = [code.upper() for text in texts for code in text.replace(",", " ").split()]
+    wrong = [code for code in codes if not (len(code) == len(MARKETS[0]) and code.isascii() and code.isalpha())]
+    if wrong:
+        raise RequestError(f"--market {', '.join(wrong)}: a market is two letters, such as DK")
+    return tuple(dict.fromkeys(codes))
+
+
+@dataclass(frozen=True, slots=True)
+class StartPlan:
+    """What asking for a run does."""
+
+    event: RunRequested
+    asks: tuple[str, ...]
+    """Markets the scheduler will ask for; empty stands for all that it is configured with."""
+    lands_in: Literal["new", "standing"]
+    """standing: the run has its manifest already, and only what has not landed is asked for."""
+
+
+def plan_start(run_id: str, markets: tuple[str, ...], reason: str, standing: RunStatus | None) -> StartPlan:
+    """Plan a run.
+
+    Raises:
+        RequestError: the run stands and does not expect one of the markets.
+    """
+    event = RunRequested(run_id=run_id, markets=markets or None, reason=reason)
+    if standing is None:
+        return StartPlan(event, markets, "new")
+    unexpected = set(markets) - {market.market for market in standing.markets}
+    if unexpected:
+        raise RequestError(
+            f"--market {', '.join(sorted(unexpected))}: run {run_id} stands and does not expect it; what a run "
+            "expects is written once. Take another date"
+        )
+    return StartPlan(event, tuple(m.market for m in standing.markets if m.state != "landed"), "standing")
+
+
+def plan_replay(
+    status: RunStatus, markets: tuple[str, ...], *, fresh: bool, reason: str
+) -> tuple[MarketRequested, ...]:
+    """One single-market message for each market, to be fetched again.
+
+    Raises:
+        RequestError: no market is named, or the run does not expect one.
+    """
+    if not markets:
+        raise RequestError("--market: name at least one market to replay, such as --market DK")
+    expected = {market.market for market in status.markets}
+    unknown = [market for market in markets if market not in expected]
+    if unknown:
+        raise RequestError(
+            f"--market {', '.join(unknown)}: run {status.run_id} does not expect it; it expects "
+            f"{', '.join(sorted(expected))}"
+        )
+    return tuple(
+        MarketRequested(run_id=status.run_id, market=market, replay=True, fresh=fresh, reason=reason)
+        for market in markets
+    )
+
+
+def is_replaced(status: RunStatus, before: Mapping[str, int | None]) -> bool:
+    """Whether every replayed market has a new part and a job has loaded it.
+
+    Args:
+        status: The run now.
+        before: Generation of each replayed market's part when the replay was asked for; None where there was none.
+    """
+    markets = {market: status.market(market) for market in before}
+    return all(
+        found is not None and found.generation not in (None, before[market]) and found.is_loaded
+        for market, found in markets.items()
+    )
+
+
+def effect_of(kind: Literal["close", "reopen"], status: RunStatus) -> str:
+    """What an order does to a run as it stands, in a sentence.
+
+    Raises:
+        RequestError: it would do nothing.
+    """
+    run_id = status.run_id
+    landed = status.count("landed")
+    missing = [market.market for market in status.markets if market.state != "landed"]
+    if kind == "close":
+        if not landed:
+            raise RequestError(f"run {run_id} cannot be closed: no market has landed, there is nothing to load")
+        if status.newest and status.newest.decision.verdict == "load" and not _has_news(status):
+            raise RequestError(f"run {run_id} is closed already, with all that has landed")
+        return f"Run {run_id} closes with {landed} of {len(status.markets)} markets."
+    if not status.revisions:
+        raise RequestError(f"run {run_id} is open; there is nothing to reopen")
+    if not missing:
+        raise RequestError(f"run {run_id} has all its markets; fetch one again with: releases replay {run_id}")
+    return f"Run {run_id} is open again: {' '.join(missing)} will be asked for."
+
+
+def _has_news(status: RunStatus) -> bool:
+    known = {part.market: part.generation for part in status.revisions[-1].decision.parts}
+    return any(market.generation not in (None, known.get(market.market)) for market in status.markets)
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """What loading one run again from the raw bucket does."""
+
+    run_id: str
+    action: Literal["reload", "request", "nothing"]
+    """reload: order a new revision of a known run; request: make the run known again, with the markets whose raw
+    parts are there; nothing: there is no raw part."""
+    markets: tuple[str, ...]
+
+
+def plan_backfill(
+    first: str, last: str, *, raw: Mapping[str, Collection[str]], known: Collection[str]
+) -> tuple[Backfill, ...]:
+    """One step for each run of a span that the bucket knows of.
+
+    Args:
+        first: First run of the span.
+        last: Last run of the span, included.
+        raw: Markets with a raw part, by run.
+        known: Runs that have a manifest.
+
+    Raises:
+        RequestError: the span is reversed.
+    """
+    if date.fromisoformat(last) < date.fromisoformat(first):
+        raise RequestError(f"--from {first} is after --to {last}; turn them round")
+    within = sorted(run_id for run_id in {*raw, *known} if first <= run_id <= last)
+    return tuple(_backfill(run_id, tuple(sorted(raw.get(run_id, ()))), known) for run_id in within)
+
+
+def _backfill(run_id: str, markets: tuple[str, ...], known: Collection[str]) -> Backfill:
+    if not markets:
+        return Backfill(run_id, "nothing", ())
+    return Backfill(run_id, "reload" if run_id in known else "request", markets)

@@ -1,0 +1,191 @@
+"""What an operator may ask for: the plan is what a dry run shows and what is then done."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from contracts.documents import MissingMarket
+from eventing.ledger import RunLedger
+from ops.orders import give_order
+from ops.requests import (
+    Backfill,
+    RequestError,
+    effect_of,
+    is_replaced,
+    markets_of,
+    plan_backfill,
+    plan_replay,
+    plan_start,
+    run_id_of,
+)
+from ops.status import Documents, RunStatus, status_of
+from ops.target import TargetError, Wanted, find, follow
+from tests.builders import NOW, RUN, decision, manifest, part, parts, receipt
+from tests.fakes.objects import MemoryObjectStore
+from tests.fakes.publisher import MemoryPublisher
+
+OPEN = Documents(manifest=manifest(), parts=parts("DK"))
+LOADED = Documents(
+    manifest=manifest(), parts=parts("DK SE NO"), decisions=(decision("DK SE NO"),), receipts={1: receipt()}
+)
+PARTIAL = Documents(
+    manifest=manifest(),
+    parts=parts("DK SE"),
+    decisions=(decision("DK SE", missing=(MissingMarket(market="NO", reason="late"),)),),
+    receipts={1: receipt(outcome="partial")},
+)
+
+
+def seen(found: Documents) -> RunStatus:
+    return status_of(found, NOW)
+
+
+@pytest.mark.parametrize("text", ["", "monday", "2026-13-01", "2026-11-23/..", "20261123"])
+def test_a_run_is_a_date(text: str) -> None:
+    """What becomes a path is checked first, and the error shows how to write it."""
+    with pytest.raises(RequestError, match="written as 2026-11-23"):
+        run_id_of(text)
+
+
+def test_markets_are_two_letters_each_once() -> None:
+    """Lower case and commas are as good; digits and words are refused by name."""
+    assert markets_of(["dk", "SE,no", "DK"]) == ("DK", "SE", "NO")
+    with pytest.raises(RequestError, match="--market D1, DNK"):
+        markets_of(["D1,SE", "dnk"])
+
+
+def test_a_new_run_asks_for_what_was_named_or_for_all() -> None:
+    """The event says what the person said."""
+    assert plan_start(RUN, (), "r", None).event.markets is None
+    plan = plan_start(RUN, ("DK",), "r", None)
+    assert (plan.lands_in, plan.asks, plan.event.markets) == ("new", ("DK",), ("DK",))
+
+
+def test_a_standing_run_is_completed_and_never_widened() -> None:
+    """Its manifest is written once: what it does not expect is refused, what has landed is not fetched again."""
+    plan = plan_start(RUN, (), "r", seen(OPEN))
+    assert (plan.lands_in, plan.asks) == ("standing", ("SE", "NO"))
+    with pytest.raises(RequestError, match="--market FI"):
+        plan_start(RUN, ("FI", "DK"), "r", seen(OPEN))
+
+
+def test_a_replay_is_one_message_for_each_market() -> None:
+    """The single-market message that anybody could publish, marked as a replay."""
+    events = plan_replay(seen(LOADED), ("DK", "SE"), fresh=True, reason="odd")
+    assert [(event.market, event.replay, event.fresh, event.reason) for event in events] == [
+        ("DK", True, True, "odd"),
+        ("SE", True, True, "odd"),
+    ]
+    with pytest.raises(RequestError, match=r"--market FI.*expects DK, NO, SE"):
+        plan_replay(seen(LOADED), ("FI",), fresh=False, reason="odd")
+    with pytest.raises(RequestError, match="at least one market"):
+        plan_replay(seen(LOADED), (), fresh=False, reason="odd")
+
+
+def test_a_replay_is_over_when_its_new_part_is_loaded() -> None:
+    """Neither the old part loaded, nor the new part landed, is enough."""
+    before = {"DK": 1}
+    assert not is_replaced(seen(LOADED), before)
+    landed = replace(LOADED, parts=parts("SE NO") | {"DK": part("DK", 2)})
+    assert not is_replaced(seen(landed), before)
+    newer = decision("SE NO", 2, parts=tuple(landed.parts.values()))
+    loaded = replace(landed, decisions=(*landed.decisions, newer), receipts={1: receipt(), 2: receipt(2)})
+    assert is_replaced(seen(loaded), before)
+    assert is_replaced(seen(loaded), {"DK": None})
+
+
+def test_closing_needs_something_to_close() -> None:
+    """An order that would change nothing is refused with the reason, before it is written."""
+    assert "closes with 1 of 3 markets" in effect_of("close", seen(OPEN))
+    with pytest.raises(RequestError, match="no market has landed"):
+        effect_of("close", seen(Documents(manifest=manifest())))
+    with pytest.raises(RequestError, match="closed already"):
+        effect_of("close", seen(LOADED))
+    news = replace(PARTIAL, parts=parts("DK SE NO"))
+    assert "closes with 3 of 3" in effect_of("close", seen(news))
+
+
+def test_reopening_needs_a_closed_run_that_misses_something() -> None:
+    """A complete run has nothing to wait for, an open one waits already."""
+    assert effect_of("reopen", seen(PARTIAL)).endswith("NO will be asked for.")
+    with pytest.raises(RequestError, match="is open"):
+        effect_of("reopen", seen(OPEN))
+    with pytest.raises(RequestError, match="has all its markets"):
+        effect_of("reopen", seen(LOADED))
+
+
+def test_a_backfill_does_what_the_bucket_still_allows() -> None:
+    """Known runs are loaded again, forgotten ones made known with the markets that are there, others named."""
+    raw = {"2026-10-05": ["SE", "DK"], "2026-10-12": ["DK"], "2026-11-30": ["DK"]}
+    steps = plan_backfill("2026-10-01", "2026-10-31", raw=raw, known=["2026-10-05", "2026-10-19"])
+    assert steps == (
+        Backfill("2026-10-05", "reload", ("DK", "SE")),
+        Backfill("2026-10-12", "request", ("DK",)),
+        Backfill("2026-10-19", "nothing", ()),
+    )
+    with pytest.raises(RequestError, match="turn them round"):
+        plan_backfill("2026-11-01", "2026-10-01", raw=raw, known=[])
+
+
+async def test_orders_are_numbered_and_wake_the_barrier() -> None:
+    """Two orders never share a number, and each is announced after it is written."""
+    store, publisher = MemoryObjectStore(), MemoryPublisher()
+    ledger = RunLedger(store)
+    first = await give_order(ledger, publisher, run_id=RUN, kind="close", reason="a", now=NOW)
+    second = await give_order(ledger, publisher, run_id=RUN, kind="reopen", reason="b", now=NOW)
+    assert (first.number, second.number) == (1, 2)
+    assert len(publisher.published) == 2
+    assert store.names() == [f"runs/{RUN}/orders/0001.json", f"runs/{RUN}/orders/0002.json"]
+
+
+STATE = """{"pid": 1, "home": "/x", "services": {"scheduler": "http://127.0.0.1:1"}, "environment": {
+  "GOOGLE_CLOUD_PROJECT": "p", "BUCKET": "b", "REGION": "r", "BIGQUERY_DATASET": "d", "BIGQUERY_TABLE": "t",
+  "PUBSUB_EMULATOR_HOST": "h:1", "STORAGE_EMULATOR_HOST": "http://h:2", "BIGQUERY_EMULATOR_HOST": "http://h:3",
+  "DATAPROC_EMULATOR_HOST": "h:4", "SECRET_MANAGER_EMULATOR_HOST": "h:5"}}"""
+
+
+def test_a_stack_that_is_up_here_is_the_default(tmp_path: Path) -> None:
+    """Also from a folder below it; a named project wins."""
+    (tmp_path / ".local").mkdir()
+    (tmp_path / ".local" / "stack.json").write_text(STATE)
+    below = tmp_path / "docs"
+    below.mkdir()
+    found = find(Wanted(), {"GOOGLE_CLOUD_PROJECT": "other", "BUCKET": "o"}, folder=below)
+    assert (found.kind, found.project, found.table_id) == ("local", "p", "p.d.t")
+    named = find(Wanted(project="mine", bucket="m"), {}, folder=below)
+    assert (named.kind, named.project, named.bucket, named.region) == ("cloud", "mine", "m", "europe-west3")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "environment", "told"),
+    [
+        (Wanted(), {}, "start a stack with `make up`"),
+        (Wanted(project="p"), {}, "give --bucket or BUCKET"),
+        (Wanted(stack=Path("/nowhere")), {}, "no stack is up there"),
+        (Wanted(stack=Path("/nowhere"), project="p"), {}, "name one of them"),
+    ],
+)
+def test_no_stack_is_an_error_that_says_what_to_do(
+    wanted: Wanted, environment: dict[str, str], told: str, tmp_path: Path
+) -> None:
+    """Never a guess about which project is meant."""
+    with pytest.raises(TargetError, match=told):
+        find(wanted, environment, folder=tmp_path)
+
+
+def test_an_unreadable_state_is_named(tmp_path: Path) -> None:
+    """A half-written state file is an error that names it."""
+    (tmp_path / "stack.json").write_text("{}")
+    with pytest.raises(TargetError, match=r"stack.json: cannot be read"):
+        find(Wanted(stack=tmp_path), {}, folder=tmp_path)
+
+
+def test_a_project_is_never_reached_through_a_left_over_emulator_variable(tmp_path: Path) -> None:
+    """Sourcing a local stack's environment and then naming a project must not mix the two."""
+    environment = {"PUBSUB_EMULATOR_HOST": "h:1", "STORAGE_EMULATOR_HOST": "http://h:2", "PATH": "/bin"}
+    follow(find(Wanted(project="p", bucket="b"), environment, folder=tmp_path), environment)
+    assert environment == {"PATH": "/bin"}
+    (tmp_path / "stack.json").write_text(STATE)
+    follow(find(Wanted(stack=tmp_path), environment, folder=tmp_path), environment)
+    assert environment["PUBSUB_EMULATOR_HOST"] == "h:1"

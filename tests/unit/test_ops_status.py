@@ -1,0 +1,218 @@
+"""How a run is judged for those who look at it, and the story of one market."""
+
+import itertools
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from contracts.documents import (
+    ClusterClaim,
+    DeadLetterRecord,
+    JobClaim,
+    MissingMarket,
+    Order,
+    ThrottledRecord,
+)
+from contracts.names import decision_name, manifest_name, part_name, throttled_name
+from eventing.ledger import RunLedger
+from ops.status import Documents, MarketStatus, Span, job_ids, read, status_of, still_missing
+from ops.why import read_objects, story_of
+from tests.builders import NOW, RUN, START, decision, manifest, part, parts, receipt
+from tests.fakes.objects import MemoryObjectStore
+
+HOUR = timedelta(hours=1)
+
+
+WAITS = ThrottledRecord(run_id=RUN, market="SE", until=NOW + HOUR, reason="429 from /search")
+DEAD = DeadLetterRecord(
+    run_id=RUN, market="SE", reason="given up", subscription="s", message_id="7", recorded_at=NOW
+)
+
+
+def market(found: Documents, code: str) -> MarketStatus:
+    status = status_of(found, NOW).market(code)
+    assert status is not None
+    return status
+
+
+def test_a_run_without_decision_is_being_fetched() -> None:
+    """Nothing is closed; what has landed and what was only asked for are told apart."""
+    status = status_of(Documents(manifest=manifest(), parts=parts("DK")), NOW)
+    assert status.state == "fetching"
+    assert {m.market: m.state for m in status.markets} == {"DK": "landed", "SE": "requested", "NO": "requested"}
+    assert not status.is_finished
+    assert [missing.market for missing in still_missing(status)] == ["SE", "NO"]
+
+
+@pytest.mark.parametrize("outcome", ["loaded", "partial", "failed"])
+def test_the_newest_receipt_says_how_a_run_ended(outcome: str) -> None:
+    """A run is what its newest decision became, and until that is known it is being loaded."""
+    found = Documents(manifest=manifest(), parts=parts("DK SE NO"), decisions=(decision("DK SE NO"),))
+    assert status_of(found, NOW).state == "loading"
+    done = replace(found, receipts={1: receipt(outcome=outcome)})
+    assert status_of(done, NOW).state == outcome
+    assert status_of(replace(done, decisions=(*done.decisions, decision("DK SE NO", 2))), NOW).state == "loading"
+
+
+def test_a_market_that_waits_for_quota_is_throttled_until_then() -> None:
+    """After that time it is a market that was asked for."""
+    found = Documents(manifest=manifest(), throttled={"SE": WAITS})
+    assert (market(found, "SE").state, market(found, "SE").until) == ("throttled", NOW + HOUR)
+    later = status_of(found, NOW + 2 * HOUR).market("SE")
+    assert later is not None
+    assert later.state == "requested"
+
+
+def test_a_dead_lettered_market_says_why() -> None:
+    """The reason of the record is what an operator needs first."""
+    found = Documents(manifest=manifest(), dead_letters={"SE": DEAD})
+    assert (market(found, "SE").state, market(found, "SE").reason) == ("dead_lettered", "given up")
+
+
+def test_a_market_a_decision_closed_without_is_missing() -> None:
+    """Missing is more than not there yet."""
+    gone = (MissingMarket(market="SE", reason="not landed"),)
+    found = Documents(manifest=manifest(), parts=parts("DK NO"), decisions=(decision("DK NO", missing=gone),))
+    assert (market(found, "SE").state, market(found, "SE").reason) == ("missing", "not landed")
+
+
+def test_a_part_counts_as_loaded_only_in_the_generation_that_was_loaded() -> None:
+    """A replayed part is landed at once, and loaded when the next revision has its receipt."""
+    found = Documents(
+        manifest=manifest(),
+        parts=parts("SE NO") | {"DK": part("DK", 2)},
+        metadata={"DK": {"calls": "12"}, "SE": {"calls": "?"}},
+        decisions=(decision("DK SE NO"),),
+        receipts={1: receipt()},
+    )
+    assert not market(found, "DK").is_loaded
+    assert market(found, "SE").is_loaded
+    assert (market(found, "DK").calls, market(found, "SE").calls) == (12, None)
+    failed = replace(found, receipts={1: receipt(outcome="failed")})
+    assert not market(failed, "SE").is_loaded
+
+
+def test_rows_are_those_of_the_newest_count() -> None:
+    """A revision under way leaves the old rows standing."""
+    found = Documents(
+        manifest=manifest(), decisions=(decision("DK"), decision("DK SE", 2)), receipts={1: receipt()}
+    )
+    assert status_of(found, NOW).rows == 30
+    assert status_of(replace(found, receipts={}), NOW).rows is None
+
+
+def test_the_waterfall_has_every_stage_end_to_end() -> None:
+    """Each stage begins where the one before ended, and the last ends with the receipt."""
+    landed = START + timedelta(seconds=240)
+    found = Documents(
+        manifest=manifest(),
+        parts=parts("DK SE NO", landed_at=landed),
+        decisions=(decision("DK SE NO"),),
+        receipts={1: receipt()},
+    )
+    spans = status_of(found, NOW).spans
+    assert [(span.stage, span.seconds) for span in spans] == [
+        ("fetch", 240.0),
+        ("decide", 60.0),
+        ("cluster", 60.0),
+        ("spark", 120.0),
+        ("receipt", 20.0),
+    ]
+    assert all(before.end == after.begin for before, after in itertools.pairwise(spans))
+
+
+def test_a_stage_under_way_has_no_end() -> None:
+    """What goes on is shown as going on: the fetch first, then everything after the decision."""
+    fetching = status_of(Documents(manifest=manifest(), parts=parts("DK")), NOW).spans
+    assert fetching == (Span(stage="fetch", begin=START, end=None),)
+    loading = Documents(manifest=manifest(), parts=parts("DK SE NO"), decisions=(decision("DK SE NO"),))
+    assert [span.stage for span in status_of(loading, NOW).spans if span.end is None] == ["cluster"]
+    nothing = replace(loading, decisions=(decision("DK SE NO", verdict="fail"),))
+    assert [span.stage for span in status_of(nothing, NOW).spans] == ["fetch", "decide"]
+
+
+def test_the_spans_of_a_later_revision_begin_with_the_part_that_made_it() -> None:
+    """A replay after a week is not a fetch of a week."""
+    late = NOW + timedelta(days=7)
+    found = Documents(
+        manifest=manifest(),
+        parts=parts("SE NO") | {"DK": part("DK", 2, late)},
+        decisions=(decision("DK SE NO"), decision("DK SE NO", 2, decided_at=late + timedelta(minutes=1))),
+        receipts={1: receipt()},
+    )
+    fetch = status_of(found, late).spans[0]
+    assert (fetch.stage, fetch.begin, fetch.seconds) == ("fetch", late, 0.0)
+
+
+async def test_read_finds_everything_in_the_bucket() -> None:
+    """One read serves command line and run view alike."""
+    store = MemoryObjectStore(lambda: NOW)
+    ledger = RunLedger(store)
+    assert await read(RUN, store=store, bucket="b", now=NOW) is None
+    await ledger.create_manifest(manifest())
+    await store.write(part_name(RUN, "DK"), b"x", {"calls": "4"})
+    await ledger.record_throttled(WAITS)
+    await ledger.create_decision(decision("DK"))
+    claim = ClusterClaim(run_id=RUN, attempt=1, revision=1, claimed_at=NOW)
+    await ledger.create_cluster_claim(claim)
+    await ledger.claim_job(JobClaim(run_id=RUN, number=1, revision=1, attempt=2, claimed_at=NOW))
+    await ledger.create_receipt(receipt())
+    await ledger.create_order(Order(run_id=RUN, number=1, kind="close", reason="late", ordered_at=NOW))
+    status = await read(RUN, store=store, bucket="b", now=NOW)
+    assert status is not None
+    assert (status.state, status.revision, status.rows) == ("loaded", 1, 30)
+    assert status.clusters == (claim,)
+    assert job_ids(status) == ("new-releases-20261123-r1-a2",)
+    assert [order.reason for order in status.orders] == ["late"]
+    throttled = status.market("SE")
+    assert throttled is not None
+    assert throttled.state == "throttled"
+    assert status.model_validate_json(status.to_json()) == status
+
+
+async def test_the_story_of_a_market_is_in_order_of_time_with_its_ids() -> None:
+    """From the tick to the table: every step there was, and the ids to look further with."""
+    store = MemoryObjectStore(lambda: NOW)
+    ledger = RunLedger(store)
+    await ledger.create_manifest(manifest())
+    await ledger.record_throttled(WAITS)
+    part_there = {"album-count": "5", "track-count": "50", "source": "browse", "event-id": "e9"}
+    await store.write(part_name(RUN, "SE"), b"bytes", part_there)
+    await ledger.create_decision(decision("DK NO", missing=(MissingMarket(market="SE", reason="throttled"),)))
+    await ledger.create_receipt(receipt(job_id="j1", cluster="c1"))
+    await ledger.note_announced(RUN, 1)
+    status = await read(RUN, store=store, bucket="b", now=NOW)
+    assert status is not None
+    se = status.market("SE")
+    assert se is not None
+    story = story_of(status, se, await read_objects(RUN, "SE", store), rows=7)
+    assert [step.at for step in story.steps] == sorted(step.at for step in story.steps)
+    by_kind = {step.kind: step for step in story.steps}
+    assert set(by_kind) == {"requested", "throttled", "landed", "decided", "receipt", "announced"}
+    assert by_kind["requested"].ids == {"event": "tick"}
+    assert by_kind["throttled"].ids == {"document": throttled_name(RUN, "SE")}
+    assert "5 albums, 50 tracks, 5 bytes from browse" in by_kind["landed"].what
+    assert by_kind["landed"].ids["event"] == "e9"
+    assert by_kind["decided"].what == "revision 1 closed (complete) without it (throttled)"
+    assert by_kind["decided"].ids == {"document": decision_name(RUN, 1)}
+    assert by_kind["receipt"].ids == {"job": "j1", "cluster": "c1"}
+    assert (story.rows, story.state) == (7, "landed, not loaded yet")
+    assert manifest_name(RUN) in store.names()
+
+
+async def test_the_story_remembers_a_part_that_was_replaced() -> None:
+    """After a replay the first landing is still told, from the decision that loaded it."""
+    store = MemoryObjectStore(lambda: NOW)
+    ledger = RunLedger(store)
+    await ledger.create_manifest(manifest())
+    await store.write(part_name(RUN, "DK"), b"second", {})
+    await ledger.create_decision(decision("DK"))
+    status = await read(RUN, store=store, bucket="b", now=NOW)
+    assert status is not None
+    dk = status.market("DK")
+    assert dk is not None
+    story = story_of(status, dk, await read_objects(RUN, "DK", store), rows=None)
+    landed = [step for step in story.steps if step.kind == "landed"]
+    assert len(landed) == 2
+    assert any("replaced since" in step.what and step.ids["generation"] == "1" for step in landed)
