@@ -6,15 +6,15 @@ Both layouts hold the same albums with the same tracks, field for field, as the 
 - `reference`: `<market>.json`, one indented object a market with all its albums, each with its tracks as a list.
 
 A multiple puts that many weekly lists one after the other into each file; up to ten of them differ. A corpus is made
-once and kept; its folder is complete if it holds `corpus.json`.
+once and kept; its folder is complete if `corpus.json` lies beside it.
 """
 
-import gzip
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,10 +23,10 @@ from local.spotify import Catalogue
 from services.market_fetcher.shapes import Listing, pack, part_body
 
 RUN = "2026-11-23"
-_WEEK = date.fromisoformat(RUN)
 _FETCHED = datetime(2026, 11, 22, 23, 5, tzinfo=UTC)
-_SEEDS = 10
+_DIFFERENT = 10
 _ALBUMS = 50
+_IN_A_LIST = "\n        "  # where an album begins in the reference's file
 
 Layout = Literal["ours", "reference"]
 
@@ -35,7 +35,6 @@ Layout = Literal["ours", "reference"]
 class Corpus:
     """What lies in a folder."""
 
-    scale: int
     albums: int
     tracks: int
     stored: int
@@ -44,68 +43,72 @@ class Corpus:
 
 def make(folder: Path, layout: Layout, scale: int) -> Corpus:
     """Write the corpus into this folder, unless it is there already."""
-    told = folder / "corpus.json"
+    told = folder.with_name(f"{folder.name}.corpus.json")
     if told.exists():
         return Corpus(**json.loads(told.read_text()))
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    albums = tracks = stored = 0
-    weeks = [_Week(seed) for seed in range(min(scale, _SEEDS))]
-    for market in MARKETS:
-        lists = [weeks[number % len(weeks)].listed(market) for number in range(scale)]
-        content = _part(market, lists) if layout == "ours" else _indented(market, lists)
-        stored += _write(folder / (part_name(RUN, market) if layout == "ours" else f"{market}.json"), content)
-        albums += sum(map(len, lists))
-        tracks += sum(len(album["tracks"]["items"]) for listed in lists for album in listed)
-    corpus = Corpus(scale=scale, albums=albums, tracks=tracks, stored=stored)
+    files = [folder / (part_name(RUN, market) if layout == "ours" else f"{market}.json") for market in MARKETS]
+    files[0].parent.mkdir(parents=True, exist_ok=True)
+    weeks: dict[int, _Week] = {}
+    for number in range(scale):
+        week = weeks.setdefault(number % _DIFFERENT, _Week(number % _DIFFERENT))
+        for market, file in zip(MARKETS, files, strict=True):
+            with file.open("ab") as sink:
+                chunk = week.parts[market] if layout == "ours" else week.indented(market, number, scale)
+                sink.write(chunk)
+    listed = [week for number in range(scale) for week in [weeks[number % _DIFFERENT]]]
+    corpus = Corpus(
+        albums=len(MARKETS) * _ALBUMS * scale,
+        tracks=sum(week.tracks for week in listed),
+        stored=sum(file.stat().st_size for file in files),
+    )
     told.write_text(json.dumps(asdict(corpus)))
     return corpus
 
 
 class _Week:
-    """The whole albums of one weekly list."""
+    """One weekly list of every market."""
 
     def __init__(self, seed: int) -> None:
-        self._catalogue = Catalogue(seed, _WEEK)
-        self._albums: dict[str, dict[str, Any]] = {}
-
-    def listed(self, market: str) -> list[dict[str, Any]]:
-        return [self._whole(album_id) for album_id in self._catalogue.releases(market, "browse", _ALBUMS)]
+        self._catalogue = Catalogue(seed, date.fromisoformat(RUN))
+        self._ids = {market: self._catalogue.releases(market, "browse", _ALBUMS) for market in MARKETS}
+        self._albums = {album_id: self._whole(album_id) for ids in self._ids.values() for album_id in ids}
+        self._texts: dict[str, str] = {}
 
     def _whole(self, album_id: str) -> dict[str, Any]:
-        if album_id not in self._albums:
-            album = self._catalogue.album(album_id)
-            tracks = {**album["tracks"], "items": self._catalogue.tracks(album_id), "next": None}
-            self._albums[album_id] = {**album, "tracks": tracks}
-        return self._albums[album_id]
+        album = self._catalogue.album(album_id)
+        return {**album, "tracks": {**album["tracks"], "items": self._catalogue.tracks(album_id), "next": None}}
 
+    @property
+    def tracks(self) -> int:
+        """Tracks of all lists, each as often as it is listed."""
+        return sum(len(self._albums[album_id]["tracks"]["items"]) for ids in self._ids.values() for album_id in ids)
 
-def _part(market: str, lists: list[list[dict[str, Any]]]) -> Iterator[bytes]:
-    """Several gzip members after each other are one gzip file; a list that comes again is compressed once."""
-    made: dict[int, bytes] = {}
-    for listed in lists:
-        if id(listed[0]) not in made:
-            packed = [pack(album["id"], album, nulls=0, fetched_at=_FETCHED) for album in listed]
-            listing = Listing("browse", tuple(album["id"] for album in listed), 0, _FETCHED)
-            made[id(listed[0])] = part_body(RUN, market, listing, packed)
-        yield made[id(listed[0])]
+    @cached_property
+    def parts(self) -> dict[str, bytes]:
+        """The gzip file of each market; several after each other are one gzip file again."""
+        packed = {
+            album_id: pack(album_id, album, nulls=0, fetched_at=_FETCHED)
+            for album_id, album in self._albums.items()
+        }
+        return {
+            market: part_body(
+                RUN, market, Listing("browse", tuple(ids), 0, _FETCHED), [packed[album_id] for album_id in ids]
+            )
+            for market, ids in self._ids.items()
+        }
 
+    def indented(self, market: str, number: int, scale: int) -> bytes:
+        """This week's share of the market's indented object."""
+        begin = '{\n    "data": [' if number == 0 else ","
+        end = f'\n    ],\n    "market": "{market}"\n}}' if number == scale - 1 else ""
+        return (begin + ",".join(self._indented_albums(market)) + end).encode()
 
-def _indented(market: str, lists: list[list[dict[str, Any]]]) -> Iterator[bytes]:
-    albums = [_flat(album) for listed in lists for album in listed]
-    yield json.dumps({"data": albums, "market": market}, indent=4).encode()
-
-
-def _flat(album: Mapping[str, Any]) -> dict[str, Any]:
-    return {**album, "tracks": album["tracks"]["items"]}
-
-
-def _write(file: Path, chunks: Iterator[bytes]) -> int:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("wb") as sink:
-        return sum(sink.write(chunk) for chunk in chunks)
-
-
-def lines(folder: Path, market: str) -> bytes:
-    """The lines of one part, unpacked."""
-    return gzip.decompress((folder / part_name(RUN, market)).read_bytes())
+    def _indented_albums(self, market: str) -> Iterator[str]:
+        for album_id in self._ids[market]:
+            if album_id not in self._texts:
+                album = self._albums[album_id]
+                text = json.dumps({**album, "tracks": album["tracks"]["items"]}, indent=4)
+                self._texts[album_id] = _IN_A_LIST + text.replace("\n", _IN_A_LIST)
+            yield self._texts[album_id]

@@ -1,7 +1,5 @@
 """How fast, how frugal and how complete the market fetcher is, against the algorithm it replaces.
 
-    python -m benchmarks.fetch
-
 Both run against the same Spotify simulator: 50 ms latency, 300 calls in any rolling 30 s. Ours is the service as it
 is deployed: a process of its own, 48 pushed messages at once, parts in a Cloud Storage emulator.
 
@@ -9,8 +7,6 @@ The reference algorithm asks market by market, album by album, sleeps 2 s after 
 takes the first twenty tracks of an album, repeats a call once after a 429, and drops a market whose listing fails.
 It runs on a few markets and is scaled up to 48, which its fixed order makes exact but for noise. A developer app
 refuses its listing, so there it loses everything; ours is compared with its run on an extended app.
-
-Every figure the design promises is checked; the process ends with status 1 where one does not hold.
 """
 
 import asyncio
@@ -22,7 +18,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -32,6 +28,7 @@ import aiohttp.web
 import requests
 
 from benchmarks import report
+from benchmarks.benchmark import Benchmark, Claim, Figures, Size
 from contracts.names import MARKETS, raw_prefix
 from local.processes import Supervisor
 from local.spotify import Catalogue
@@ -324,7 +321,7 @@ def _reference_tracks(url: str, headers: Mapping[str, str]) -> int:
 # --- the whole -------------------------------------------------------------------------------------------------
 
 
-async def measure(bench: Bench) -> list[Run]:
+async def _runs(bench: Bench) -> list[Run]:
     """Every run, in the order of the table."""
     first = Catalogue(1, WEEK)
     second = first.following()
@@ -341,64 +338,107 @@ async def measure(bench: Bench) -> list[Run]:
     return runs
 
 
-def broken_promises(runs: Sequence[Run]) -> list[str]:
-    """What the design promises and these runs do not hold."""
-    by_name = {run.name: run for run in runs}
-    mine = [run for run in runs if run.bound is not None]
-    found = [f"{run.name}: {run.calls} calls, bound {run.bound}" for run in mine if run.calls > (run.bound or 0)]
-    found += [f"{run.name}: {run.tracks} of {run.expected} tracks" for run in mine if run.tracks != run.expected]
-    found += [f"{run.name}: {run.lost} markets lost" for run in mine if run.lost]
-    found += [
-        f"{run.name}: {run.peak_mib:.0f} MiB, bound {MEMORY_MIB}"
-        for run in mine
-        if (run.peak_mib or 0) > MEMORY_MIB
-    ]
-    for mode, times in FASTER.items():
-        faster = runs[0].seconds / by_name[f"ours, {mode} app, first week"].seconds
-        if faster < times:
-            found.append(f"{mode} app: {faster:.1f} times faster, promised {times}")
-    if runs[-1].seconds > LONG * runs[-1].calls / RATE:
-        found.append(f"{runs[-1].name}: {runs[-1].seconds:.0f} s for {runs[-1].calls} calls")
-    return found
-
-
-def section(runs: Sequence[Run]) -> str:
-    """The section of the page."""
-    by_name = {run.name: run for run in runs}
-    faster = {mode: runs[0].seconds / by_name[f"ours, {mode} app, first week"].seconds for mode in FASTER}
-    peak = max(run.peak_mib or 0 for run in runs)
-    return f"""## Fetching 48 markets
-
-`make bench-fetch` ({report.machine()}).
-Simulator: {LATENCY_MS} ms latency, {RATE} calls a second allowed, counted over any 30 s.
-Ours is the deployed service as one process, 48 messages pushed at once, parts in a Cloud Storage emulator.
-
-{report.table(HEADER, [run.row() for run in runs])}
-
-- Against the reference's run on an extended app ours is {faster["extended"]:.0f} times faster on the extended app and
-  {faster["developer"]:.0f} times on the developer app, where the reference gets nothing at all.
-- A track counts once for each market that lists it. The reference takes the first twenty of an album.
-- The bound is 48 + ceil(U/20) + V + 1 calls on the extended app and 48 x 5 + U + V + 2 on the developer app, U being
-  the distinct albums not known yet and V their pages of tracks beyond the first; 100 albums a market are ten pages.
-- Peak memory with 48 markets at once: {peak:.0f} MiB; held below {MEMORY_MIB} MiB.
-"""
-
-
-async def main() -> int:
-    """Measure, print, write the page; 1 where a promise is broken."""
+def measure(_size: Size) -> Figures:
+    """Every run; there is no small form, since what takes the time are the reference's sleeps."""
     with tempfile.TemporaryDirectory() as folder, Supervisor(Path(folder)) as supervisor:
         storage = Storage.start(
             supervisor, binary=storage_binary(), root=Path(folder) / "objects", environment=os.environ
         )
         storage.wait()
         storage.ensure_bucket("benchmark", BUCKET)
-        runs = await measure(Bench(supervisor, storage))
-    text = section(runs)
-    report.write("fetch", text)
-    broken = broken_promises(runs)
-    print(text, *(f"BROKEN: {promise}" for promise in broken), sep="\n")
-    return 1 if broken else 0
+        runs = asyncio.run(_runs(Bench(supervisor, storage)))
+    return {"runs": [asdict(run) for run in runs]}
 
 
-if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+def _of(figures: Figures) -> list[Run]:
+    return [Run(**run) for run in figures["runs"]]
+
+
+def claims(figures: Figures) -> list[Claim]:
+    """What the design promises of the fetch."""
+    runs = _of(figures)
+    by_name = {run.name: run for run in runs}
+    found = []
+    for mode, times in FASTER.items():
+        mine = by_name[f"ours, {mode} app, first week"]
+        faster = runs[0].seconds / mine.seconds
+        found.append(
+            Claim(
+                what=f"fetch 48 markets, {mode} app",
+                ours=f"{mine.seconds:.1f} s",
+                reference=f"{runs[0].seconds:.0f} s",
+                limit=f"{mine.calls / RATE:.1f} s at the allowed rate without a burst",
+                target=f"{times} times faster",
+                held=faster >= times,
+                # On the extended app the burst that the quota allows takes it all, and seconds say little.
+                ratio=faster if mode == "developer" else None,
+            )
+        )
+    return [*found, _long(runs[-1]), *_bounds(runs)]
+
+
+def _long(run: Run) -> Claim:
+    allowed = run.calls / RATE
+    return Claim(
+        what="a long fetch, 100 albums a market",
+        ours=f"{run.seconds:.1f} s",
+        limit=f"{allowed:.1f} s for {run.calls} calls",
+        target=f"within {LONG} of the limit",
+        held=run.seconds <= LONG * allowed,
+        ratio=allowed / run.seconds,
+    )
+
+
+def _bounds(runs: Sequence[Run]) -> list[Claim]:
+    """What every run of ours must hold; shown as the worst of them."""
+    mine = [run for run in runs if run.bound is not None]
+    calls = max(run.calls / (run.bound or 1) for run in mine)
+    tracks = min(run.tracks / run.expected for run in mine)
+    lost = sum(run.lost for run in mine)
+    peak = max(run.peak_mib or 0 for run in mine)
+    return [
+        Claim(
+            what="calls to Spotify",
+            ours=f"{calls:.2f} of the bound",
+            limit="1",
+            target="no more",
+            held=calls <= 1,
+            ratio=1 / calls,
+        ),
+        Claim(
+            what="tracks found and markets lost",
+            ours=f"{tracks:.1%}, {lost} lost",
+            reference=f"{runs[0].tracks / runs[0].expected:.1%}, {runs[1].lost} lost on a developer app",
+            target="all, none",
+            held=tracks == 1 and lost == 0,
+        ),
+        Claim(
+            what="peak memory of the fetcher",
+            ours=f"{peak:.0f} MiB",
+            target=f"below {MEMORY_MIB}",
+            held=peak <= MEMORY_MIB,
+        ),
+    ]
+
+
+def section(figures: Figures) -> str:
+    """The section of the page."""
+    return f"""
+Simulator: {LATENCY_MS} ms latency, {RATE} calls a second allowed, counted over any 30 s.
+Ours is the deployed service as one process, 48 messages pushed at once, parts in a Cloud Storage emulator.
+
+{report.table(HEADER, [run.row() for run in _of(figures)])}
+
+- A track counts once for each market that lists it. The reference takes the first twenty of an album.
+- The bound is 48 + ceil(U/20) + V + 1 calls on the extended app and 48 x 5 + U + V + 2 on the developer app, U being
+  the distinct albums not known yet and V their pages of tracks beyond the first; 100 albums a market are ten pages.
+"""
+
+
+BENCHMARK = Benchmark(
+    name="fetch",
+    title="Fetching 48 markets",
+    measure=measure,
+    claims=claims,
+    section=section,
+)

@@ -1,9 +1,6 @@
-"""Puts a benchmark's section into docs/benchmarks.md, in the place of its last one."""
+"""Puts a section into docs/benchmarks.md, in the place of its last one; what is written by hand there stays."""
 
-import os
-import platform
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs/benchmarks.md"
@@ -14,13 +11,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A markdown table; the first column is text, the others are aligned to the right."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
-def machine() -> str:
-    """Where it was measured."""
-    measured = datetime.now(UTC).date().isoformat()
-    where = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    return f"{where}, {measured}"
 
 
 def write(name: str, body: str, page: Path = PAGE) -> None:

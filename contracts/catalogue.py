@@ -3,7 +3,16 @@
 import json
 from typing import Any
 
-from contracts.documents import DeadLetter, DeadLetterRecord, Decision, Document, LoadResult, Manifest, Order, Receipt
+from contracts.documents import (
+    DeadLetter,
+    DeadLetterRecord,
+    Decision,
+    Document,
+    LoadResult,
+    Manifest,
+    Order,
+    Receipt,
+)
 from contracts.events import OWN_EVENTS, OwnEvent
 
 _DEAD = (
@@ -25,7 +34,9 @@ SERVICES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 GOOGLE_TOPICS = {
     "raw-finalized": "Cloud Storage notification OBJECT_FINALIZE for raw/, as Google sends it.",
     "dataproc-operations": "Audit-log entries of Dataproc operations, as a logging sink sends them.",
-    **{topic: f"What was given up on {topic.removesuffix('-dead')}, with Pub/Sub's attributes." for topic in _DEAD},
+    **{
+        topic: f"What was given up on {topic.removesuffix('-dead')}, with Pub/Sub's attributes." for topic in _DEAD
+    },
 }
 _DOCUMENTS: tuple[type[Document], ...] = (
     Manifest,

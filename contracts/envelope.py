@@ -23,6 +23,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from contracts.events import (
     BY_TYPE,
+    Canary,
     DataprocOperation,
     DeadLettered,
     Delivery,
@@ -39,7 +40,9 @@ PUBSUB_PUBLISHED = "google.cloud.pubsub.topic.v1.messagePublished"
 AUDIT_WRITTEN = "google.cloud.audit.log.v1.written"
 DEAD_LETTER_SOURCE = "CloudPubSubDeadLetterSource"
 BODY_LIMIT = 1024 * 1024  # bytes; our largest event, a request for all markets, is below 10 KiB
-ANY_MESSAGE = 16 * 1024 * 1024  # bytes; a message has at most 10 MB, which are 13.4 MB in base64, and its attributes
+ANY_MESSAGE = (
+    16 * 1024 * 1024
+)  # bytes; a message has at most 10 MB, which are 13.4 MB in base64, and its attributes
 DEAD = "-dead"
 """How the names of dead-letter topics end, and of the push subscriptions on them."""
 REDRIVE_TO = "redrive_to"
@@ -154,6 +157,8 @@ def _from_cloud_event(event: BaseCloudEvent, push: "_Push | None" = None) -> Del
         parsed = _validate(ObjectFinalized, _data_object(data), prefix="data")
     elif kind == AUDIT_WRITTEN:
         parsed = _dataproc_operation(_data_object(data))
+    elif kind == Canary.type:
+        parsed = _validate(Canary, _data_object(data), prefix="data")
     elif kind in BY_TYPE:
         parsed = _validate(BY_TYPE[kind], _data_object(data), prefix="data")
     else:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from contracts.names import Market, Revision, RunId
+from contracts.names import CanaryId, Market, Revision, RunId
 
 Outcome = Literal["loaded", "partial", "failed"]
 
@@ -125,6 +125,25 @@ class SweepRequested(OwnEvent):
     def subject(self) -> str:
         """Every open run."""
         return "open-runs"
+
+
+class Canary(OwnEvent):
+    """A proof that an edge delivers: every service takes it, and none does anything about it but say so.
+
+    It is published to whichever topic is to be proved, so that it is in no topic's list of events.
+    """
+
+    type = "newreleases.canary.v1"
+    topic = "any"
+
+    id: CanaryId
+    refuse: bool = False
+    """Whether it is to be refused until it is dead-lettered."""
+
+    @property
+    def subject(self) -> str:
+        """The proof it belongs to."""
+        return self.id
 
 
 class GoogleEvent(BaseModel):

@@ -97,6 +97,15 @@ def dead_letter_name(run_id: str, market: str) -> str:
     return f"{dead_letters_prefix(run_id)}{market}.json"
 
 
+CanaryId = Annotated[str, StringConstraints(pattern=r"^[0-9a-z-]{8,40}$")]
+"""One proof by canary; part of an object's name."""
+
+
+def canary_name(canary_id: str, subscription: str) -> str:
+    """The note that a canary came through one subscription."""
+    return f"canaries/{canary_id}/{source_subscription(subscription)}.json"
+
+
 LETTERS_PREFIX: Final = "dead-letters/"
 """Where every message that was given up is recorded, whichever subscription gave it up."""
 

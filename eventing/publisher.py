@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 
 from google.api_core.exceptions import GoogleAPIError
 from google.cloud.pubsub_v1 import PublisherClient
 from google.cloud.pubsub_v1.publisher.futures import Future
+from google.pubsub_v1 import PublisherClient as GeneratedClient
+from google.pubsub_v1.types import PubsubMessage
 
-from contracts.envelope import Origin, to_message
+from contracts.envelope import Message, Origin, to_message
 from contracts.events import OwnEvent, RunFinished
 from contracts.names import traceparent
 from eventing.clock import Clock
@@ -60,6 +63,22 @@ class PubSubPublisher:
             await asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
         except (GoogleAPIError, TimeoutError) as error:
             reason = f"pub/sub: publishing failed: {type(error).__name__}"
+            raise Retryable(reason, after=timedelta(seconds=10)) from error
+
+    async def forward(self, topic: str, message: Message) -> None:
+        """Publish a message as it is, whatever its attributes are called.
+
+        Raises:
+            Retryable: it was not accepted.
+        """
+        path = self._client.topic_path(self._project, topic)
+        pubsub_message = PubsubMessage(data=message.data, attributes=message.attributes)
+        # The batching client takes attributes for its own arguments: one called `timeout` would be one.
+        publish = partial(GeneratedClient.publish, self._client, topic=path, messages=[pubsub_message])
+        try:
+            await asyncio.to_thread(publish, timeout=_TIMEOUT)
+        except GoogleAPIError as error:
+            reason = f"pub/sub: forwarding to {topic} failed: {type(error).__name__}"
             raise Retryable(reason, after=timedelta(seconds=10)) from error
 
     def _send(self, event: OwnEvent, origin: Origin) -> Future:

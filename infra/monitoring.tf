@@ -9,6 +9,7 @@ locals {
     runs_failed      = "jsonPayload.message=\"run_finished\" AND jsonPayload.outcome=\"failed\""
     markets_fetched  = "jsonPayload.message=\"market_fetched\""
     markets_given_up = "jsonPayload.message=\"market_dead_lettered\""
+    dead_letters     = "jsonPayload.message=\"dead_letter_recorded\""
     # Each delivery that is given back because of a wait; while one lasts they come every ten minutes at the latest.
     throttled         = "jsonPayload.message=\"given_back\" AND jsonPayload.retry_after>60 AND resource.labels.service_name=\"new-releases-market-fetcher\""
     unexpected_faults = "jsonPayload.message=\"unexpected\""
@@ -46,6 +47,12 @@ locals {
       query    = "sum(increase(${local.counted["markets_given_up"]}[10m])) > 0"
       duration = 0
     }
+    dead_letters = {
+      name     = "A message was given up"
+      severity = "ERROR"
+      query    = "sum(increase(${local.counted["dead_letters"]}[10m])) > 0"
+      duration = 0
+    }
     unexpected_fault = {
       name     = "A service met a fault that it does not know"
       severity = "ERROR"
@@ -54,11 +61,10 @@ locals {
     }
   }
 
-  # Dead letters that wait for a person; the markets' own are worked off by the batch trigger, so that their
-  # operator's subscription is a copy and has an alert of its own above.
+  # Dead letters that not even the batch trigger could record.
   operator_queues = [
     for subscription in local.pull_subscriptions : subscription.name
-    if contains(local.dead_letter_topics, subscription.topic) && subscription.topic != "market-requested-dead"
+    if contains(local.dead_letter_topics, subscription.topic)
   ]
 }
 
@@ -113,14 +119,14 @@ resource "google_monitoring_alert_policy" "log" {
   depends_on = [google_logging_metric.this]
 }
 
-resource "google_monitoring_alert_policy" "dead_letters" {
-  display_name          = "new-releases: Dead letters wait for a person"
+resource "google_monitoring_alert_policy" "unhandled_dead_letters" {
+  display_name          = "new-releases: Dead letters could not be recorded"
   combiner              = "OR"
   severity              = "ERROR"
   notification_channels = google_monitoring_notification_channel.email[*].id
 
   conditions {
-    display_name = "Dead letters wait for a person"
+    display_name = "Dead letters could not be recorded"
 
     condition_threshold {
       filter = join(" AND ", [
@@ -140,7 +146,7 @@ resource "google_monitoring_alert_policy" "dead_letters" {
   }
 
   documentation {
-    content   = "See docs/runbook.md, section dead_letters."
+    content   = "See docs/runbook.md, section unhandled_dead_letters."
     mime_type = "text/markdown"
   }
 

@@ -27,7 +27,7 @@ output "data_studio_url" {
 }
 
 output "dead_letter_subscriptions" {
-  description = "Subscriptions that hold what could not be delivered."
+  description = "Subscriptions that hold dead letters that could not even be recorded."
   value       = [for subscription in local.pull_subscriptions : subscription.name if contains(local.dead_letter_topics, subscription.topic)]
 }
 

@@ -6,6 +6,8 @@ locals {
     "raw/"        = var.raw_days
     "cache/"      = var.cache_days
     "quarantine/" = var.quarantine_days
+    # Records of dead letters, once there is nothing left to redrive for; a run's own are below runs/.
+    "dead-letters/" = var.dead_letter_days
   }
 }
 
@@ -108,7 +110,7 @@ locals {
     }
     batch_trigger = {
       read   = ["runs/"]
-      change = ["runs/{run}/decisions/", "runs/{run}/dead-letters/"]
+      change = ["runs/{run}/decisions/", "runs/{run}/dead-letters/", "runs/{run}/reopenings/", "dead-letters/"]
     }
     cluster_manager = {
       read   = ["runs/"]

@@ -5,6 +5,7 @@ locals {
   push_subscriptions = local.topology.push_subscriptions
   pull_subscriptions = local.topology.pull_subscriptions
   services           = toset([for subscription in local.push_subscriptions : subscription.service])
+  pushed_topics      = toset([for subscription in local.push_subscriptions : subscription.topic])
   dead_letter_topics = toset([for subscription in local.push_subscriptions : subscription.dead_letter_topic])
 
   # A request to a service may take as long as the longest of its subscriptions waits for it, and no longer.

@@ -92,6 +92,13 @@ variable "image_tag" {
   }
 }
 
+variable "dead_letter_days" {
+  description = "Days the record of a dead letter is kept, redriven or not."
+  type        = number
+  default     = 90
+  nullable    = false
+}
+
 variable "markets" {
   description = "Markets of a run, such as [\"DK\", \"SE\"]; empty means the services' own list of 48."
   type        = list(string)

@@ -60,7 +60,7 @@ def serve(files: Files, choices: Choices, environment: Mapping[str, str]) -> Non
     """
     with Stack(choices, environment) as stack:
         try:
-            _write_state(files, stack)
+            write_state(files, stack)
             print("ready", flush=True)
             while True:
                 time.sleep(_LOOK)
@@ -69,7 +69,8 @@ def serve(files: Files, choices: Choices, environment: Mapping[str, str]) -> Non
             files.remove()
 
 
-def _write_state(files: Files, stack: Stack) -> None:
+def write_state(files: Files, stack: Stack) -> None:
+    """Tell others of a stack: the command line, and whoever sources the environment file."""
     told = stack.client_environment
     files.folder.mkdir(parents=True, exist_ok=True)
     files.environment.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in told.items()))

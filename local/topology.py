@@ -32,6 +32,7 @@ __all__ = [
 
 _RETENTION = 7 * 24 * 3600  # seconds an unacknowledged message is kept; Pub/Sub's default, said aloud
 
+
 def create(
     topology: Topology,
     *,

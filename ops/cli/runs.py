@@ -86,8 +86,11 @@ def _tell_start(run_id: str, plan: StartPlan, *, dry_run: bool, follow: bool) ->
         console.print(f"follow it with: releases run watch {run_id}")
 
 
-async def _follow(stack: Stack, run_id: str, seconds: float, *, as_json: bool) -> int:
-    status = await watch(stack, run_id, lambda found: found.is_finished, timeout=seconds, as_json=as_json)
+async def _follow(stack: Stack, run_id: str, seconds: float, *, as_json: bool, revision: int = 1) -> int:
+    def enough(status: RunStatus) -> bool:
+        return status.is_finished and (status.revision or 0) >= revision
+
+    status = await watch(stack, run_id, enough, timeout=seconds, as_json=as_json)
     return Exit.REFUSED if status.state == "failed" else Exit.DONE
 
 
@@ -136,11 +139,18 @@ def _whole(status: RunStatus) -> dict[str, object]:
 
 
 @app.command("watch")
-def watch_run(context: typer.Context, run: Run, *, timeout: Timeout = _DAY, as_json: AsJson = False) -> None:
+def watch_run(
+    context: typer.Context,
+    run: Run,
+    *,
+    revision: Annotated[int, typer.Option(min=1, help="Wait for this one at least.")] = 1,
+    timeout: Timeout = _DAY,
+    as_json: AsJson = False,
+) -> None:
     """Follow a run until it is finished; with --json one line for each change. Fails if the run fails."""
 
     async def work(stack: Stack) -> int:
-        return await _follow(stack, run_id_of(run), timeout, as_json=as_json)
+        return await _follow(stack, run_id_of(run), timeout, revision=revision, as_json=as_json)
 
     act(context, work)
 

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from contracts.envelope import ANY_MESSAGE
 from eventing.app import Service, create_app
+from eventing.canaries import canary_handlers
 from eventing.clients import google_publisher, object_store, push_verifier
 from eventing.clock import Clock, system_clock
 from eventing.coalescing import Coalescer
@@ -31,7 +32,8 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> web.Applica
             ports = Ports(RunLedger(store), publisher, clock, owner, settings.bucket)
             coalescer = Coalescer(partial(reconcile, ports=ports), linger=settings.linger)
             ready = {"storage": store.ping, "pubsub": publisher.ping}
-            yield Service("batch_trigger", handlers(ports, coalescer), ready=ready)
+            table = {**handlers(ports, coalescer), **canary_handlers(store, clock)}
+            yield Service("batch_trigger", table, ready=ready)
 
     # Dead letters of every size are recorded here, also those that were too large for their service.
     return create_app(opening, verifier=push_verifier(settings), body_limit=ANY_MESSAGE)

@@ -13,6 +13,7 @@ from google.cloud.dataproc_v1.services.cluster_controller.transports import Clus
 from google.cloud.dataproc_v1.services.job_controller.transports import JobControllerGrpcAsyncIOTransport
 
 from eventing.app import Service, create_app
+from eventing.canaries import canary_handlers
 from eventing.clients import anonymous, google_publisher, object_store, push_verifier
 from eventing.clock import Clock, system_clock
 from eventing.coalescing import Coalescer
@@ -41,7 +42,8 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> web.Applica
             ports = Ports(RunLedger(store), publisher, dataproc, warehouse, clock, settings.bucket)
             coalescer = Coalescer(partial(reconcile, ports=ports, limits=_limits(settings)), linger=_LINGER)
             ready = {"storage": store.ping, "pubsub": publisher.ping, "dataproc": dataproc.ping}
-            yield Service("cluster_manager", handlers(ports, coalescer), ready=ready)
+            table = {**handlers(ports, coalescer), **canary_handlers(store, clock)}
+            yield Service("cluster_manager", table, ready=ready)
 
     return create_app(opening, verifier=push_verifier(settings))
 

@@ -15,6 +15,7 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports im
 )
 
 from eventing.app import Service, create_app
+from eventing.canaries import canary_handlers
 from eventing.clients import object_store, push_verifier
 from eventing.clock import Clock, system_clock
 from eventing.ledger import RunLedger
@@ -80,7 +81,7 @@ async def open_service(
         opened.push_async_callback(ports.albums.aclose)
         yield Service(
             "market-fetcher",
-            handlers(ports, settings.fetch_budget),
+            {**handlers(ports, settings.fetch_budget), **canary_handlers(store, outside.time.now)},
             ready={"storage": store.ping},
             status=lambda: {"app": ports.ability.app, "throttled": limiter.status()},
         )

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from eventing.app import Service, create_app
+from eventing.canaries import canary_handlers
 from eventing.clients import google_publisher, object_store, push_verifier
 from eventing.clock import Clock, system_clock
 from eventing.ledger import RunLedger
@@ -25,7 +26,8 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> web.Applica
             google_publisher(settings, source="scheduler", clock=clock) as publisher,
         ):
             ports = Ports(RunLedger(store), publisher, clock)
-            table = handlers(ports, plan, AskAgain(settings.ask_again, settings.ask_again_for))
+            asking = AskAgain(settings.ask_again, settings.ask_again_for)
+            table = {**handlers(ports, plan, asking), **canary_handlers(store, clock)}
             yield Service("scheduler", table, ready={"storage": store.ping, "pubsub": publisher.ping})
 
     return create_app(opening, verifier=push_verifier(settings))

@@ -79,7 +79,7 @@ def test_every_test_says_which_rule_it_protects() -> None:
 def test_every_dead_letter_topic_has_a_subscription() -> None:
     """A dead-letter topic without a subscription loses messages without a word."""
     topology = json.loads((ROOT / "infra/topology.json").read_text(encoding="utf-8"))
-    listened = {entry["topic"] for entry in topology["pull_subscriptions"]}
+    listened = {entry["topic"] for kind in ("push", "pull") for entry in topology[f"{kind}_subscriptions"]}
     dead = {entry["dead_letter_topic"] for entry in topology["push_subscriptions"]}
     assert dead <= listened
     assert dead <= set(topology["topics"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contracts import events, names
+from contracts import envelope, events, names
 from contracts.documents import Order
 from contracts.envelope import Message, parse_message
 from eventing.settings import ServiceSettings
@@ -69,6 +69,7 @@ def test_our_services_may_publish_what_their_code_publishes() -> None:
     """An event without the right to publish it is given back until it is dead-lettered."""
     publishes = {
         (events.MarketRequested.topic, "scheduler"),
+        (events.MarketRequested.topic, "batch_trigger"),
         (events.BatchReady.topic, "batch_trigger"),
         (events.RunFinished.topic, "cluster_manager"),
     }
@@ -116,10 +117,36 @@ def test_dead_lettering_has_its_rights() -> None:
     assert module("topic")["takes_dead_letters"] == "${contains(local.dead_letter_topics, each.key)}"
 
 
-def test_every_dead_letter_topic_is_subscribed_to() -> None:
-    """A dead-letter topic without a subscription loses what it is there to keep."""
+def test_every_dead_letter_topic_is_recorded_or_pulled() -> None:
+    """A dead-letter topic without a subscription loses what it is there to keep; a second list is one too many."""
     dead = {push.dead_letter_topic for push in TOPOLOGY.push_subscriptions}
-    assert dead <= {pull.topic for pull in TOPOLOGY.pull_subscriptions}
+    recorded = {push.topic: push for push in TOPOLOGY.push_subscriptions if push.topic in dead}
+    assert (
+        dead & {pull.topic for pull in TOPOLOGY.pull_subscriptions} == dead - set(recorded) == {"unhandled-dead"}
+    )
+    for push in recorded.values():
+        # What cannot be recorded is tried for hours, and then kept where a person pulls it.
+        assert (push.service, push.max_delivery_attempts, push.max_backoff) == ("batch_trigger", 100, 600)
+        assert push.dead_letter_topic == "unhandled-dead"
+
+
+def test_dead_letters_are_known_by_the_name_of_their_subscription() -> None:
+    """A dead letter without Pub/Sub's attributes is one by who brings it, and nothing else is taken for one."""
+    dead = {push.dead_letter_topic for push in TOPOLOGY.push_subscriptions}
+    for push in TOPOLOGY.push_subscriptions:
+        assert push.name.endswith(envelope.DEAD) == (push.topic in dead)
+        assert names.source_subscription(push.name) == push.name
+
+
+def test_dead_letters_outlive_a_missing_subscription() -> None:
+    """Between two applies there may be none; the topic itself keeps what comes then, for as long as Pub/Sub can."""
+    days = "${var.takes_dead_letters ? var.dead_letter_retention : "
+    assert resource("google_pubsub_topic", "this")["message_retention_duration"] == f"{days}null}}"
+    assert resource("google_pubsub_subscription", "pull")["message_retention_duration"] == f"{days}var.retention}}"
+    variables = parsed(INFRA / "modules/topic/variables.tf")["variable"]
+    kept = {name: body.get("default") for block in variables for name, body in block.items()}
+    assert kept["dead_letter_retention"] == f"{31 * 24 * 3600}s"
+    assert module("topic")["pushed"] == "${contains(local.pushed_topics, each.key)}"
 
 
 def test_pull_subscriptions_never_expire() -> None:
@@ -244,6 +271,8 @@ def test_the_secrets_are_for_the_fetcher_alone() -> None:
         (names.throttled_name(RUN, "DK"), {"market_fetcher"}),
         (names.decision_name(RUN, 1), {"batch_trigger"}),
         (names.dead_letter_name(RUN, "DK"), {"batch_trigger", "scheduler"}),
+        (names.letter_name("scheduler-run-requested", "1"), {"batch_trigger"}),
+        (names.reopening_name(RUN, 1), {"batch_trigger"}),
         (names.cluster_claim_name(RUN, 1), {"cluster_manager"}),
         (names.job_claim_name(RUN, 1), {"cluster_manager"}),
         (names.announced_name(RUN, 1), {"cluster_manager"}),
@@ -290,7 +319,7 @@ def test_buckets_are_private(entry: Resource) -> None:
 def test_no_rule_removes_a_runs_documents() -> None:
     """Deleting a decision re-opens it."""
     rules = resource("google_storage_bucket", "data")
-    assert set(local("data_days")) == {"raw/", "cache/", "quarantine/"}
+    assert set(local("data_days")) == {"raw/", "cache/", "quarantine/", names.LETTERS_PREFIX}
     (by_age,) = [block["lifecycle_rule"] for block in rules["dynamic"] if "lifecycle_rule" in block]
     assert by_age["content"][0]["condition"][0]["matches_prefix"] == ["${lifecycle_rule.key}"]
     (old_versions,) = rules["lifecycle_rule"]

@@ -11,7 +11,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from contracts import names
-from contracts.documents import Decision, Manifest, Receipt
+from contracts.documents import DeadLetter, Decision, Manifest, Order, Receipt
+from contracts.envelope import DEAD, DEAD_LETTER_SOURCE
 from contracts.events import BatchReady, DeadLettered, Delivery, MarketRequested, RunRequested
 from contracts.names import trace_id
 from tests.simulation.cloud import Bucket, Row, is_part_of, rows_of
@@ -31,13 +32,22 @@ def of_acknowledgement(bucket: Bucket, delivery: Delivery) -> str | None:
             return None if found else "there is no manifest"
         case BatchReady(run_id=run_id, revision=revision):
             return _batch_is_taken_up(bucket, run_id, revision)
-        case DeadLettered(original=MarketRequested(run_id=run_id, market=market)):
-            recorded = (names.dead_letter_name(run_id, market), names.part_name(run_id, market))
-            asked = any(name.startswith(f"runs/{run_id}/askings/") for name in bucket.names())
-            there = any(bucket.body(name) is not None for name in recorded)
-            return None if there or asked else f"there is no {recorded[0]}"
+        case DeadLettered() as letter:
+            name = names.letter_name(letter.subscription, letter.message_id)
+            return _market_is_given_up(bucket, letter) if bucket.body(name) is not None else f"there is no {name}"
         case _:
             return None
+
+
+def _market_is_given_up(bucket: Bucket, letter: DeadLettered) -> str | None:
+    """A market that was given up is on its run's record too, unless it came, or was asked for again, since."""
+    if not isinstance(letter.original, MarketRequested):
+        return None
+    run_id, market = letter.original.run_id, letter.original.market
+    recorded = (names.dead_letter_name(run_id, market), names.part_name(run_id, market))
+    asked = bool(_below(bucket, f"runs/{run_id}/askings/") + _below(bucket, names.reopenings_prefix(run_id)))
+    there = any(bucket.body(name) is not None for name in recorded)
+    return None if there or asked else f"there is no {recorded[0]}"
 
 
 def _batch_is_taken_up(bucket: Bucket, run_id: str, revision: int) -> str | None:
@@ -106,15 +116,22 @@ def _left_of(world: "World", run_id: str) -> Iterator[str]:
         yield f"{run_id}: decision {newest.revision} does not hold what has landed"
     if bucket.body(names.receipt_name(run_id, newest.revision)) is None:
         yield f"{run_id}: revision {newest.revision} has no receipt"
+    if (order := reopening(world, run_id)) is not None:
+        if bucket.body(names.reopening_name(run_id, order.number)) is None:
+            yield f"{run_id}: order {order.number} to reopen was not obeyed"
+        elif newest.verdict == "fail":
+            yield f"{run_id}: reopened, and open still"
 
 
 def _was_refused(world: "World", run_id: str) -> bool:
-    """Whether the request of a run lies in the operator's subscription."""
-    return any(
-        subscription == "operator-run-requested-dead"
-        and published.message.attributes.get("ce-subject") in (run_id, "tick")
-        for subscription, published in world.pubsub.kept
-    )
+    """Whether the request of a run is on record as given up."""
+    return any(letter.attributes.get("ce-subject") in (run_id, "tick") for letter in letters(world))
+
+
+def letters(world: "World") -> list[DeadLetter]:
+    """Every dead letter on record."""
+    there = _below(world.bucket, names.LETTERS_PREFIX)
+    return [DeadLetter.model_validate_json(world.bucket.body(name) or b"") for name in there]
 
 
 def manifest(world: "World", run_id: str) -> Manifest | None:
@@ -138,6 +155,14 @@ def _markets_given_up(world: "World", run_id: str) -> Iterator[str]:
 def _generations(world: "World", run_id: str) -> dict[str, int]:
     found = (name for name in world.bucket.names() if is_part_of(name, run_id))
     return {name.split("/")[-1].split(".")[0]: world.bucket.generation(name) for name in found}
+
+
+def reopening(world: "World", run_id: str) -> Order | None:
+    """The order to reopen a run that is in force: no decision knows it yet."""
+    there, newest = _below(world.bucket, names.orders_prefix(run_id)), newest_decision(world, run_id)
+    order = Order.model_validate_json(world.bucket.body(there[-1]) or b"") if there else None
+    known = newest.order if newest else 0
+    return order if order is not None and order.kind == "reopen" and order.number > known else None
 
 
 def newest_decision(world: "World", run_id: str) -> Decision | None:
@@ -173,7 +198,7 @@ def after_all(world: "World") -> list[str]:
         found += _loads(world, run_id)
         found += _table(world, run_id)
         found += _trace(world, run_id)
-    return found + list(_clusters(world)) + list(_messages(world))
+    return found + list(_clusters(world)) + list(_messages(world)) + list(_letters(world))
 
 
 def _completeness(world: "World", run_id: str) -> Iterator[str]:
@@ -264,6 +289,21 @@ def _messages(world: "World") -> Iterator[str]:
         for receipt in receipts(world, run_id):
             if f"{run_id}/{receipt.revision}" not in finished:
                 yield f"4: nobody was told that revision {receipt.revision} of {run_id} is finished"
+
+
+def _letters(world: "World") -> Iterator[str]:
+    """Each message that a subscription gave up is on record, whole."""
+    kept = {letter.message_id: letter for letter in letters(world)}
+    pulled = {published.topic for _, published in world.pubsub.kept}
+    for published in world.pubsub.log:
+        if not published.topic.endswith(DEAD) or published.topic in pulled:
+            continue
+        letter, attributes = kept.get(published.message_id), published.message.attributes
+        source = attributes[f"{DEAD_LETTER_SOURCE}Subscription"]
+        if letter is None:
+            yield f"4: message {published.message_id}, given up by {source}, is not on record"
+        elif (letter.subscription, letter.attributes) != (source, attributes):
+            yield f"4: the record of message {published.message_id} is of {letter.subscription}, not whole"
 
 
 def _trace(world: "World", run_id: str) -> Iterator[str]:

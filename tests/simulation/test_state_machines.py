@@ -97,7 +97,8 @@ class Barrier(Machine):
     def give_up(self, market: str) -> None:
         self.dead.add(market)
         original = MarketRequested(run_id=RUN, market=market)
-        self.look(DeadLettered(subscription="s", message_id="9", original=original))
+        message_id = str(len(self.handled) + 1)
+        self.look(DeadLettered(subscription="fetcher", message_id=message_id, original=original))
 
     @rule(market=markets)
     def throttle(self, market: str) -> None:

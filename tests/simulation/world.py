@@ -6,19 +6,21 @@ One seed gives one history, always the same. Time is virtual: a day takes a frac
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from contracts.documents import Manifest, Order
-from contracts.envelope import Origin, to_message
+from contracts.documents import Manifest, Redrive
+from contracts.envelope import Message, Origin, to_message
 from contracts.events import Delivery, MarketRequested, OwnEvent, RunRequested, SweepRequested
 from contracts.names import manifest_name
 from eventing.ledger import RunLedger
 from eventing.settings import load
+from ops import dead_letters
+from ops.orders import Kind, give_order
 from services.cluster_manager import wiring as cluster_wiring
 from services.cluster_manager.settings import Settings as ClusterManagerSettings
 from services.market_fetcher.adapters.http import Request, Unreachable
@@ -57,6 +59,10 @@ class Case:
     """When, which market, and whether fresh; always of the first run."""
     orders: tuple[float, ...] = ()
     """When an operator closes the first run."""
+    reopens: tuple[float, ...] = ()
+    """When an operator reopens the first run."""
+    redrives: tuple[float, ...] = ()
+    """When an operator redrives every dead letter."""
     unknown: str | None = None
     """A market that Spotify does not know."""
     attempts: int | None = None
@@ -97,7 +103,25 @@ class Case:
             orders=() if chance.number(5) else (chance.between(60, storm),),
             unknown=unknown,
             attempts=3 + chance.number(5) if few else None,
+            reopens=() if chance.number(4) else (chance.between(600, storm + 8 * 3600),),
+            redrives=() if chance.number(4) else (chance.between(600, storm + 3600),),
         )
+
+
+@dataclass(frozen=True)
+class Operator:
+    """How a person's commands reach Pub/Sub."""
+
+    world: "World"
+
+    async def publish(self, events: Iterable[OwnEvent], *, cause: str) -> None:
+        """See `Publisher.publish`."""
+        for event in events:
+            self.world.publish(event, cause)
+
+    async def forward(self, topic: str, message: Message) -> None:
+        """See `Topics.forward`."""
+        self.world.pubsub.publish(topic, message)
 
 
 @dataclass
@@ -234,12 +258,19 @@ class World:
         event = MarketRequested(run_id=self.case.runs[0], market=market, replay=True, fresh=fresh, reason="replay")
         self.publish(event, f"replay/{at}")
 
-    async def _order(self, at: float, number: int) -> None:
+    async def _order(self, at: float, kind: Kind) -> None:
         await asyncio.sleep(at)
-        run_id = self.case.runs[0]
-        order = Order(run_id=run_id, number=number, kind="close", reason="simulated", ordered_at=self.now())
-        await self.ledger.create_order(order)
-        self.note(f"operator closes {run_id}")
+        run_id, outside = self.case.runs[0], Operator(self)
+        self.note(f"operator orders: {kind} {run_id}")
+        await give_order(self.ledger, outside, run_id=run_id, kind=kind, reason="simulated", now=self.now())
+
+    async def _redrive(self, at: float) -> None:
+        await asyncio.sleep(at)
+        topics = {subscription.name: subscription.topic for subscription in self.pubsub.subscriptions}
+        actions = dead_letters.plan(await self.ledger.letters(), topics)
+        self.note(f"operator redrives {len(actions)} dead letters")
+        mark = Redrive(at=self.now(), by="operator", reason="simulated")
+        await dead_letters.carry_out(actions, self.ledger, Operator(self), mark=mark)
 
     # --- the whole ---------------------------------------------------------------------------------------------
 
@@ -254,10 +285,7 @@ class World:
             self.publish(event, f"tick/{run_id}")
         if self.case.sweeps:
             self.spawn(self._sweep())
-        for at, market, fresh in self.case.replays:
-            self.spawn(self._replay(at, market, fresh=fresh))
-        for number, at in enumerate(self.case.orders, 1):
-            self.spawn(self._order(at, number))
+        self._send_operator()
         await asyncio.sleep(self.case.storm)
         self.chance.on = False
         self.note("the faults stop")
@@ -267,8 +295,19 @@ class World:
         if not self.broken and self.case.log_replayed:
             await self._replay_log()
 
+    def _send_operator(self) -> None:
+        for at, market, fresh in self.case.replays:
+            self.spawn(self._replay(at, market, fresh=fresh))
+        for at in self.case.orders:
+            self.spawn(self._order(at, "close"))
+        for at in self.case.reopens:
+            self.spawn(self._order(at, "reopen"))
+        for at in self.case.redrives:
+            self.spawn(self._redrive(at))
+
     async def _settle(self, patience: float) -> None:
-        lasts = [*(at + 1 for at, _, _ in self.case.replays), *(at + SWEEP + 120 for at in self.case.orders)]
+        orders = (*self.case.orders, *self.case.reopens, *self.case.redrives)
+        lasts = [*(at + 1 for at, _, _ in self.case.replays), *(at + SWEEP + 120 for at in orders)]
         quiet_from = max([self.loop.time(), *lasts])
         await asyncio.sleep(quiet_from - self.loop.time())
         while (left := invariants.left_to_do(self)) and not self.broken:
@@ -282,8 +321,12 @@ class World:
         """Ends of the runs that need their deadline: some market is given up or missing."""
         for run_id in self.case.runs:
             body = self.bucket.body(manifest_name(run_id))
-            if body is not None and invariants.missing(self, run_id):
-                yield (Manifest.model_validate_json(body).deadline - NOW).total_seconds()
+            if body is None or not invariants.missing(self, run_id):
+                continue
+            expected = Manifest.model_validate_json(body)
+            yield (expected.deadline - NOW).total_seconds()
+            if (order := invariants.reopening(self, run_id)) is not None:
+                yield (order.ordered_at + (expected.deadline - expected.created_at) - NOW).total_seconds()
 
     async def _replay_log(self) -> None:
         """Deliver every acknowledged message once more, as a seek of the subscriptions to their start does.

@@ -268,7 +268,9 @@ def test_a_failure_that_nobody_was_told_of_is_told_also_while_it_is_reopened() -
 
 def test_a_late_part_of_a_reopened_load_makes_a_revision_as_usual() -> None:
     """What was loaded stands; a part that comes replaces it after the quiet period."""
-    facts = Facts(manifest(), parts("DK SE"), newest=decision("DK", close_reason="deadline"), newest_has_receipt=True)
+    facts = Facts(
+        manifest(), parts("DK SE"), newest=decision("DK", close_reason="deadline"), newest_has_receipt=True
+    )
     assert isinstance(decide(reopened(facts), NOW + MINUTE / 2), WaitQuiet)
     step = decide(reopened(facts), REOPENED)
     assert isinstance(step, Close)
@@ -424,7 +426,10 @@ KINDS = {
         ObjectFinalized(bucket="b", name=names.part_name(RUN, "SE"), generation=1),
         ("ObjectFinalized", RUN, "SE"),
     ),
-    "an object of nobody": (ObjectFinalized(bucket="b", name="x/../y", generation=1), ("ObjectFinalized", None, None)),
+    "an object of nobody": (
+        ObjectFinalized(bucket="b", name="x/../y", generation=1),
+        ("ObjectFinalized", None, None),
+    ),
     "an operation": (
         DataprocOperation(method="SubmitJob", resource=names.job_id(RUN, 1, 1), last=True),
         ("DataprocOperation", RUN, None),

@@ -1,3 +1,10 @@
+variable "dead_letter_retention" {
+  description = "How long a dead letter is kept, recorded or not, in seconds; 31 days are the most there is."
+  type        = string
+  default     = "2678400s"
+  nullable    = false
+}
+
 variable "name" {
   description = "Name of the topic."
   type        = string
@@ -21,6 +28,13 @@ variable "pull_subscriptions" {
   description = "Names of the subscriptions a person pulls from."
   type        = set(string)
   default     = []
+  nullable    = false
+}
+
+variable "pushed" {
+  description = "Whether a push subscription takes what comes."
+  type        = bool
+  default     = false
   nullable    = false
 }
 

@@ -1,0 +1,269 @@
+"""The charts as Vega-Lite specifications. Pure: no data, no colour; the page puts both in.
+
+Each chart reads one small table by its name, which the page makes and also shows as a table to whoever prefers one.
+A datum with `faded` true is out of the choice made in another chart.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import altair as alt
+
+Spec = dict[str, Any]
+
+TABLE: Final = "rows"
+"""Name of the table that the page puts into each chart."""
+WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+TYPES: Final = ("album", "single", "compilation")
+TRACK_BINS: Final = ("1", "2–3", "4–6", "7–9", "10–12", "13–16", "17+")
+KINDS: Final = ("new", "listed before")
+STAGES: Final = ("fetch", "decide", "cluster", "spark", "receipt")
+_FADED: Final = alt.condition("datum.faded", alt.value(0.25), alt.value(1))
+
+
+def _chart() -> alt.Chart:
+    return alt.Chart(alt.NamedData(name=TABLE))
+
+
+def specifications() -> dict[str, Spec]:
+    """Every chart of both pages, by its name."""
+    return {name: _finished(make()) for name, make in CHARTS.items()}
+
+
+def _finished(chart: alt.TopLevelMixin) -> Spec:
+    spec: Spec = chart.to_dict()  # type: ignore[attr-defined]  # every chart has it; the mixin does not say so
+    spec.pop("config", None)  # Altair's own default; the theme brings one
+    spec["autosize"] = {"type": "fit-x", "contains": "padding", "resize": True}
+    return spec
+
+
+def _history() -> alt.LayerChart:
+    """New and known releases, week by week; the chosen week is marked."""
+    bars = (
+        _chart()
+        .mark_bar(cornerRadius=1)
+        .encode(
+            x=alt.X("week:O", title=None, axis=alt.Axis(labels=False)),
+            y=alt.Y("releases:Q", title="releases", stack="zero"),
+            color=alt.Color("kind:N", title=None, scale=alt.Scale(domain=list(KINDS), range="diverging")),
+            order=alt.Order("place:Q"),
+            opacity=alt.condition("datum.chosen", alt.value(1), alt.value(0.45)),
+            tooltip=[
+                alt.Tooltip("week:N", title="week"),
+                alt.Tooltip("kind:N", title="were"),
+                alt.Tooltip("releases:Q"),
+            ],
+        )
+    )
+    months = (
+        _chart()
+        .transform_filter("datum.month != ''")
+        .mark_text(baseline="top", align="left", dy=8, fontSize=11, style="muted")
+        .encode(x="week:O", y=alt.value(150), text="month:N")
+    )
+    return (bars + months).properties(width="container", height=150)
+
+
+def _tiles() -> alt.LayerChart:
+    """Europe as one tile for each market; a tile's colour is its number."""
+    base = _chart().encode(
+        x=alt.X("column:O", axis=None, scale=alt.Scale(paddingInner=0.06)),
+        y=alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0.06)),
+        tooltip=[alt.Tooltip("name:N", title="market"), alt.Tooltip("meaning:N", title=" ")],
+    )
+    tiles = base.mark_rect(cornerRadius=5, cursor="pointer").encode(
+        color=alt.Color("value:Q", legend=None, scale=alt.Scale(zero=True))
+    )
+    chosen = base.transform_filter("datum.chosen").mark_rect(cornerRadius=5, style="outline")
+    contrast = alt.condition("datum.strong", alt.value("white"), alt.value("black"))
+    codes = base.mark_text(fontSize=11, fontWeight=600, dy=-6, cursor="pointer").encode(text="market:N", color=contrast)
+    values = base.mark_text(fontSize=11, dy=8, cursor="pointer").encode(text="label:N", color=contrast)
+    return (tiles + chosen + codes + values).properties(width="container", height=440)
+
+
+def _reach() -> alt.Chart:
+    """How many markets a release is in."""
+    return (
+        _chart()
+        .mark_bar(cornerRadiusEnd=2)
+        .encode(
+            x=alt.X("markets:Q", title="listed in so many markets", scale=alt.Scale(nice=False), bin="binned"),
+            x2="markets_end:Q",
+            y=alt.Y("releases:Q", title="releases", scale=alt.Scale(type="symlog", constant=3)),
+            tooltip=[alt.Tooltip("label:N", title="listed in"), alt.Tooltip("releases:Q")],
+        )
+        .properties(width="container", height=200)
+    )
+
+
+def _overlap() -> alt.LayerChart:
+    """Markets against markets, both in the order of likeness."""
+    base = _chart().encode(
+        x=alt.X("other:N", sort=alt.EncodingSortField("other_place", "min"), axis=_market_axis(angle=-90)),
+        y=alt.Y("market:N", sort=alt.EncodingSortField("place", "min"), axis=_market_axis(angle=0)),
+        tooltip=[alt.Tooltip("pair:N", title="markets"), alt.Tooltip("meaning:N", title=" ")],
+    )
+    cells = base.mark_rect(cursor="pointer").encode(
+        color=alt.Color(
+            "share:Q",
+            title="releases in common",
+            legend=alt.Legend(format="%", gradientLength=140, gradientThickness=8, tickCount=3),
+        )
+    )
+    chosen = base.transform_filter("datum.chosen").mark_rect(style="outline", strokeWidth=1, strokeOpacity=0.7)
+    return (cells + chosen).properties(width="container", height=560)
+
+
+def _market_axis(*, angle: int) -> alt.Axis:
+    return alt.Axis(title=None, labelAngle=angle, labelFontSize=9, labelPadding=3, labelOverlap=False)
+
+
+def _likest() -> alt.LayerChart:
+    """The markets that share most with the chosen one."""
+    base = _chart().encode(y=alt.Y("name:N", title=None, sort=alt.EncodingSortField("share", order="descending")))
+    bars = base.mark_bar(cornerRadiusEnd=2, height={"band": 0.7}, cursor="pointer").encode(
+        x=alt.X("share:Q", title=None, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
+        tooltip=[alt.Tooltip("name:N", title="market"), alt.Tooltip("meaning:N", title=" ")],
+    )
+    return alt.layer(bars).properties(width="container", height={"step": 24})
+
+
+def _artists() -> alt.LayerChart:
+    """Artists by number of markets."""
+    base = _chart().encode(y=alt.Y("artist:N", title=None, sort=None, axis=alt.Axis(labelLimit=170)))
+    stems = base.mark_bar(height=2, style="quiet").encode(
+        x=alt.X("markets:Q", title="markets", scale=alt.Scale(domainMin=0), axis=alt.Axis(tickMinStep=1))
+    )
+    dots = base.mark_point(opacity=1).encode(
+        x="markets:Q",
+        size=alt.Size("tracks:Q", legend=None, scale=alt.Scale(range=[60, 300])),
+        tooltip=[
+            alt.Tooltip("artist:N"),
+            alt.Tooltip("markets:Q"),
+            alt.Tooltip("releases:Q"),
+            alt.Tooltip("tracks:Q"),
+        ],
+    )
+    return (stems + dots).properties(width="container", height={"step": 24})
+
+
+def _types() -> alt.LayerChart:
+    """Albums, singles, compilations."""
+    return _rows("type", TYPES)
+
+
+def _weekdays() -> alt.Chart:
+    """Releases by the weekday of their release."""
+    return (
+        _chart()
+        .mark_bar(cornerRadiusEnd=3, width={"band": 0.72}, cursor="pointer")
+        .encode(
+            x=alt.X("weekday:N", title=None, sort=list(WEEKDAYS), axis=alt.Axis(labelAngle=0, labelExpr=_FIRST_3)),
+            y=alt.Y("releases:Q", title="releases", axis=alt.Axis(tickMinStep=1)),
+            opacity=_FADED,
+            tooltip=[alt.Tooltip("weekday:N", title="released on a"), alt.Tooltip("releases:Q")],
+        )
+        .properties(width="container", height=200)
+    )
+
+
+_FIRST_3: Final = "slice(datum.label, 0, 3)"
+
+
+def _rows(field: str, order: tuple[str, ...]) -> alt.LayerChart:
+    base = _chart().encode(
+        y=alt.Y(f"{field}:N", title=None, sort=list(order), axis=alt.Axis(labelFontSize=13)),
+        tooltip=[alt.Tooltip(f"{field}:N"), alt.Tooltip("releases:Q"), alt.Tooltip("share:Q", format=".0%")],
+    )
+    bars = base.mark_bar(cornerRadiusEnd=3, height={"band": 0.6}, cursor="pointer").encode(
+        x=alt.X("releases:Q", axis=None),
+        color=alt.Color(f"{field}:N", legend=None, scale=alt.Scale(domain=list(order))),
+        opacity=_FADED,
+    )
+    numbers = base.mark_text(align="left", dx=6, fontWeight=600, style="ink").encode(x="releases:Q", text="releases:Q")
+    return (bars + numbers).properties(width="container", height={"step": 48})
+
+
+def _track_counts() -> alt.Chart:
+    """Releases by how many tracks they have, and what they are called."""
+    return (
+        _chart()
+        .mark_bar(cornerRadius=1, width={"band": 0.8})
+        .encode(
+            x=alt.X("tracks:N", title="tracks", sort=list(TRACK_BINS), axis=alt.Axis(labelAngle=0)),
+            y=alt.Y("releases:Q", title="releases", axis=alt.Axis(tickMinStep=1)),
+            color=alt.Color("type:N", title=None, scale=alt.Scale(domain=list(TYPES))),
+            tooltip=[alt.Tooltip("type:N"), alt.Tooltip("tracks:N"), alt.Tooltip("releases:Q")],
+        )
+        .properties(width="container", height=200)
+    )
+
+
+def _lengths() -> alt.LayerChart:
+    """Tracks by length, and their middle."""
+    bars = (
+        _chart()
+        .mark_bar(cornerRadiusEnd=2)
+        .encode(
+            x=alt.X("minutes:Q", title="minutes", bin="binned", axis=alt.Axis(tickMinStep=1, tickCount=8)),
+            x2="minutes_end:Q",
+            y=alt.Y("tracks:Q", title="tracks"),
+            tooltip=[alt.Tooltip("label:N", title="length"), alt.Tooltip("tracks:Q", format=",")],
+        )
+    )
+    return alt.layer(bars).properties(width="container", height=200)
+
+
+def _delays() -> alt.LayerChart:
+    """For each market, when the first, middle and last half of its new releases had come."""
+    base = _chart().encode(
+        y=alt.Y(
+            "name:N",
+            title=None,
+            sort=alt.EncodingSortField("place", "min"),
+            axis=alt.Axis(labelFontSize=11, labelLimit=150),
+        ),
+        tooltip=[
+            alt.Tooltip("name:N", title="market"),
+            alt.Tooltip("middle:Q", title="half were listed within days", format=".0f"),
+            alt.Tooltip("mean:Q", title="days on average", format=".1f"),
+            alt.Tooltip("releases:Q", title="new releases"),
+        ],
+    )
+    spans = base.mark_bar(height=4, cornerRadius=2, style="quiet").encode(
+        x=alt.X("low:Q", title="days from release to list", scale=alt.Scale(domainMin=0), axis=alt.Axis(tickMinStep=1)),
+        x2="high:Q",
+    )
+    dots = base.mark_point(size=70, opacity=1).encode(x="mean:Q", opacity=_FADED)
+    return (spans + dots).properties(width="container", height={"step": 17})
+
+
+def _waterfall() -> alt.LayerChart:
+    """A run's stages, one after the other."""
+    base = _chart().encode(
+        y=alt.Y("stage:N", title=None, sort=list(STAGES), axis=alt.Axis(labelFontSize=13)),
+        tooltip=[alt.Tooltip("stage:N"), alt.Tooltip("label:N", title="took")],
+    )
+    bars = base.mark_bar(cornerRadius=3, height={"band": 0.55}).encode(
+        x=alt.X("begin:Q", title="seconds since the tick", scale=alt.Scale(domainMin=0)),
+        x2="end:Q",
+        opacity=alt.condition("datum.open", alt.value(0.45), alt.value(1)),
+    )
+    texts = base.mark_text(align="left", dx=6, style="muted").encode(x="end:Q", text="label:N")
+    return (bars + texts).properties(width="container", height={"step": 40})
+
+
+CHARTS: Final[Mapping[str, Callable[[], alt.TopLevelMixin]]] = {
+    "history": _history,
+    "tiles": _tiles,
+    "reach": _reach,
+    "overlap": _overlap,
+    "likest": _likest,
+    "artists": _artists,
+    "types": _types,
+    "weekdays": _weekdays,
+    "track_counts": _track_counts,
+    "lengths": _lengths,
+    "delays": _delays,
+    "waterfall": _waterfall,
+}

@@ -1,0 +1,148 @@
+"""What is answered on which path. Every answer carries the headers that keep the page to itself."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from http import HTTPStatus
+from typing import Any, Final
+
+from aiohttp import web
+
+from contracts.names import is_run_id
+from dashboard.library import Library, UnknownWeekError
+from dashboard.page import ICON, SCRIPTS, SERVED_POLICY, STYLES, Assets, served_page, version_of
+from dashboard.runs import Runs
+from eventing.errors import Permanent, Retryable
+
+log = logging.getLogger(__name__)
+
+Check = Callable[[], Awaitable[None]]
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+HEADERS: Final = {
+    "Content-Security-Policy": SERVED_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000",
+    "X-Content-Type-Options": "nosniff",
+}
+_FOR_EVER: Final = "public, max-age=31536000, immutable"  # an asset's address changes with its content
+_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the handlers act through."""
+
+    library: Library
+    runs: Runs
+    assets: Assets
+    ready: Mapping[str, Check]
+
+
+def routes(ports: Ports) -> list[web.RouteDef]:
+    """Every path there is."""
+    pages = {page: served_page(ports.assets, page) for page in SCRIPTS}
+    return [
+        web.get("/", _page(pages["data"])),
+        web.get("/runs", _page(pages["runs"])),
+        web.get("/runs/{run}", _page(pages["runs"])),
+        web.get("/assets/{name}", _asset(ports.assets)),
+        web.get("/api/weeks", lambda _request: _json(ports.library.weeks())),
+        web.get("/api/weeks/{week}", lambda request: _json(_week(ports.library, request))),
+        web.get("/api/runs", lambda _request: _json(ports.runs.all())),
+        web.get("/api/runs/{run}", lambda request: _json(_run(ports.runs, request))),
+        web.get("/health/live", _live),
+        web.get("/health/ready", lambda _request: _ready(ports.ready)),
+    ]
+
+
+@web.middleware
+async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Add the headers to every answer, and tell faults as JSON that a page can show. The process's one broad except."""
+    try:
+        response = await handler(request)
+    except web.HTTPException as error:
+        response = _fault(error.status, error.text or error.reason)
+    except Retryable as error:
+        log.warning("not_answered", extra={"path": request.path, "reason": str(error)})
+        response = _fault(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        response.headers["Retry-After"] = str(int(error.after.total_seconds()))
+    except Permanent as error:
+        log.error("unreadable", extra={"path": request.path, "reason": str(error)})
+        response = _fault(HTTPStatus.BAD_GATEWAY, str(error))
+    except Exception:
+        log.exception("unexpected", extra={"path": request.path})
+        response = _fault(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected fault; the dashboard's log tells more")
+    response.headers.update(HEADERS)
+    return response
+
+
+def _fault(status: int, reason: str) -> web.Response:
+    return web.json_response({"fault": reason}, status=status)
+
+
+def _page(html: str) -> _Handler:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text=html, content_type="text/html", headers={"Cache-Control": "no-cache"})
+
+    return answer
+
+
+def _asset(assets: Assets) -> _Handler:
+    offered = {STYLES, ICON, *(name for names in SCRIPTS.values() for name in names)}
+    versions = {name: version_of(assets, name) for name in offered}
+
+    async def answer(request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name not in offered:
+            raise web.HTTPNotFound(text=f"there is no asset {name!r}")
+        kept = _FOR_EVER if request.query_string == versions[name] else "no-cache"
+        response = web.Response(
+            text=assets[name], content_type=_TYPES[name.rpartition(".")[2]], headers={"Cache-Control": kept}
+        )
+        response.enable_compression()
+        return response
+
+    return answer
+
+
+async def _json(document: Awaitable[Any]) -> web.Response:
+    response = web.json_response(await document, headers={"Cache-Control": "no-store"})
+    response.enable_compression()
+    return response
+
+
+async def _week(library: Library, request: web.Request) -> Any:
+    text = request.match_info["week"]
+    if not is_run_id(text):
+        raise web.HTTPNotFound(text=f"{text!r} is not a week; a week is a date, written as 2026-11-23")
+    try:
+        return await library.week(date.fromisoformat(text))
+    except UnknownWeekError as error:
+        raise web.HTTPNotFound(text=str(error)) from None
+
+
+async def _run(runs: Runs, request: web.Request) -> Any:
+    text = request.match_info["run"]
+    found = await runs.one(text) if is_run_id(text) else None
+    if found is None:
+        raise web.HTTPNotFound(text=f"there is no run {text!r}; a run is a date, written as 2026-11-23")
+    return found
+
+
+async def _live(_request: web.Request) -> web.Response:
+    return web.json_response({"live": True})
+
+
+async def _ready(checks: Mapping[str, Check]) -> web.Response:
+    failures = {}
+    for name, check in checks.items():
+        try:
+            await check()
+        except Retryable as error:
+            failures[name] = str(error)
+    return web.json_response({"ready": not failures, "failures": failures}, status=503 if failures else 200)

@@ -1,0 +1,101 @@
+"""Keeps what the page asks for: each document is made once, by however many ask, and again when it is old.
+
+What is kept is bounded by the number of runs in the table's history. A document that could not be made is not kept.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from dashboard import queries
+from dashboard.documents import Json, WeekRows, week_document, weeks_document
+from dashboard.queries import Query, Views
+from dashboard.warehouse import Row, Warehouse
+from eventing.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    until: datetime
+    document: "asyncio.Future[Any]"
+
+
+class UnknownWeekError(LookupError):
+    """There is no run of that date in the table; names it."""
+
+
+class Library:
+    """The documents of `dashboard.documents`, over a `Warehouse`. All methods raise `Retryable` without an answer."""
+
+    def __init__(
+        self, warehouse: Warehouse, views: Views, *, history: timedelta, keep: timedelta, clock: Clock
+    ) -> None:
+        self._warehouse = warehouse
+        self._views = views
+        self._history = history
+        self._keep = keep
+        self._clock = clock
+        self._kept: dict[str, _Kept] = {}
+
+    async def weeks(self) -> Json:
+        """All weeks in short."""
+        return await self._cached("weeks", self._make_weeks)
+
+    async def week(self, week: date) -> Json:
+        """One week in full.
+
+        Raises:
+            UnknownWeekError: the table has no such run.
+        """
+        known = [date.fromisoformat(entry["week"]) for entry in (await self.weeks())["weeks"]]
+        if week not in known:
+            raise UnknownWeekError(f"there is no run of {week} in the table; the newest is {max(known, default=None)}")
+        before = max((other for other in known if other < week), default=None)
+        return await self._cached(week.isoformat(), lambda: self._make_week(week, before))
+
+    async def _make_weeks(self) -> Json:
+        since = self._clock().date() - self._history
+        found = await self._ask(queries.weeks(self._views, since=since, until=date.max))
+        # An archive without a recent run is shown, too; it costs a second look at nothing but that archive.
+        found = found or await self._ask(queries.weeks(self._views, since=date.min, until=since))
+        if not found:
+            return weeks_document([], [])
+        newest = found[0]["load_date"]
+        since = newest - self._history
+        weeks = [row for row in found if row["load_date"] >= since]
+        history = await self._ask(queries.history(self._views, since=since, until=newest))
+        return weeks_document(weeks, history)
+
+    async def _make_week(self, week: date, before: date | None) -> Json:
+        asked = {
+            "releases": queries.releases(self._views, week=week),
+            "overlap": queries.overlap(self._views, week=week),
+            "artists": queries.artists(self._views, week=week),
+            "lengths": queries.lengths(self._views, week=week),
+        }
+        if before is not None:
+            asked["arrivals"] = queries.arrivals(self._views, week=week, before=before)
+            asked["delays"] = queries.delays(self._views, week=week, before=before)
+        answers = await asyncio.gather(*(self._ask(query) for query in asked.values()))
+        return week_document(week, before, WeekRows(**dict(zip(asked, answers, strict=True))))
+
+    async def _ask(self, query: Query) -> list[Row]:
+        return list(await self._warehouse.rows(query))
+
+    async def _cached(self, key: str, make: Callable[[], Awaitable[Json]]) -> Json:
+        kept = self._kept.get(key)
+        if kept is None or kept.until <= self._clock():
+            kept = _Kept(self._clock() + self._keep, asyncio.ensure_future(make()))
+            self._kept[key] = kept
+        try:
+            # Shielded: whoever goes away must not take the answer from those who wait for it, too.
+            document: Json = await asyncio.shield(kept.document)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            if self._kept.get(key) is kept:
+                del self._kept[key]
+            raise
+        return document

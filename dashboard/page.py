@@ -1,0 +1,109 @@
+"""Puts a page together, for the server or as one file. Pure: bytes of the assets come in, HTML goes out.
+
+The server's page names its scripts and styles; the file holds them, and its policy allows these very bytes and
+nothing else. Both forbid inline handlers, `eval` and every address but the page's own.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dashboard.charts import specifications
+from dashboard.theme import chart_configs, stylesheet_variables
+
+STYLES: Final = "style.css"
+SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "data": ("vega.js", "common.js", "data.js"),
+    "runs": ("vega.js", "common.js", "runs.js"),
+}
+ICON: Final = "icon.svg"
+
+_CLOSED: Final = "default-src 'none'; base-uri 'none'; form-action 'none'"
+SERVED_POLICY: Final = (
+    f"{_CLOSED}; frame-ancestors 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """Everything a page is made of, by file name: templates, styles, scripts, icon."""
+
+    texts: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> str:
+        return STYLES_HEAD + self.texts[name] if name == STYLES else self.texts[name]
+
+
+STYLES_HEAD: Final = stylesheet_variables()
+
+
+def served_page(assets: Assets, page: str) -> str:
+    """A page whose scripts and styles are asked from the server; `page` is data or runs."""
+    head = [
+        f'<link rel="icon" href="/assets/{ICON}" type="image/svg+xml">',
+        f'<link rel="stylesheet" href="/assets/{_stamped(assets, STYLES)}">',
+        *(f'<script defer src="/assets/{_stamped(assets, name)}"></script>' for name in SCRIPTS[page]),
+    ]
+    return _filled(assets[f"{page}.html"], head, [_block("charts", _charts())])
+
+
+def exported_page(assets: Assets, documents: Mapping[str, Any], *, made_at: str) -> str:
+    """The data page as one file that needs no server.
+
+    Args:
+        assets: See `Assets`.
+        documents: What the page would ask the server for, by path, such as `weeks` and `weeks/2026-11-23`.
+        made_at: When it was made, for the reader.
+    """
+    styles, scripts = assets[STYLES], [_closable(assets[name]) for name in SCRIPTS["data"]]
+    policy = (
+        f"{_CLOSED}; script-src {' '.join(map(_digest, scripts))}; style-src {_digest(styles)}; img-src data:"
+    )
+    icon = base64.b64encode(assets[ICON].encode()).decode()
+    head = [
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        f'<link rel="icon" href="data:image/svg+xml;base64,{icon}">',
+        f"<style>{styles}</style>",
+    ]
+    foot = [
+        _block("charts", _charts()),
+        _block("documents", {"made_at": made_at, "documents": documents}),
+        *(f"<script>{script}</script>" for script in scripts),
+    ]
+    return _filled(assets["data.html"], head, foot)
+
+
+def _charts() -> dict[str, Any]:
+    return {"specifications": specifications(), "configs": chart_configs()}
+
+
+def _filled(template: str, head: list[str], foot: list[str]) -> str:
+    return template.replace("<!-- head -->", "\n".join(head)).replace("<!-- foot -->", "\n".join(foot))
+
+
+def _block(name: str, content: Any) -> str:
+    """Data inside a page. A `<` would let a title that holds `</script>` end the block."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return f'<script type="application/json" id="{name}">{text}</script>'
+
+
+def _closable(script: str) -> str:
+    """A script as it may stand inside a page: nothing in it ends the element."""
+    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _stamped(assets: Assets, name: str) -> str:
+    """The asset's name with its content's digest: it can be kept for ever, and a new one is another address."""
+    return f"{name}?{version_of(assets, name)}"
+
+
+def version_of(assets: Assets, name: str) -> str:
+    """Tells one content of an asset from another."""
+    return hashlib.sha256(assets[name].encode()).hexdigest()[:12]

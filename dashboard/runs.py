@@ -1,0 +1,82 @@
+"""The run view's two documents: all runs in short, and one run in full, from the bucket's documents.
+
+What a run's state means is said by `ops.status`; here it is only put into the form the page reads.
+"""
+
+import asyncio
+from typing import Any
+
+from contracts.documents import Receipt
+from dashboard.documents import Json
+from eventing.clock import Clock
+from eventing.ledger import RunIndex, RunLedger
+from eventing.objects import ObjectStore
+from ops import status
+from ops.status import RunStatus
+
+SHOWN = 60
+"""Runs that the list names: a year of weeks and a few by hand."""
+
+
+class Runs:
+    """Reads runs. All methods raise `Retryable` when the bucket cannot be reached."""
+
+    def __init__(self, store: ObjectStore, bucket: str, clock: Clock) -> None:
+        self._store = store
+        self._ledger = RunLedger(store)
+        self._bucket = bucket
+        self._clock = clock
+
+    async def all(self) -> Json:
+        """The runs there are, newest first."""
+        indexes = [index for index in reversed(await self._ledger.indexes()) if index.has_manifest][:SHOWN]
+        receipts = await asyncio.gather(*(self._newest_receipt(index) for index in indexes))
+        return {"runs": [entry(index, receipt) for index, receipt in zip(indexes, receipts, strict=True)]}
+
+    async def one(self, run_id: str) -> Json | None:
+        """A run as it is now, or None where there is none."""
+        found = await status.read(run_id, store=self._store, bucket=self._bucket, now=self._clock())
+        return None if found is None else run_document(found)
+
+    async def _newest_receipt(self, index: RunIndex) -> Receipt | None:
+        return await self._ledger.receipt(index.run_id, index.newest_decision) if index.is_finished else None
+
+
+def entry(index: RunIndex, receipt: Receipt | None) -> Json:
+    """A run in the list."""
+    if receipt is None:
+        state = "loading" if index.decisions else "fetching"
+        return {"run": index.run_id, "state": state, "revision": index.newest_decision or None}
+    return {
+        "run": index.run_id,
+        "state": receipt.outcome,
+        "revision": receipt.revision,
+        "landed": len(receipt.landed),
+        "missing": len(receipt.missing),
+        "rows": receipt.warehouse.rows if receipt.warehouse else None,
+        "seconds": receipt.seconds.get("total"),
+    }
+
+
+def run_document(run: RunStatus) -> Json:
+    """One run: its status as it is, and what the page would otherwise have to work out."""
+    told: dict[str, Any] = run.model_dump(mode="json", exclude_none=True)
+    began = run.requested_at
+    return {
+        **told,
+        "is_finished": run.is_finished,
+        "rows": run.rows,
+        "counts": {
+            state: run.count(state) for state in ("requested", "throttled", "landed", "missing", "dead_lettered")
+        },
+        "job_ids": list(status.job_ids(run)),
+        "waterfall": [
+            {
+                "stage": span.stage,
+                "begin": (span.begin - began).total_seconds(),
+                "end": ((span.end or run.seen_at) - began).total_seconds(),
+                "open": span.end is None,
+            }
+            for span in run.spans
+        ],
+    }

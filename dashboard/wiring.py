@@ -1,0 +1,100 @@
+"""Builds the dashboard: the one place that makes its clients."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from aiohttp import web
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery, storage
+
+from dashboard import assets
+from dashboard.handlers import Ports, guarded, routes
+from dashboard.library import Library
+from dashboard.queries import Views
+from dashboard.runs import Runs
+from dashboard.settings import Settings
+from dashboard.warehouse import BigQueryWarehouse
+from eventing.clock import Clock, system_clock
+from eventing.objects import GcsObjectStore
+
+log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def library(settings: Settings, *, clock: Clock = system_clock) -> AsyncIterator[Library]:
+    """The table's documents; the client library itself follows BIGQUERY_EMULATOR_HOST."""
+    credentials = AnonymousCredentials() if settings.bigquery_emulator_host else None
+    client = bigquery.Client(project=settings.google_cloud_project, credentials=credentials)
+    warehouse = BigQueryWarehouse(
+        client, maximum_bytes_billed=settings.maximum_bytes_billed, timeout=settings.query_seconds
+    )
+    views = Views(settings.google_cloud_project, settings.bigquery_dataset)
+    try:
+        yield Library(
+            warehouse,
+            views,
+            history=timedelta(days=settings.history_days),
+            keep=settings.cache_seconds,
+            clock=clock,
+        )
+    finally:
+        client.close()
+
+
+@asynccontextmanager
+async def object_store(settings: Settings) -> AsyncIterator[GcsObjectStore]:
+    """The bucket; the client library itself follows STORAGE_EMULATOR_HOST."""
+    credentials = AnonymousCredentials() if settings.storage_emulator_host else None
+    client = storage.Client(project=settings.google_cloud_project, credentials=credentials)
+    store = GcsObjectStore(client, settings.bucket)
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+@asynccontextmanager
+async def ports(settings: Settings, *, clock: Clock = system_clock) -> AsyncIterator[Ports]:
+    """Everything the handlers act through."""
+    async with library(settings, clock=clock) as books, object_store(settings) as store:
+        yield Ports(
+            library=books,
+            runs=Runs(store, settings.bucket, clock),
+            assets=await asyncio.to_thread(assets.load),
+            ready={"storage": store.ping},
+        )
+
+
+async def build_app(ready: Ports) -> web.Application:
+    """The application over its ports."""
+    app = web.Application(middlewares=[guarded], client_max_size=1024)
+    app.add_routes(routes(ready))
+    return app
+
+
+async def application(settings: Settings) -> web.Application:
+    """The application with ports of its own, which end with it."""
+    opened = ports(settings)
+    ready = await opened.__aenter__()
+    app = await build_app(ready)
+
+    async def close(_app: web.Application) -> None:
+        await opened.__aexit__(None, None, None)
+
+    app.on_cleanup.append(close)
+    return app
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    web.run_app(
+        application(settings),
+        host=settings.host,
+        port=settings.port,
+        shutdown_timeout=5.0,
+        access_log=None,
+        print=lambda *_: log.info("serving", extra={"port": settings.port}),
+    )

@@ -1,0 +1,167 @@
+"""Bucket, table and views: there, and as described."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.api_core.exceptions import NotFound
+from google.cloud import bigquery
+
+from contracts.topology import BucketNotification
+from ops.doctor.findings import Finding, fail, ok
+from ops.doctor.site import Site
+
+_APPLY = "run terraform apply; on a local stack: make down, make up"
+
+
+# --- bucket ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What a bucket announces."""
+
+    topic: str
+    prefix: str
+    events: frozenset[str]
+
+
+def bucket(site: Site) -> list[Finding]:
+    """The bucket of the runs is there."""
+    found = site.storage.bucket(site.target.bucket).exists(timeout=20)
+    return judge_bucket(site.target.bucket, exists=found)
+
+
+def judge_bucket(name: str, *, exists: bool) -> list[Finding]:
+    """It exists, or nothing works."""
+    return [ok("bucket", name) if exists else fail("bucket", f"{name} does not exist or is not ours", _APPLY)]
+
+
+def notification(site: Site) -> list[Finding]:
+    """New parts are announced."""
+    listed = site.storage.bucket(site.target.bucket).list_notifications(timeout=20)
+    seen = [
+        Notification(
+            topic=found.topic_name or "",
+            prefix=found.blob_name_prefix or "",
+            events=frozenset(found.event_types or ()),
+        )
+        for found in listed
+    ]
+    return judge_notifications(site.topology.bucket_notification, seen)
+
+
+def judge_notifications(wanted: BucketNotification, seen: Sequence[Notification]) -> list[Finding]:
+    """Exactly one, with the prefix: without one nothing is ever loaded, with two every part is looked at twice."""
+    ours = [found for found in seen if found.topic == wanted.topic]
+    if not ours:
+        return [
+            fail("notification", f"the bucket announces nothing to {wanted.topic}: parts land unheard", _APPLY)
+        ]
+    findings = [
+        fail(
+            "notification",
+            f"announces {found.prefix or 'everything'!r}, should announce {wanted.object_prefix!r}",
+            _APPLY,
+        )
+        for found in ours
+        if found.prefix != wanted.object_prefix
+    ]
+    findings += [
+        fail(
+            "notification",
+            f"announces {', '.join(sorted(found.events)) or 'every event'}, should be {wanted.event}",
+            _APPLY,
+        )
+        for found in ours
+        if found.events != {wanted.event}
+    ]
+    if len(ours) > 1:
+        remedy = "delete all but one: gcloud storage buckets notifications list, then delete"
+        findings.append(fail("notification", f"{len(ours)} notifications to {wanted.topic}", remedy))
+    return findings or [ok("notification", f"{wanted.event} of {wanted.object_prefix} to {wanted.topic}")]
+
+
+# --- table -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The table as BigQuery shows it."""
+
+    fields: tuple[Mapping[str, Any], ...]
+    partition: str | None
+    """Type and field, such as `DAY load_date`."""
+    clustering: tuple[str, ...] = field(default=())
+
+
+PARTITION, CLUSTERING = "DAY load_date", ("market",)
+
+
+def table(site: Site) -> list[Finding]:
+    """The table has the schema file's columns, its partitions and its clusters."""
+    try:
+        found = site.bigquery.get_table(site.target.table_id, timeout=20)
+    except NotFound:
+        return judge_table(site.target.table_id, site.schema, None)
+    return judge_table(site.target.table_id, site.schema, _table(found))
+
+
+def _table(found: bigquery.Table) -> Table:
+    by = found.time_partitioning
+    return Table(
+        fields=tuple(column.to_api_repr() for column in found.schema),
+        partition=f"{by.type_} {by.field}" if by else None,
+        clustering=tuple(found.clustering_fields or ()),
+    )
+
+
+def judge_table(name: str, wanted: Sequence[Mapping[str, Any]], seen: Table | None) -> list[Finding]:
+    """Every column that is missing, other or too much; how it is partitioned and clustered."""
+    if seen is None:
+        return [fail("table", f"{name} does not exist", _APPLY)]
+    should, is_now = {str(c["name"]): _kind(c) for c in wanted}, {str(c["name"]): _kind(c) for c in seen.fields}
+    findings = [
+        fail("table", f"{name}: column {column} {_difference(should.get(column), is_now.get(column))}", _APPLY)
+        for column in dict.fromkeys([*should, *is_now])
+        if should.get(column) != is_now.get(column)
+    ]
+    if seen.partition != PARTITION:
+        what = f"{name}: partitioned by {seen.partition or 'nothing'}, should be {PARTITION}"
+        findings.append(
+            fail("table", what, "partitioning cannot be changed: copy the rows away, and make it anew")
+        )
+    if seen.clustering != CLUSTERING:
+        what = f"{name}: clustered by {', '.join(seen.clustering) or 'nothing'}, should be {', '.join(CLUSTERING)}"
+        findings.append(fail("table", what, _APPLY))
+    return findings or [ok("table", f"{name}: {len(should)} columns, {PARTITION}, by {', '.join(CLUSTERING)}")]
+
+
+_SAME_TYPE = {"INT64": "INTEGER", "BOOL": "BOOLEAN", "FLOAT64": "FLOAT"}
+
+
+def _kind(column: Mapping[str, Any]) -> tuple[str, str]:
+    named = str(column["type"]).upper()
+    return _SAME_TYPE.get(named, named), str(column.get("mode") or "NULLABLE").upper()
+
+
+def _difference(wanted: tuple[str, str] | None, seen: tuple[str, str] | None) -> str:
+    if seen is None:
+        return "is missing"
+    if wanted is None:
+        return "is not in the schema file"
+    return f"is {' '.join(seen)}, should be {' '.join(wanted)}"
+
+
+def views(site: Site) -> list[Finding]:
+    """Every view is there."""
+    listed = site.bigquery.list_tables(f"{site.target.project}.{site.target.dataset}", timeout=20)
+    return judge_views(site.views, {found.table_id for found in listed if found.table_type == "VIEW"})
+
+
+def judge_views(wanted: Sequence[str], seen: set[str]) -> list[Finding]:
+    """One finding for each view."""
+    return [
+        ok("views", name) if name in seen else fail("views", f"view {name} does not exist", _APPLY)
+        for name in wanted
+    ]

@@ -1,0 +1,175 @@
+"""A canary through every edge: published to a topic, heard by each service, or refused until it is dead-lettered.
+
+Two kinds. `deliveries` proves that each push subscription reaches its service, within seconds. `dead_letters` proves
+that what a service refuses ends as a record in the bucket; Pub/Sub takes its time over that, by the subscription's
+attempts and backoff, from a minute to hours: what has not ended within the limit is reported as under way, with where
+to look. What a proof leaves in the bucket it takes away again.
+"""
+
+import base64
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from google.api_core.exceptions import GoogleAPIError
+from google.cloud.storage import Blob, Bucket
+
+from contracts.documents import DeadLetter
+from contracts.envelope import DEAD, Origin, to_message
+from contracts.events import Canary
+from contracts.names import LETTERS_PREFIX, UNKNOWN_SUBSCRIPTION, canary_name
+from contracts.topology import PushSubscription
+from ops.doctor.findings import Finding, fail, ok, warn
+from ops.doctor.site import Site
+
+_TIMEOUT = 20.0
+_TOPIC = "canary-topic"
+_LOOK = 1.0  # seconds between two looks at the bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, and how: the clock and the wait are arguments so that tests need not live through them."""
+
+    limit: timedelta
+    now: Callable[[], float] = time.monotonic
+    wait: Callable[[float], None] = time.sleep
+
+
+def dead_letter_after(push: PushSubscription) -> timedelta:
+    """The least time until Pub/Sub gives a refused message up: its backoffs, doubling from the least to the most.
+
+    Source: cloud.google.com/pubsub/docs/handling-failures (exponential backoff, best effort; attempts are a minimum).
+    """
+    pauses = (
+        min(push.min_backoff * 2**attempt, push.max_backoff) for attempt in range(push.max_delivery_attempts - 1)
+    )
+    return timedelta(seconds=sum(pauses))
+
+
+# --- deliveries ----------------------------------------------------------------------------------------------------
+
+
+def deliveries(site: Site, canary_id: str, patience: Patience) -> Iterator[Finding]:
+    """One finding for each push subscription, as soon as its canary was heard.
+
+    A dead-letter topic's subscription takes everything for a dead letter: its canary is looked for among their records.
+    """
+    pushes = {push.name: push for push in site.topology.push_subscriptions}
+    published = _publish(site, Canary(id=canary_id), {push.topic for push in pushes.values()})
+    yield from (
+        fail("delivery", f"{topic}: the canary could not be published: {error}", "see the findings about topics")
+        for topic, error in published.items()
+        if error
+    )
+    bucket = site.storage.bucket(site.target.bucket)
+    waiting = {name: push for name, push in pushes.items() if not published[push.topic]}
+    for name in _as_heard(waiting, lambda push: _is_heard(bucket, canary_id, push), patience):
+        del waiting[name]
+        yield ok("delivery", f"{name}: {pushes[name].service} heard the canary")
+    yield from (_unheard(push, patience.limit) for push in waiting.values())
+    _clear(bucket, canary_id)
+
+
+def _unheard(push: PushSubscription, limit: timedelta) -> Finding:
+    remedy = f"look at the log of {push.service}, and at the metrics of the subscription; then prove it again"
+    what = f"{push.name}: {push.service} heard nothing within {limit.total_seconds():.0f} s"
+    return fail("delivery", what, remedy)
+
+
+def _is_heard(bucket: Bucket, canary_id: str, push: PushSubscription) -> bool:
+    if push.topic.endswith(DEAD):
+        return any(push.topic == _topic_of(letter) for letter in _letters(bucket, UNKNOWN_SUBSCRIPTION, canary_id))
+    return bool(bucket.blob(canary_name(canary_id, push.name)).exists(timeout=_TIMEOUT))
+
+
+# --- dead letters --------------------------------------------------------------------------------------------------
+
+
+def dead_letters(site: Site, canary_id: str, patience: Patience) -> Iterator[Finding]:
+    """One finding for each push subscription of an ordinary topic: its refused canary was recorded, or is under way."""
+    pushes = {push.name: push for push in site.topology.push_subscriptions if not push.topic.endswith(DEAD)}
+    published = _publish(site, Canary(id=canary_id, refuse=True), {push.topic for push in pushes.values()})
+    bucket = site.storage.bucket(site.target.bucket)
+    waiting = {name: push for name, push in pushes.items() if not published[push.topic]}
+    for name in _as_heard(waiting, lambda push: bool(_letters(bucket, push.name, canary_id)), patience):
+        del waiting[name]
+        yield ok("dead letter", f"{name}: refused, dead-lettered to {pushes[name].dead_letter_topic}, recorded")
+    for push in waiting.values():
+        yield _not_yet(push, canary_id, patience.limit)
+    _clear(bucket, canary_id)
+
+
+def _not_yet(push: PushSubscription, canary_id: str, limit: timedelta) -> Finding:
+    least = dead_letter_after(push)
+    where = f"{LETTERS_PREFIX}{push.name}/"
+    if least < limit / 2:
+        remedy = f"look at the dead-letter rights, at {push.dead_letter_topic}, and at the log of its service"
+        return fail("dead letter", f"{push.name}: not recorded within {limit.total_seconds():.0f} s", remedy)
+    what = f"{push.name}: still under way; {push.max_delivery_attempts} deliveries take at least {_spoken(least)}"
+    return warn("dead letter", what, f"look for canary {canary_id} in {where} then")
+
+
+def _spoken(span: timedelta) -> str:
+    minutes = span.total_seconds() / 60
+    return f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"  # noqa: PLR2004 -- where hours read better
+
+
+# --- what both need ------------------------------------------------------------------------------------------------
+
+
+def _publish(site: Site, canary: Canary, topics: set[str]) -> dict[str, str]:
+    """Publish to each topic; gives why it failed, or nothing, by topic."""
+    return {topic: _publish_one(site, canary, topic) for topic in sorted(topics)}
+
+
+def _publish_one(site: Site, canary: Canary, topic: str) -> str:
+    message = to_message(canary, Origin("doctor", topic, datetime.now(UTC)))
+    # The topic is named in the message: a dead letter without a source does not tell where it was published.
+    attributes = {**message.attributes, _TOPIC: topic}
+    try:
+        site.publisher.publish(site.topic(topic), message.data, **attributes).result(timeout=_TIMEOUT)
+    except (GoogleAPIError, TimeoutError) as error:
+        return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return ""
+
+
+def _as_heard(
+    pushes: Mapping[str, PushSubscription], is_heard: Callable[[PushSubscription], bool], patience: Patience
+) -> Iterator[str]:
+    """Names in the order in which they are heard, until all are or the time is over."""
+    waiting, end = dict(pushes), patience.now() + patience.limit.total_seconds()
+    while waiting:
+        for name in [name for name, push in waiting.items() if is_heard(push)]:
+            del waiting[name]
+            yield name
+        if not waiting or patience.now() >= end:
+            return
+        patience.wait(_LOOK)
+
+
+def _letters(bucket: Bucket, subscription: str, canary_id: str) -> list[tuple[Blob, DeadLetter]]:
+    """The records of a subscription that hold this canary."""
+    found = []
+    for blob in bucket.list_blobs(prefix=f"{LETTERS_PREFIX}{subscription}/", timeout=_TIMEOUT):
+        letter = DeadLetter.model_validate_json(blob.download_as_bytes(timeout=_TIMEOUT))
+        if canary_id.encode() in base64.b64decode(letter.data):
+            found.append((blob, letter))
+    return found
+
+
+def _topic_of(found: tuple[Blob, DeadLetter]) -> str:
+    return found[1].attributes.get(_TOPIC, "")
+
+
+def _clear(bucket: Bucket, canary_id: str) -> None:
+    """Take the notes and records of this canary away."""
+    for blob in bucket.list_blobs(prefix=f"canaries/{canary_id}/", timeout=_TIMEOUT):
+        blob.delete(timeout=_TIMEOUT)
+    prefixes: set[str] = {
+        blob.name.split("/")[1] for blob in bucket.list_blobs(prefix=LETTERS_PREFIX, timeout=_TIMEOUT)
+    }
+    for subscription in prefixes:
+        for blob, _ in _letters(bucket, subscription, canary_id):
+            blob.delete(timeout=_TIMEOUT)

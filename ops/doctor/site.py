@@ -1,0 +1,143 @@
+"""The stack under examination and the clients that look at it; the one place of the doctor that builds any.
+
+Beside Google's clients there is one authorised session for plain GETs: the APIs it asks have no client here, and their
+answers are small.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import google.auth
+import requests
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import AuthorizedSession
+from google.cloud import bigquery, dataproc_v1, pubsub_v1, secretmanager_v1, storage
+
+from contracts.topology import Topology
+from eventing.clients import anonymous
+from ops import target as targets
+from ops.target import Target
+
+_TIMEOUT = 20.0  # seconds for one call
+_NOT_FOUND = 404
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+
+class Rest(Protocol):
+    """Plain GETs."""
+
+    def get(self, url: str) -> dict[str, Any] | None:
+        """The JSON at an address, or None where there is nothing.
+
+        Raises:
+            requests.RequestException: it was refused, or nobody answered.
+        """
+        ...
+
+
+class HttpRest:
+    """`Rest` over a requests session, authorised or not."""
+
+    def __init__(self, session: requests.Session) -> None:
+        self._session = session
+
+    def get(self, url: str) -> dict[str, Any] | None:
+        """See `Rest.get`."""
+        response = self._session.get(url, timeout=_TIMEOUT)
+        if response.status_code == _NOT_FOUND:
+            return None
+        response.raise_for_status()
+        answer: dict[str, Any] = response.json()
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A stack and everything that looks at it."""
+
+    target: Target
+    topology: Topology
+    schema: tuple[Mapping[str, Any], ...]
+    """The table's fields, as the schema file has them."""
+    views: tuple[str, ...]
+    """Names of the views that belong to the table."""
+    publisher: pubsub_v1.PublisherClient
+    subscriber: pubsub_v1.SubscriberClient
+    storage: storage.Client
+    bigquery: bigquery.Client
+    clusters: dataproc_v1.ClusterControllerClient
+    secrets: secretmanager_v1.SecretManagerServiceClient | None
+    """None on a local stack, whose stand-in can only give a secret away, which is not to be asked for."""
+    rest: Rest
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a stack on this machine."""
+        return self.target.kind == "local"
+
+    def topic(self, name: str) -> str:
+        """A topic's full name."""
+        return f"projects/{self.target.project}/topics/{name}"
+
+    def subscription(self, name: str) -> str:
+        """A subscription's full name."""
+        return f"projects/{self.target.project}/subscriptions/{name}"
+
+    def account(self, identity: str) -> str:
+        """E-mail of an account of the project."""
+        return f"{identity}@{self.target.project}.iam.gserviceaccount.com"
+
+
+@contextmanager
+def opened(target: Target, topology: Topology, infra: Path) -> Iterator[Site]:
+    """Open every client; call `ops.target.follow` first.
+
+    Args:
+        target: Which stack.
+        topology: What it should be like.
+        infra: The folder with `bigquery/`, whose schema file and views are the table's.
+
+    Raises:
+        TargetError: there are no credentials for the project.
+    """
+    credentials = anonymous() if target.kind == "local" else None
+    with ExitStack() as opening:
+        try:
+            store = storage.Client(project=target.project, credentials=credentials)
+            publisher = pubsub_v1.PublisherClient()
+            secrets = None if target.kind == "local" else secretmanager_v1.SecretManagerServiceClient()
+            session = requests.Session() if target.kind == "local" else _authorised()
+        except GoogleAuthError:
+            raise targets.TargetError(
+                "no credentials for Google Cloud; run: gcloud auth application-default login"
+            ) from None
+        opening.callback(store.close)
+        opening.callback(publisher.stop)
+        opening.callback(session.close)
+        yield Site(
+            target=target,
+            topology=topology,
+            schema=_schema(infra),
+            views=tuple(sorted(path.stem for path in infra.glob("bigquery/views/*.sql"))),
+            publisher=publisher,
+            subscriber=opening.enter_context(targets.subscriber()),
+            storage=store,
+            bigquery=opening.enter_context(targets.warehouse(target)),
+            clusters=opening.enter_context(targets.dataproc(target)).clusters,
+            secrets=secrets,
+            rest=HttpRest(session),
+        )
+
+
+def _authorised() -> requests.Session:
+    credentials, _ = google.auth.default(scopes=[_SCOPE])
+    return AuthorizedSession(credentials)
+
+
+def _schema(infra: Path) -> tuple[Mapping[str, Any], ...]:
+    fields: list[dict[str, Any]] = json.loads((infra / "bigquery/new_releases.schema.json").read_bytes())
+    return tuple(fields)

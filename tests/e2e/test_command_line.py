@@ -1,0 +1,201 @@
+"""The command line on a real stack, as a person types it: processes, exit statuses, JSON.
+
+The tests of this module share one stack and follow each other: a run, a replay, a closed and reopened one.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from local.choices import Choices
+from local.detached import Files, write_state
+from local.stack import Stack
+from local.tools import ROOT
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+RUN, OTHER = "2026-11-23", "2026-11-30"
+WAIT = ("--wait", "--timeout", "240")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the stack's state file lies."""
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stack(folder: Path) -> Iterator[Stack]:
+    """Two markets, few albums, a quiet period of a second."""
+    choices = Choices(
+        home=folder / "data", markets=("DK", "SE"), albums=3, run_date=RUN, service_settings={"QUIET": "1"}
+    )
+    with Stack(choices, os.environ) as running:
+        write_state(Files(folder), running)
+        yield running
+
+
+def releases(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Give a command and wait for it."""
+    command = [str(ROOT / "releases"), "--stack", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+def answer(folder: Path, *arguments: str) -> Any:
+    """The JSON answer of a command that must succeed."""
+    done = releases(folder, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def last_line(folder: Path, *arguments: str) -> Any:
+    """The last JSON line of a command that follows something and must succeed."""
+    done = releases(folder, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def revision_of(folder: Path, run: str) -> int:
+    return int(answer(folder, "run", "show", run)["revision"])
+
+
+def test_a_dry_run_asks_for_nothing(folder: Path, stack: Stack) -> None:
+    """It says what would happen; no message is published and no run begins."""
+    assert answer(folder, "run", "list") == []
+    planned = answer(folder, "run", "start", "--date", RUN, "--market", "dk", "--dry-run")
+    assert planned == {"run_id": RUN, "lands_in": "new", "asks": ["DK"], "dry_run": True}
+    assert answer(folder, "run", "list") == []
+    assert "run_requested" not in (stack.log_dir / "scheduler.log").read_text()
+
+
+def test_a_run_is_started_and_followed_to_its_end(folder: Path) -> None:
+    """One command from nothing to the table; then everybody can see it."""
+    ended = last_line(folder, "run", "start", "--date", RUN, *WAIT)
+    assert (ended["state"], ended["landed"], ended["revision"]) == ("loaded", 2, 1)
+    (listed,) = answer(folder, "run", "list")
+    assert listed == ended
+    shown = answer(folder, "run", "show", RUN)
+    assert {market["market"]: market["is_loaded"] for market in shown["markets"]} == {"DK": True, "SE": True}
+    assert [span["stage"] for span in shown["spans"]] == ["fetch", "decide", "cluster", "spark", "receipt"]
+    assert last_line(folder, "run", "watch", RUN) == ended
+    receipt = answer(folder, "receipt", RUN)
+    assert receipt["warehouse"]["rows"] == ended["rows"] == shown["rows"] > 0
+
+
+def test_people_get_tables(folder: Path) -> None:
+    """The same without --json, for eyes."""
+    listed = releases(folder, "run", "list").stdout
+    assert RUN in listed
+    assert "2 of 2" in listed
+    shown = releases(folder, "run", "show", RUN).stdout
+    assert "● DK" in shown
+    assert "spark" in shown
+    assert "driver output uri" in releases(folder, "receipt", RUN).stdout
+
+
+def test_why_tells_the_way_of_a_market(folder: Path) -> None:
+    """From the tick to the rows in the table, counted there, with the ids to look further."""
+    told = answer(folder, "why", RUN, "dk")
+    kinds = [step["kind"] for step in told["steps"]]
+    assert kinds[0] == "requested"
+    assert {"landed", "decided", "cluster", "job", "receipt"} <= set(kinds)
+    assert told["state"] == "landed and loaded"
+    rows = {market: answer(folder, "why", RUN, market)["rows"] for market in ("DK", "SE")}
+    assert sum(rows.values()) == answer(folder, "receipt", RUN)["warehouse"]["rows"]
+    assert "trace" in releases(folder, "why", RUN, "DK").stdout
+
+
+def test_a_replay_waits_until_the_rows_are_replaced(folder: Path) -> None:
+    """The command ends when the new part is loaded, not before; the dry run changes nothing."""
+    before = {m["market"]: m["generation"] for m in answer(folder, "run", "show", RUN)["markets"]}
+    asked = ("replay", RUN, "--market", "DK", "--reason", "looked odd", "--fresh")
+    planned = answer(folder, *asked, "--dry-run")
+    assert [(one["market"], one["replay"], one["fresh"]) for one in planned["requests"]] == [("DK", True, True)]
+    ended = last_line(folder, *asked, *WAIT)
+    after = {m["market"]: m for m in answer(folder, "run", "show", RUN)["markets"]}
+    assert ended["revision"] == 2
+    assert after["DK"]["generation"] != before["DK"]
+    assert after["DK"]["is_loaded"]
+    assert after["SE"]["generation"] == before["SE"]
+
+
+def test_a_run_is_closed_and_reopened_by_order(folder: Path, stack: Stack) -> None:
+    """Closed with what has landed; once open again the missing market is asked for and completes it."""
+    rules = [{"effect": "status", "status": 503, "market": "SE"}]
+    control = f"{stack.addresses.simulator}/_control/faults"
+    assert requests.post(control, json=rules, timeout=10).status_code == 200
+    started = releases(folder, "run", "start", "--date", OTHER, "--wait", "--timeout", "8")
+    assert started.returncode == 4, started.stderr
+    assert "not done within 8 s" in started.stderr
+    assert releases(folder, "run", "reopen", OTHER, "--reason", "too soon").returncode == 2
+
+    closed = answer(folder, "run", "close", OTHER, "--reason", "Sweden is down")
+    assert "closes with 1 of 2 markets" in closed["effect"]
+    ended = last_line(folder, "run", "watch", OTHER, "--timeout", "240")
+    assert (ended["state"], ended["landed"], ended["revision"]) == ("partial", 1, 1)
+    assert answer(folder, "run", "show", OTHER)["revisions"][0]["decision"]["note"] == "Sweden is down"
+    again = releases(folder, "run", "close", OTHER, "--reason", "again")
+    assert (again.returncode, "closed already" in again.stderr) == (2, True)
+
+    assert requests.post(control, json=[], timeout=10).status_code == 200
+    answer(folder, "run", "reopen", OTHER, "--reason", "Sweden is back")
+    reopened = releases(folder, "replay", OTHER, "-m", "SE", "--reason", "at once", *WAIT, "--json")
+    assert reopened.returncode == 0, reopened.stderr
+    assert answer(folder, "run", "show", OTHER)["state"] == "loaded"
+
+
+def test_a_backfill_loads_again_what_is_still_there(folder: Path) -> None:
+    """A new revision with the same parts: the table is as it was, and Spotify is not asked."""
+    before = answer(folder, "receipt", RUN)
+    span = ("backfill", "--from", "2026-11-01", "--to", RUN)
+    planned = answer(folder, *span, "--dry-run")
+    assert [(step["run_id"], step["action"]) for step in planned] == [(RUN, "reload")]
+    assert revision_of(folder, RUN) == before["revision"]
+    answer(folder, *span, "--reason", "the table was emptied")
+    ended = last_line(folder, "run", "watch", RUN, "--revision", str(before["revision"] + 1), "--timeout", "240")
+    after = answer(folder, "receipt", RUN)
+    assert (ended["revision"], after["warehouse"]["rows"]) == (before["revision"] + 1, before["warehouse"]["rows"])
+
+
+def test_a_sweep_is_published(folder: Path, stack: Stack) -> None:
+    """The services see it."""
+    assert answer(folder, "sweep", "--reason", "by hand")["published"] == "newreleases.sweep.requested.v1"
+    stack.check()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (("run", "show", "2020-01-06"), 1, "is not known"),
+        (("run", "show", "monday"), 2, "written as 2026-11-23"),
+        (("why", RUN, "FI"), 1, "does not expect FI"),
+        (("replay", RUN, "-m", "FI", "--reason", "r"), 2, "does not expect it"),
+        (("receipt", RUN, "--revision", "99"), 1, "has no receipt"),
+        (("backfill", "--from", "2026-11-23", "--to", "2026-11-01"), 2, "turn them round"),
+        (("backfill", "--from", "2020-01-01", "--to", "2020-02-01"), 1, "holds nothing"),
+        (("run", "close", "2020-01-06", "--reason", "r"), 1, "is not known"),
+        (("replay", RUN, "--reason", "r"), 2, "--market"),
+    ],
+)
+def test_errors_say_what_to_do(folder: Path, arguments: tuple[str, ...], status: int, told: str) -> None:
+    """One line on stderr and a status that a script can tell apart; nothing on stdout."""
+    done = releases(folder, *arguments)
+    assert done.returncode == status
+    assert told in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_stack_that_has_gone_is_told_apart(tmp_path: Path, folder: Path) -> None:
+    """A state file that outlived its stack ends in seconds with what to do, not in minutes of retries."""
+    state = json.loads((folder / "stack.json").read_text())
+    state["environment"]["STORAGE_EMULATOR_HOST"] = "http://127.0.0.1:9"
+    (tmp_path / "stack.json").write_text(json.dumps(state))
+    done = releases(tmp_path, "run", "list")
+    assert done.returncode == 3
+    assert "start it with `make up`" in done.stderr
