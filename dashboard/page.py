@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from dashboard.charts import specifications
+from dashboard.europe import TILES
 from dashboard.theme import chart_configs, stylesheet_variables
 
 STYLES: Final = "style.css"
@@ -77,7 +78,7 @@ def exported_page(assets: Assets, documents: Mapping[str, Any], *, made_at: str)
 
 
 def _charts() -> dict[str, Any]:
-    return {"specifications": specifications(), "configs": chart_configs()}
+    return {"specifications": specifications(), "configs": chart_configs(), "tiles": TILES}
 
 
 def _filled(template: str, head: list[str], foot: list[str]) -> str:

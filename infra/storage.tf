@@ -6,6 +6,8 @@ locals {
     "raw/"        = var.raw_days
     "cache/"      = var.cache_days
     "quarantine/" = var.quarantine_days
+    # Notes of a proof that was broken off; one that ends takes its own away.
+    "canaries/" = 7
     # Records of dead letters, once there is nothing left to redrive for; a run's own are below runs/.
     "dead-letters/" = var.dead_letter_days
   }
@@ -102,19 +104,19 @@ locals {
   grants = {
     scheduler = {
       read   = ["runs/"]
-      change = ["runs/{run}/manifest.json", "runs/{run}/askings/", "runs/{run}/dead-letters/"]
+      change = ["runs/{run}/manifest.json", "runs/{run}/askings/", "runs/{run}/dead-letters/", "canaries/"]
     }
     market_fetcher = {
       read   = []
-      change = ["raw/", "cache/", "runs/{run}/throttled/"]
+      change = ["raw/", "cache/", "runs/{run}/throttled/", "canaries/"]
     }
     batch_trigger = {
       read   = ["runs/"]
-      change = ["runs/{run}/decisions/", "runs/{run}/dead-letters/", "runs/{run}/reopenings/", "dead-letters/"]
+      change = ["runs/{run}/decisions/", "runs/{run}/dead-letters/", "runs/{run}/reopenings/", "dead-letters/", "canaries/"]
     }
     cluster_manager = {
       read   = ["runs/"]
-      change = ["runs/{run}/clusters/", "runs/{run}/jobs/", "runs/{run}/receipts/", "runs/{run}/announced/"]
+      change = ["runs/{run}/clusters/", "runs/{run}/jobs/", "runs/{run}/receipts/", "runs/{run}/announced/", "canaries/"]
     }
     # What the Spark job needs. roles/dataproc.worker (dataproc.tf) reaches further; docs/security.md says why.
     cluster = {

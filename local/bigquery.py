@@ -1,4 +1,4 @@
-"""bqemulator as a child process in its own environment, and the dataset and table in it.
+"""bqemulator as a child process in its own environment, and the dataset, table and views in it.
 
 The emulator wants DuckDB's `spatial` extension and would fetch it when it starts; here it is installed from the
 environment's wheel into a home folder inside that environment, so nothing is fetched and nothing outside the
@@ -76,6 +76,16 @@ class BigQuery:
         wanted.time_partitioning = bigquery.TimePartitioning(field="load_date")
         wanted.clustering_fields = ["market"]
         client.create_table(wanted, exists_ok=True)
+        client.close()
+
+    def ensure_views(self, project: str, dataset: str, table: str, *, folder: Path) -> None:
+        """Create the views as they are in the folder now, one for each file, as `infra/bigquery.tf` does."""
+        client = self.client(project)
+        for file in sorted(folder.glob("*.sql")):
+            view = bigquery.Table(f"{project}.{dataset}.{file.stem}")
+            view.view_query = file.read_text(encoding="utf-8").replace("${table}", f"{project}.{dataset}.{table}")
+            client.delete_table(view, not_found_ok=True)
+            client.create_table(view)
         client.close()
 
 

@@ -30,6 +30,8 @@ from eventing.ledger import RunLedger
 from eventing.objects import GcsObjectStore
 from eventing.publisher import PubSubPublisher
 
+INFRA: Final = Path(__file__).parents[1] / "infra"
+TOPOLOGY: Final = INFRA / "topology.json"
 STATE_FILE: Final = Path(".local/stack.json")
 _EMULATORS: Final = (
     "PUBSUB_EMULATOR_HOST",

@@ -9,6 +9,7 @@ Spark does two passes: one parses all lines, keeps the outcome and sums it up by
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -88,7 +89,21 @@ class Counts:
         return json.dumps(document, indent=2).encode() + b"\n"
 
 
-def run(spark: SparkSession, arguments: Arguments) -> Counts:
+Load = Callable[[DataFrame, Arguments], None]
+"""Puts rows where they belong."""
+
+
+def into_table(rows: DataFrame, arguments: Arguments) -> None:
+    """Replace the run's partition."""
+    replace_partition(
+        rows,
+        table=arguments.table,
+        load_date=arguments.load_date,
+        temporary_bucket=arguments.temporary_bucket,
+    )
+
+
+def run(spark: SparkSession, arguments: Arguments, *, load: Load = into_table) -> Counts:
     """Load the run.
 
     Raises:
@@ -108,7 +123,7 @@ def run(spark: SparkSession, arguments: Arguments) -> Counts:
         log.info("inspected %s", counts)
         _keep_bad_records(objects, spark, inspected, by_file, arguments)
         counts.check(arguments)
-        _load(inspected, arguments)
+        load(_rows(inspected, arguments), arguments)
     finally:
         # Spark would give the kept lines to whoever asks the same context for the same folder again.
         inspected.unpersist()
@@ -117,15 +132,9 @@ def run(spark: SparkSession, arguments: Arguments) -> Counts:
     return counts
 
 
-def _load(inspected: DataFrame, arguments: Arguments) -> None:
-    rows = transforms.rows(
+def _rows(inspected: DataFrame, arguments: Arguments) -> DataFrame:
+    return transforms.rows(
         inspected, run_id=arguments.run_id, load_date=arguments.load_date, revision=arguments.revision
-    )
-    replace_partition(
-        rows,
-        table=arguments.table,
-        load_date=arguments.load_date,
-        temporary_bucket=arguments.temporary_bucket,
     )
 
 

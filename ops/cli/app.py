@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ops.cli import markets, runs
+from ops.cli import dead_letters, markets, runs
+from ops.cli.examining import doctor
 from ops.target import Wanted
 
 app = typer.Typer(
@@ -41,6 +42,8 @@ app.command("why")(markets.why_market)
 app.command()(markets.receipt)
 app.command()(markets.backfill)
 app.command()(markets.sweep)
+app.add_typer(dead_letters.app, name="dead-letter")
+app.command()(doctor)
 
 
 def main() -> None:

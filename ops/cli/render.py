@@ -1,6 +1,7 @@
 """How runs look in a terminal. Text in, rich renderables out; nothing is read or sent."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from rich.columns import Columns
 from rich.console import Group, RenderableType
@@ -8,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.documents import Receipt
+from ops.dead_letters import Group as LetterGroup
+from ops.doctor.findings import Finding, Status
 from ops.status import MarketState, RevisionStatus, RunStatus, Span
 from ops.why import Story
 
@@ -29,6 +32,13 @@ _MARK: dict[MarketState, str] = {
     "landed": "●",
     "missing": "○",
     "dead_lettered": "✕",
+}
+_FINDING: dict[Status, tuple[str, str]] = {
+    "ok": ("ok", "green"),
+    "warn": ("look", "yellow"),
+    "fail": ("broken", "bold red"),
+    "unreachable": ("not seen", "bold red"),
+    "not_local": ("not local", "dim"),
 }
 _NONE = "-"
 _BAR = 40  # columns of a full waterfall
@@ -148,15 +158,45 @@ def _troubles(status: RunStatus) -> list[Text]:
 
 def receipt_table(receipt: Receipt) -> Table:
     """One receipt."""
-    table = Table(show_header=False, title=f"Receipt of run {receipt.run_id}, revision {receipt.revision}")
-    table.add_column()
+    told = receipt.model_dump(mode="json", exclude_none=True, exclude={"run_id", "revision"})
+    return fields_table(f"Receipt of run {receipt.run_id}, revision {receipt.revision}", told)
+
+
+def fields_table(title: str, fields: Mapping[str, object]) -> Table:
+    """A document, one field a line; what is empty is left out."""
+    table = Table(show_header=False, title=title)
+    table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row("outcome", Text(receipt.outcome, STATE_STYLE[receipt.outcome]))
-    told = receipt.model_dump(mode="json", exclude_none=True)
-    for name, value in told.items():
-        if name not in ("run_id", "revision", "outcome") and value not in ({}, [], ""):
-            table.add_row(name.replace("_", " "), _short(value))
+    for name, value in fields.items():
+        if value not in ({}, [], ""):
+            text = _short(value)
+            table.add_row(name.replace("_", " "), Text(text, STATE_STYLE.get(text, "")))
     return table
+
+
+def letters_table(groups: Iterable[LetterGroup]) -> Table:
+    """Dead letters by subscription and reason."""
+    table = Table("subscription", "reason", "letters", "waiting", "newest message", title="Dead letters")
+    for group in groups:
+        newest = group.letters[-1]
+        what = " ".join(filter(None, (newest.message_id, newest.run_id, newest.market)))
+        table.add_row(group.subscription, group.reason, str(len(group.letters)), str(group.waiting), what)
+    return table
+
+
+def finding_line(finding: Finding) -> Text:
+    """One finding of the doctor, its remedy below."""
+    mark, style = _FINDING[finding.status]
+    line = Text.assemble((f"{mark:<12}", style), (f"{finding.check}: ", "bold"), finding.what)
+    return line.append(f"\n{'':12}→ {finding.remedy}", style) if finding.remedy else line
+
+
+def findings_summary(findings: Iterable[Finding]) -> Text:
+    """How many of each kind."""
+    counted = Counter(finding.status for finding in findings)
+    return Text(
+        "\n" + ", ".join(f"{counted[status]} {_FINDING[status][0]}" for status in _FINDING if counted[status])
+    )
 
 
 def _short(value: object) -> str:

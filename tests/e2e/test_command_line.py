@@ -7,20 +7,26 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from google.pubsub_v1.types import PubsubMessage
 
-from local.choices import Choices
+from contracts.envelope import Origin, to_message
+from contracts.events import MarketRequested
+from local.choices import PROJECT, Choices
 from local.detached import Files, write_state
 from local.stack import Stack
 from local.tools import ROOT
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 RUN, OTHER = "2026-11-23", "2026-11-30"
+FETCHER = "market-fetcher-market-requested"
 WAIT = ("--wait", "--timeout", "240")
 
 
@@ -167,6 +173,66 @@ def test_a_sweep_is_published(folder: Path, stack: Stack) -> None:
     """The services see it."""
     assert answer(folder, "sweep", "--reason", "by hand")["published"] == "newreleases.sweep.requested.v1"
     stack.check()
+
+
+async def test_a_dead_letter_is_listed_shown_and_sent_again(folder: Path, stack: Stack) -> None:
+    """Looking consumes nothing; a redrive is shown first, done once, refused the second time and settled."""
+    give_up(stack, MarketRequested(run_id=RUN, market="DK", reason="e2e"))
+    (letter,) = await eventually(lambda: answer(folder, "dead-letter", "list", "--run", RUN), within=60)
+    assert (letter["subscription"], letter["market"]) == (FETCHER, "DK")
+    assert letter["decoded"]["reason"] == "e2e"
+    message = letter["message_id"]
+    assert answer(folder, "dead-letter", "show", message) == letter
+    assert FETCHER in releases(folder, "dead-letter", "list").stdout
+
+    shown = answer(folder, "dead-letter", "redrive", "--market", "dk")
+    assert shown == {
+        "dry_run": True,
+        "actions": [{"message_id": message, "subscription": FETCHER, "topic": "market-requested"}],
+    }
+    assert answer(folder, "dead-letter", "show", message)["redriven"] == []
+    sent = answer(folder, "dead-letter", "redrive", message, "--yes", "--reason", "mended")
+    assert not sent["dry_run"]
+    assert answer(folder, "dead-letter", "show", message)["redriven"][0]["reason"] == "mended"
+    again = releases(folder, "dead-letter", "redrive", message, "--yes")
+    assert (again.returncode, "was redriven at" in again.stdout) == (1, True)
+    assert releases(folder, "dead-letter", "show", "0").returncode == 1
+    assert releases(folder, "dead-letter", "redrive").returncode == 2
+
+
+def give_up(stack: Stack, event: MarketRequested) -> None:
+    """Publish to the dead-letter topic what Pub/Sub would after the last refused delivery."""
+    message = to_message(event, Origin("test", "given up", datetime.now(UTC)))
+    source = {
+        "CloudPubSubDeadLetterSourceSubscription": FETCHER,
+        "CloudPubSubDeadLetterSourceSubscriptionProject": PROJECT,
+        "CloudPubSubDeadLetterSourceDeliveryCount": "100",
+    }
+    with stack.pubsub.publisher() as publisher:
+        publisher.publish(
+            topic=f"projects/{PROJECT}/topics/market-requested-dead",
+            messages=[PubsubMessage(data=message.data, attributes=message.attributes | source)],
+        )
+
+
+def test_the_doctor_finds_a_healthy_stack(folder: Path) -> None:
+    """Every part that a local stack has is looked at, and the canaries arrive."""
+    examined = answer(folder, "doctor", "--prove", "--timeout", "30")
+    assert examined["healthy"]
+    heard = [one["what"] for one in examined["findings"] if one["check"] == "delivery" and one["status"] == "ok"]
+    described = json.loads((ROOT / "infra" / "topology.json").read_text())
+    assert len(heard) == len(described["push_subscriptions"])
+    assert "broken" not in releases(folder, "doctor").stdout
+
+
+def test_the_doctor_fails_on_a_stack_that_lacks_something(folder: Path, stack: Stack) -> None:
+    """What is missing is named with what to do, and a script sees it by the exit status."""
+    with stack.pubsub.subscriber() as subscriber:
+        subscriber.delete_subscription(subscription=f"projects/{PROJECT}/subscriptions/operator-run-finished")
+    done = releases(folder, "doctor")
+    assert done.returncode == 1
+    assert "operator-run-finished" in done.stdout
+    assert "terraform apply" in done.stdout
 
 
 @pytest.mark.parametrize(

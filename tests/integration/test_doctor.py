@@ -45,7 +45,6 @@ from services.scheduler.wiring import build_app as scheduler
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(180)]
 INFRA = ROOT / "infra"
 SCHEMA = INFRA / "bigquery/new_releases.schema.json"
-PATIENCE = Patience(timedelta(seconds=60))
 
 
 @dataclass
@@ -63,9 +62,12 @@ class Patient:
         """What is not well."""
         return [f"{found.check}: {found.what}" for found in await self.examined() if found.status == "fail"]
 
-    async def proved(self, kind: Callable[[Site, str, Patience], Iterator[Finding]]) -> list[Finding]:
+    async def proved(
+        self, kind: Callable[[Site, str, Patience], Iterator[Finding]], seconds: float = 60
+    ) -> list[Finding]:
         """All findings of a proof."""
-        return await asyncio.to_thread(lambda: list(kind(self.site, f"test-{uuid4().hex[:12]}", PATIENCE)))
+        patience = Patience(timedelta(seconds=seconds))
+        return await asyncio.to_thread(lambda: list(kind(self.site, f"test-{uuid4().hex[:12]}", patience)))
 
     def left(self) -> list[str]:
         """Objects that a proof left behind."""
@@ -190,7 +192,9 @@ async def test_every_fault_of_a_broken_stack_is_found(patient: Patient) -> None:
     ]
     site.bigquery.create_table(bigquery.Table(site.target.table_id, schema=columns))
     complaints = await patient.complaints()
+    unready = "is not ready: pubsub: pub/sub: topic run-finished is not reachable: NotFound"
     expected = [
+        *(f"services: {name} {unready}" for name in ("scheduler", "batch_trigger", "cluster_manager")),
         "topics: run-finished does not exist",
         "subscriptions: batch-trigger-raw-finalized does not exist: its service hears nothing",
         "subscriptions: cluster-manager-batch-ready: ack deadline is 17, should be 60",
@@ -220,13 +224,12 @@ async def test_a_canary_comes_through_every_edge(patient: Patient) -> None:
     assert patient.left() == []
 
 
-async def test_an_edge_that_delivers_to_nobody_is_found(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_edge_that_delivers_to_nobody_is_found(patient: Patient) -> None:
     """The canary's silence is the finding: this subscription is gone while its siblings on the topic work."""
     patient.site.subscriber.delete_subscription(
         subscription=patient.site.subscription("scheduler-sweep-requested")
     )
-    monkeypatch.setattr("tests.integration.test_doctor.PATIENCE", Patience(timedelta(seconds=8)))
-    found = await patient.proved(proof.deliveries)
+    found = await patient.proved(proof.deliveries, seconds=8)
     silent = [finding.what for finding in found if finding.status != "ok"]
     assert silent == ["scheduler-sweep-requested: scheduler heard nothing within 8 s"]
 

@@ -1,0 +1,176 @@
+"""`releases dead-letter …`: what was given up, and sending it again to the one subscription that had given it up."""
+
+import getpass
+import json
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+
+from contracts.documents import DeadLetter, Redrive
+from ops import dead_letters
+from ops.cli import render
+from ops.cli.session import AsJson, CommandError, DryRun, Exit, Reason, act, console, say_json
+from ops.dead_letters import Action, Filter, Refuse
+from ops.requests import RequestError, markets_of, run_id_of
+from ops.target import TOPOLOGY, Stack
+
+app = typer.Typer(no_args_is_help=True, help="Look at what was given up, and send it again.")
+
+Subscription = Annotated[str | None, typer.Option("--subscription", "-s", help="Only of this subscription.")]
+Why = Annotated[str | None, typer.Option("--matching", help="Only where the reason contains this.")]
+RunOption = Annotated[str | None, typer.Option("--run", help="Only of this run.")]
+MarketOption = Annotated[str | None, typer.Option("--market", "-m", help="Only of this market.")]
+Hours = Annotated[float | None, typer.Option("--within", min=0, help="Only of the last so many hours.")]
+
+
+def _filter(
+    subscription: str | None, matching: str | None, run: str | None, market: str | None, within: float | None
+) -> Filter:
+    return Filter(
+        subscription=subscription,
+        reason=matching,
+        run_id=None if run is None else run_id_of(run),
+        market=None if market is None else markets_of([market])[0],
+        younger_than=None if within is None else timedelta(hours=within),
+    )
+
+
+@app.command("list")
+def list_letters(
+    context: typer.Context,
+    *,
+    subscription: Subscription = None,
+    matching: Why = None,
+    run: RunOption = None,
+    market: MarketOption = None,
+    within: Hours = None,
+    as_json: AsJson = False,
+) -> None:
+    """Dead letters by subscription and reason; nothing is consumed."""
+
+    async def work(stack: Stack) -> None:
+        wanted = _filter(subscription, matching, run, market, within)
+        found = dead_letters.select(await stack.ledger.letters(), wanted, stack.clock())
+        if as_json:
+            say_json([_told(letter) for letter in found])
+        elif found:
+            console.print(render.letters_table(dead_letters.grouped(found)))
+        else:
+            console.print("no dead letters")
+
+    act(context, work)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    message_id: Annotated[str, typer.Argument(metavar="MESSAGE", help="Message id, as `list` shows it.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """One dead letter, its data included."""
+
+    async def work(stack: Stack) -> None:
+        letter = await _one(stack, message_id)
+        if as_json:
+            say_json(_told(letter))
+        else:
+            console.print(render.fields_table(f"Dead letter {letter.message_id}", _told(letter)))
+
+    act(context, work)
+
+
+@app.command()
+def redrive(
+    context: typer.Context,
+    message_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[MESSAGE]...", help="Message ids; or choose by the options.")
+    ] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="All that were not sent again yet.")] = False,
+    subscription: Subscription = None,
+    matching: Why = None,
+    run: RunOption = None,
+    market: MarketOption = None,
+    within: Hours = None,
+    reason: Reason = "asked for by an operator",
+    force: Annotated[
+        bool, typer.Option("--force", help="Also what was sent again before, or keeps coming back.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it; without this it is only shown.")] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send dead letters again, each to the one subscription that had given it up. Shows the plan unless --yes."""
+
+    async def work(stack: Stack) -> int:
+        chosen = _filter(subscription, matching, run, market, within)
+        if not message_ids and chosen == Filter() and not every:
+            raise RequestError("say which: message ids, an option such as --subscription, or --all")
+        found = dead_letters.select(await _chosen(stack, message_ids), chosen, stack.clock())
+        if not found:
+            raise CommandError("no dead letter is like that; `releases dead-letter list` shows those there are")
+        actions = dead_letters.plan(found, dead_letters.topics_of(TOPOLOGY), force=force)
+        doing = yes and not dry_run
+        if doing:
+            mark = Redrive(at=stack.clock(), by=getpass.getuser(), reason=reason)
+            await dead_letters.carry_out(actions, stack.ledger, stack.publisher, mark=mark)
+        _tell(actions, doing=doing, as_json=as_json)
+        return Exit.REFUSED if all(isinstance(action, Refuse) for action in actions) else Exit.DONE
+
+    act(context, work)
+
+
+async def _one(stack: Stack, message_id: str) -> DeadLetter:
+    (letter,) = await _chosen(stack, [message_id])
+    return letter
+
+
+async def _chosen(stack: Stack, message_ids: list[str] | None) -> list[DeadLetter]:
+    """The dead letters with these ids, or all.
+
+    Raises:
+        CommandError: one is not there.
+    """
+    letters = await stack.ledger.letters()
+    if not message_ids:
+        return letters
+    by_id = {letter.message_id: letter for letter in letters}
+    missing = [message_id for message_id in message_ids if message_id not in by_id]
+    if missing:
+        raise CommandError(
+            f"no dead letter {', '.join(missing)}; `releases dead-letter list` shows those there are"
+        )
+    return [by_id[message_id] for message_id in message_ids]
+
+
+def _tell(actions: tuple[Action, ...], *, doing: bool, as_json: bool) -> None:
+    if as_json:
+        say_json({"dry_run": not doing, "actions": [_action(action) for action in actions]})
+        return
+    for action in actions:
+        letter = action.letter
+        if isinstance(action, Refuse):
+            console.print(f"{letter.message_id} stays: {action.why}")
+        else:
+            done = "sent to" if doing else "would be sent to"
+            console.print(f"{letter.message_id} {done} {letter.subscription} ({letter.event or 'unreadable'})")
+    if not doing:
+        console.print("nothing was sent; add --yes to do it")
+
+
+def _action(action: Action) -> dict[str, Any]:
+    told = {"message_id": action.letter.message_id, "subscription": action.letter.subscription}
+    return told | ({"refused": action.why} if isinstance(action, Refuse) else {"topic": action.topic})
+
+
+def _told(letter: DeadLetter) -> dict[str, Any]:
+    """The record, with its data as text or JSON where it is."""
+    told = letter.model_dump(mode="json", exclude_none=True)
+    if (data := dead_letters.decoded(letter)) is not None:
+        try:
+            told["decoded"] = json.loads(data)
+        except ValueError:
+            told["decoded"] = data.decode(errors="replace")
+    return told

@@ -1,0 +1,1 @@
+"""The dashboard in a real browser: its tests, a measurement, and the pictures of the README."""

@@ -1,0 +1,74 @@
+"""A year of runs for the dashboard: the simulator's catalogue, straight into the emulator by Parquet load jobs."""
+
+import io
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from google.cloud import bigquery
+
+from contracts.names import MARKETS
+from local import tools
+from local.bigquery import BigQuery
+from local.choices import DATASET, PROJECT, TABLE
+from local.spotify.catalogue import Catalogue
+from local.spotify.shapes import Json
+
+SCHEMA = tools.ROOT / "infra/bigquery/new_releases.schema.json"
+VIEWS = tools.ROOT / "infra/bigquery/views"
+NEWEST = date(2026, 11, 23)
+_COLUMNS = pa.schema(
+    [
+        ("market", pa.string()),
+        ("release_date", pa.string()),
+        ("track_name", pa.string()),
+        ("duration_ms", pa.int64()),
+        ("artists", pa.string()),
+        ("load_date", pa.date32()),
+        ("release_day", pa.date32()),
+        ("release_date_precision", pa.string()),
+        ("album_id", pa.string()),
+        ("album_name", pa.string()),
+        ("album_type", pa.string()),
+        ("track_id", pa.string()),
+        ("disc_number", pa.int64()),
+        ("track_number", pa.int64()),
+        ("explicit", pa.bool_()),
+        ("artist_ids", pa.list_(pa.string())),
+        ("source", pa.string()),
+        ("run_id", pa.string()),
+        ("revision", pa.int64()),
+    ]
+)
+
+
+def furnish(warehouse: BigQuery, *, dataset: str = DATASET) -> None:
+    """Table and views, as the stack makes them."""
+    warehouse.ensure_table(PROJECT, dataset, TABLE, schema=SCHEMA)
+    warehouse.ensure_views(PROJECT, dataset, TABLE, folder=VIEWS)
+
+
+def load(
+    warehouse: BigQuery, weeks: int, *, dataset: str = DATASET, newest: date = NEWEST, markets: Sequence[str] = MARKETS
+) -> int:
+    """Load so many weeks up to the newest; gives the number of rows."""
+    client, total = warehouse.client(PROJECT), 0
+    wanted = bigquery.LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_APPEND")
+    for rows in _runs(weeks, newest, markets):
+        file = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(rows, schema=_COLUMNS), file)
+        client.load_table_from_file(
+            file, f"{PROJECT}.{dataset}.{TABLE}", rewind=True, job_config=wanted
+        ).result()
+        total += len(rows)
+    client.close()
+    return total
+
+
+def _runs(weeks: int, newest: date, markets: Sequence[str]) -> Iterator[list[Json]]:
+    catalogue = Catalogue(seed=1, week=newest)
+    for _ in range(weeks):
+        yield catalogue.expected_rows(markets, "browse", 50, run_id=catalogue.week.isoformat())
+        catalogue = catalogue.preceding()
+
