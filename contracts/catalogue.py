@@ -1,4 +1,4 @@
-"""The JSON Schemas and the AsyncAPI document, built from the models; `python -m contracts` writes them."""
+"""The JSON Schemas, the AsyncAPI and the OpenAPI document, built from the models; `python -m contracts` writes them."""
 
 import json
 from typing import Any
@@ -14,6 +14,7 @@ from contracts.documents import (
     Receipt,
 )
 from contracts.events import OWN_EVENTS, OwnEvent
+from contracts.openapi import openapi
 
 _DEAD = (
     "run-requested-dead",
@@ -54,7 +55,8 @@ def files() -> dict[str, str]:
     """Every generated file: path from the repository's root, and text."""
     schemas = {f"contracts/schemas/{event.type}.json": event_schema(event) for event in OWN_EVENTS}
     documents = {f"contracts/schemas/{model.__name__}.json": _schema(model) for model in _DOCUMENTS}
-    made = {**schemas, **documents, "contracts/asyncapi.json": asyncapi()}
+    described = {"contracts/asyncapi.json": asyncapi(), "contracts/openapi.json": openapi()}
+    made = {**schemas, **documents, **described}
     return {path: json.dumps(content, indent=2, ensure_ascii=False) + "\n" for path, content in made.items()}
 
 

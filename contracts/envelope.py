@@ -137,7 +137,7 @@ def _read_http(headers: dict[str, str], body: bytes) -> BaseCloudEvent:
         return http.from_http_event(http.HTTPMessage(ours, body))
     except CloudEventValidationError as error:
         raise ContractError(_attribute_faults(error)) from None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ContractError([Fault("body", f"is not a CloudEvent ({error}); see cloudevents.io")]) from None
 
 
@@ -270,7 +270,11 @@ def _dead_lettered(push: _Push) -> DeadLettered:
     original: OwnEvent | ObjectFinalized | DataprocOperation | None = None
     unreadable: tuple[str, ...] = ()
     try:
-        original = _live_message(inner).event
+        found = _live_message(inner).event
+        if isinstance(found, OwnEvent | ObjectFinalized | DataprocOperation):
+            original = found
+        else:
+            unreadable = (str(Fault("message", "wraps another dead letter; publish the message itself")),)
     except ContractError as error:
         unreadable = tuple(map(str, error.faults))
     source = attributes.get(f"{DEAD_LETTER_SOURCE}Subscription", "").rsplit("/", 1)[-1]
@@ -283,7 +287,7 @@ def _dead_lettered(push: _Push) -> DeadLettered:
         data=push.message.data,
         attributes=attributes,
         published_at=_moment(attributes.get(f"{DEAD_LETTER_SOURCE}TopicPublishTime")),
-        dead_lettered_at=push.message.publish_time,
+        dead_lettered_at=_aware(push.message.publish_time),
         redrives=_count(attributes.get(REDRIVES)) or 0,
     )
 

@@ -29,7 +29,7 @@ Markets = Annotated[tuple[Market, ...], Field(min_length=1), AfterValidator(_uni
 class OwnEvent(BaseModel):
     """An event this project produces."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     type: ClassVar[str]
     """The CloudEvents `type`, with its version."""
@@ -53,6 +53,7 @@ class RunRequested(OwnEvent):
     markets: Markets | None = None
     """Absent: all configured markets. Only the first request of a run decides; it is in the manifest then."""
     reason: str = Field(default="tick", max_length=500)
+    """Why, in a person's words; goes into the manifest."""
 
     @property
     def subject(self) -> str:
@@ -67,12 +68,15 @@ class MarketRequested(OwnEvent):
     topic = "market-requested"
 
     run_id: RunId
+    """The run."""
     market: Market
+    """The market, as Spotify names it."""
     replay: bool = False
     """Fetch again and replace the part, although it is there."""
     fresh: bool = False
     """Also pass by the album cache."""
     reason: str = Field(default="run", max_length=500)
+    """Why, in words for whoever reads the message."""
 
     @property
     def subject(self) -> str:
@@ -87,7 +91,9 @@ class BatchReady(OwnEvent):
     topic = "batch-ready"
 
     run_id: RunId
+    """The run."""
     revision: Revision
+    """The decision's number, from 1."""
 
     @property
     def subject(self) -> str:
@@ -102,10 +108,13 @@ class RunFinished(OwnEvent):
     topic = "run-finished"
 
     run_id: RunId
+    """The run."""
     revision: Revision
+    """The decision's number, from 1."""
     outcome: Outcome
     """loaded: every market; partial: loaded, some missing; failed: nothing was loaded by this revision."""
     receipt_uri: str = Field(pattern=r"^gs://[^/]+/.+")
+    """Where the receipt lies."""
 
     @property
     def subject(self) -> str:
@@ -120,6 +129,7 @@ class SweepRequested(OwnEvent):
     topic = "sweep-requested"
 
     reason: str = Field(default="sweep", max_length=500)
+    """Why, in words for whoever reads the message."""
 
     @property
     def subject(self) -> str:

@@ -22,9 +22,7 @@ def main(arguments: list[str]) -> None:
     match arguments:
         case []:
             settings = load_or_exit(Settings, os.environ)
-            logs.configure(
-                project=settings.google_cloud_project, service="dashboard", level=settings.log_level
-            )
+            logs.configure(project=settings.google_cloud_project, service="dashboard", level=settings.log_level)
             wiring.serve(settings)
         case ["export", file]:
             settings = load_or_exit(Settings, os.environ)

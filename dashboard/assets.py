@@ -7,6 +7,7 @@ import vl_convert
 
 from dashboard.page import Assets
 
+_SNIPPET: Final = "window.vegaEmbed = vegaEmbed;"
 _OURS: Final = ("data.html", "runs.html", "style.css", "common.js", "data.js", "runs.js", "icon.svg")
 
 
@@ -19,5 +20,5 @@ def load() -> Assets:
     folder = resources.files("dashboard") / "static"
     texts = {name: (folder / name).read_text(encoding="utf-8") for name in _OURS}
     # In a function of its own: its hundreds of names would otherwise be those of our scripts.
-    texts["vega.js"] = f"(function(){{{vl_convert.javascript_bundle()}}})();"
+    texts["vega.js"] = f"(function(){{{vl_convert.javascript_bundle(_SNIPPET)}}})();"
     return Assets(texts)

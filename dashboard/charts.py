@@ -9,20 +9,37 @@ from typing import Any, Final
 
 import altair as alt
 
+from dashboard.europe import COLUMNS, ROWS
+
 Spec = dict[str, Any]
+Chart = Any
+"""One of Altair's; its methods are typed as giving anything."""
 
 TABLE: Final = "rows"
 """Name of the table that the page puts into each chart."""
 WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 TYPES: Final = ("album", "single", "compilation")
-TRACK_BINS: Final = ("1", "2–3", "4–6", "7–9", "10–12", "13–16", "17+")
+TRACK_BINS: Final = (
+    ("1", 1),
+    ("2 to 3", 3),
+    ("4 to 6", 6),
+    ("7 to 9", 9),
+    ("10 to 12", 12),
+    ("13 to 16", 16),
+    ("17 or more", None),
+)
+"""Name and last number of tracks of each bar."""
 KINDS: Final = ("new", "listed before")
-STAGES: Final = ("fetch", "decide", "cluster", "spark", "receipt")
 _FADED: Final = alt.condition("datum.faded", alt.value(0.25), alt.value(1))
 
 
-def _chart() -> alt.Chart:
+def _chart() -> Chart:
     return alt.Chart(alt.NamedData(name=TABLE))
+
+
+def lists() -> dict[str, Any]:
+    """What charts and page must name alike."""
+    return {"weekdays": WEEKDAYS, "types": TYPES, "track_bins": TRACK_BINS, "kinds": KINDS}
 
 
 def specifications() -> dict[str, Spec]:
@@ -30,20 +47,24 @@ def specifications() -> dict[str, Spec]:
     return {name: _finished(make()) for name, make in CHARTS.items()}
 
 
-def _finished(chart: alt.TopLevelMixin) -> Spec:
-    spec: Spec = chart.to_dict()  # type: ignore[attr-defined]  # every chart has it; the mixin does not say so
+def _finished(chart: Chart) -> Spec:
+    spec: Spec = chart.to_dict()
     spec.pop("config", None)  # Altair's own default; the theme brings one
     spec["autosize"] = {"type": "fit-x", "contains": "padding", "resize": True}
     return spec
 
 
-def _history() -> alt.LayerChart:
+def _history() -> Chart:
     """New and known releases, week by week; the chosen week is marked."""
-    bars = (
+    return (
         _chart()
         .mark_bar(cornerRadius=1)
         .encode(
-            x=alt.X("week:O", title=None, axis=alt.Axis(labels=False)),
+            x=alt.X(
+                "week:O",
+                title=None,
+                axis=alt.Axis(labelExpr=_MONTH, labelAngle=0, labelOverlap="greedy", labelAlign="left"),
+            ),
             y=alt.Y("releases:Q", title="releases", stack="zero"),
             color=alt.Color("kind:N", title=None, scale=alt.Scale(domain=list(KINDS), range="diverging")),
             order=alt.Order("place:Q"),
@@ -54,49 +75,50 @@ def _history() -> alt.LayerChart:
                 alt.Tooltip("releases:Q"),
             ],
         )
+        .properties(width="container", height=190)
     )
-    months = (
-        _chart()
-        .transform_filter("datum.month != ''")
-        .mark_text(baseline="top", align="left", dy=8, fontSize=11, style="muted")
-        .encode(x="week:O", y=alt.value(150), text="month:N")
-    )
-    return (bars + months).properties(width="container", height=150)
 
 
-def _tiles() -> alt.LayerChart:
+# The first week of a month carries its name.
+_MONTH: Final = "+substring(datum.value, 8, 10) <= 7 ? monthAbbrevFormat(+substring(datum.value, 5, 7) - 1) : ''"
+
+
+def _tiles() -> Chart:
     """Europe as one tile for each market; a tile's colour is its number."""
     base = _chart().encode(
-        x=alt.X("column:O", axis=None, scale=alt.Scale(paddingInner=0.06)),
-        y=alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0.06)),
+        x=alt.X("column:O", axis=None, scale=alt.Scale(domain=list(range(COLUMNS)), paddingInner=0.07)),
+        y=alt.Y("row:O", axis=None, scale=alt.Scale(domain=list(range(ROWS)), paddingInner=0.07)),
         tooltip=[alt.Tooltip("name:N", title="market"), alt.Tooltip("meaning:N", title=" ")],
     )
     tiles = base.mark_rect(cornerRadius=5, cursor="pointer").encode(
-        color=alt.Color("value:Q", legend=None, scale=alt.Scale(zero=True))
+        color=alt.Color("shade:Q", legend=None, scale=alt.Scale(zero=False))
     )
-    chosen = base.transform_filter("datum.chosen").mark_rect(cornerRadius=5, style="outline")
+    chosen = base.transform_filter("datum.chosen").mark_rect(cornerRadius=5, fillOpacity=0, style="outline")
     contrast = alt.condition("datum.strong", alt.value("white"), alt.value("black"))
-    codes = base.mark_text(fontSize=11, fontWeight=600, dy=-6, cursor="pointer").encode(text="market:N", color=contrast)
+    codes = base.mark_text(fontSize=11, fontWeight=600, dy=-6, cursor="pointer").encode(
+        text="market:N", color=contrast
+    )
     values = base.mark_text(fontSize=11, dy=8, cursor="pointer").encode(text="label:N", color=contrast)
-    return (tiles + chosen + codes + values).properties(width="container", height=440)
+    return (tiles + chosen + codes + values).properties(width="container", height=420)
 
 
-def _reach() -> alt.Chart:
+def _reach() -> Chart:
     """How many markets a release is in."""
     return (
         _chart()
-        .mark_bar(cornerRadiusEnd=2)
+        .mark_rect()
         .encode(
-            x=alt.X("markets:Q", title="listed in so many markets", scale=alt.Scale(nice=False), bin="binned"),
-            x2="markets_end:Q",
+            x=alt.X("markets:Q", title="listed in so many markets", scale=alt.Scale(nice=False, zero=False)),
+            x2="markets_end",
+            y2=alt.datum(0),
             y=alt.Y("releases:Q", title="releases", scale=alt.Scale(type="symlog", constant=3)),
             tooltip=[alt.Tooltip("label:N", title="listed in"), alt.Tooltip("releases:Q")],
         )
-        .properties(width="container", height=200)
+        .properties(width="container", height=170)
     )
 
 
-def _overlap() -> alt.LayerChart:
+def _overlap() -> Chart:
     """Markets against markets, both in the order of likeness."""
     base = _chart().encode(
         x=alt.X("other:N", sort=alt.EncodingSortField("other_place", "min"), axis=_market_axis(angle=-90)),
@@ -110,15 +132,17 @@ def _overlap() -> alt.LayerChart:
             legend=alt.Legend(format="%", gradientLength=140, gradientThickness=8, tickCount=3),
         )
     )
-    chosen = base.transform_filter("datum.chosen").mark_rect(style="outline", strokeWidth=1, strokeOpacity=0.7)
+    chosen = base.transform_filter("datum.chosen").mark_rect(
+        fillOpacity=0, style="outline", strokeWidth=1, strokeOpacity=0.6
+    )
     return (cells + chosen).properties(width="container", height=560)
 
 
 def _market_axis(*, angle: int) -> alt.Axis:
-    return alt.Axis(title=None, labelAngle=angle, labelFontSize=9, labelPadding=3, labelOverlap=False)
+    return alt.Axis(title=None, labelAngle=angle, labelFontSize=9, labelPadding=3, labelOverlap="greedy")
 
 
-def _likest() -> alt.LayerChart:
+def _likest() -> Chart:
     """The markets that share most with the chosen one."""
     base = _chart().encode(y=alt.Y("name:N", title=None, sort=alt.EncodingSortField("share", order="descending")))
     bars = base.mark_bar(cornerRadiusEnd=2, height={"band": 0.7}, cursor="pointer").encode(
@@ -128,7 +152,7 @@ def _likest() -> alt.LayerChart:
     return alt.layer(bars).properties(width="container", height={"step": 24})
 
 
-def _artists() -> alt.LayerChart:
+def _artists() -> Chart:
     """Artists by number of markets."""
     base = _chart().encode(y=alt.Y("artist:N", title=None, sort=None, axis=alt.Axis(labelLimit=170)))
     stems = base.mark_bar(height=2, style="quiet").encode(
@@ -147,12 +171,12 @@ def _artists() -> alt.LayerChart:
     return (stems + dots).properties(width="container", height={"step": 24})
 
 
-def _types() -> alt.LayerChart:
+def _types() -> Chart:
     """Albums, singles, compilations."""
     return _rows("type", TYPES)
 
 
-def _weekdays() -> alt.Chart:
+def _weekdays() -> Chart:
     """Releases by the weekday of their release."""
     return (
         _chart()
@@ -170,7 +194,7 @@ def _weekdays() -> alt.Chart:
 _FIRST_3: Final = "slice(datum.label, 0, 3)"
 
 
-def _rows(field: str, order: tuple[str, ...]) -> alt.LayerChart:
+def _rows(field: str, order: tuple[str, ...]) -> Chart:
     base = _chart().encode(
         y=alt.Y(f"{field}:N", title=None, sort=list(order), axis=alt.Axis(labelFontSize=13)),
         tooltip=[alt.Tooltip(f"{field}:N"), alt.Tooltip("releases:Q"), alt.Tooltip("share:Q", format=".0%")],
@@ -180,17 +204,21 @@ def _rows(field: str, order: tuple[str, ...]) -> alt.LayerChart:
         color=alt.Color(f"{field}:N", legend=None, scale=alt.Scale(domain=list(order))),
         opacity=_FADED,
     )
-    numbers = base.mark_text(align="left", dx=6, fontWeight=600, style="ink").encode(x="releases:Q", text="releases:Q")
+    numbers = base.mark_text(align="left", dx=6, fontWeight=600, style="ink").encode(
+        x="releases:Q", text="releases:Q"
+    )
     return (bars + numbers).properties(width="container", height={"step": 48})
 
 
-def _track_counts() -> alt.Chart:
+def _track_counts() -> Chart:
     """Releases by how many tracks they have, and what they are called."""
     return (
         _chart()
         .mark_bar(cornerRadius=1, width={"band": 0.8})
         .encode(
-            x=alt.X("tracks:N", title="tracks", sort=list(TRACK_BINS), axis=alt.Axis(labelAngle=0)),
+            x=alt.X(
+                "tracks:N", title="tracks", sort=[name for name, _ in TRACK_BINS], axis=alt.Axis(labelAngle=0)
+            ),
             y=alt.Y("releases:Q", title="releases", axis=alt.Axis(tickMinStep=1)),
             color=alt.Color("type:N", title=None, scale=alt.Scale(domain=list(TYPES))),
             tooltip=[alt.Tooltip("type:N"), alt.Tooltip("tracks:N"), alt.Tooltip("releases:Q")],
@@ -199,22 +227,23 @@ def _track_counts() -> alt.Chart:
     )
 
 
-def _lengths() -> alt.LayerChart:
-    """Tracks by length, and their middle."""
-    bars = (
+def _lengths() -> Chart:
+    """Tracks by length, in half minutes."""
+    return (
         _chart()
-        .mark_bar(cornerRadiusEnd=2)
+        .mark_rect()
         .encode(
-            x=alt.X("minutes:Q", title="minutes", bin="binned", axis=alt.Axis(tickMinStep=1, tickCount=8)),
-            x2="minutes_end:Q",
+            x=alt.X("minutes:Q", title="minutes", axis=alt.Axis(tickMinStep=1, tickCount=8)),
+            x2="minutes_end",
             y=alt.Y("tracks:Q", title="tracks"),
+            y2=alt.datum(0),
             tooltip=[alt.Tooltip("label:N", title="length"), alt.Tooltip("tracks:Q", format=",")],
         )
+        .properties(width="container", height=200)
     )
-    return alt.layer(bars).properties(width="container", height=200)
 
 
-def _delays() -> alt.LayerChart:
+def _delays() -> Chart:
     """For each market, when the first, middle and last half of its new releases had come."""
     base = _chart().encode(
         y=alt.Y(
@@ -231,17 +260,19 @@ def _delays() -> alt.LayerChart:
         ],
     )
     spans = base.mark_bar(height=4, cornerRadius=2, style="quiet").encode(
-        x=alt.X("low:Q", title="days from release to list", scale=alt.Scale(domainMin=0), axis=alt.Axis(tickMinStep=1)),
+        x=alt.X(
+            "low:Q", title="days from release to list", scale=alt.Scale(domainMin=0), axis=alt.Axis(tickMinStep=1)
+        ),
         x2="high:Q",
     )
     dots = base.mark_point(size=70, opacity=1).encode(x="mean:Q", opacity=_FADED)
     return (spans + dots).properties(width="container", height={"step": 17})
 
 
-def _waterfall() -> alt.LayerChart:
+def _waterfall() -> Chart:
     """A run's stages, one after the other."""
     base = _chart().encode(
-        y=alt.Y("stage:N", title=None, sort=list(STAGES), axis=alt.Axis(labelFontSize=13)),
+        y=alt.Y("stage:N", title=None, sort=None, axis=alt.Axis(labelFontSize=13)),
         tooltip=[alt.Tooltip("stage:N"), alt.Tooltip("label:N", title="took")],
     )
     bars = base.mark_bar(cornerRadius=3, height={"band": 0.55}).encode(
@@ -249,11 +280,12 @@ def _waterfall() -> alt.LayerChart:
         x2="end:Q",
         opacity=alt.condition("datum.open", alt.value(0.45), alt.value(1)),
     )
-    texts = base.mark_text(align="left", dx=6, style="muted").encode(x="end:Q", text="label:N")
-    return (bars + texts).properties(width="container", height={"step": 40})
+    texts = base.mark_text(align="left", dx=6, style="ink").encode(x="end:Q", text="label:N")
+    room = base.mark_point(opacity=0).encode(x="limit:Q")
+    return (bars + texts + room).properties(width="container", height={"step": 40})
 
 
-CHARTS: Final[Mapping[str, Callable[[], alt.TopLevelMixin]]] = {
+CHARTS: Final[Mapping[str, Callable[[], Chart]]] = {
     "history": _history,
     "tiles": _tiles,
     "reach": _reach,

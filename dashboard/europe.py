@@ -14,6 +14,7 @@ _ROWS: Final = (
 )
 
 COLUMNS: Final = 12
+ROWS: Final = len(_ROWS)
 TILES: Final = {
     market: (column, row)
     for row, line in enumerate(_ROWS)

@@ -25,9 +25,13 @@ async def to_file(settings: Settings, file: Path, *, weeks: int = WEEKS, clock: 
     async with wiring.library(settings, clock=clock) as library:
         loaded, documents = await asyncio.gather(asyncio.to_thread(assets.load), documents_of(library, weeks))
     page = exported_page(loaded, documents, made_at=f"{clock():%Y-%m-%d %H:%M} UTC").encode()
+    await asyncio.to_thread(_write, file, page)
+    return len(page)
+
+
+def _write(file: Path, page: bytes) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(page)
-    return len(page)
 
 
 async def documents_of(library: Library, weeks: int) -> dict[str, Json]:

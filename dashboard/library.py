@@ -51,7 +51,9 @@ class Library:
         """
         known = [date.fromisoformat(entry["week"]) for entry in (await self.weeks())["weeks"]]
         if week not in known:
-            raise UnknownWeekError(f"there is no run of {week} in the table; the newest is {max(known, default=None)}")
+            raise UnknownWeekError(
+                f"there is no run of {week} in the table; the newest is {max(known, default=None)}"
+            )
         before = max((other for other in known if other < week), default=None)
         return await self._cached(week.isoformat(), lambda: self._make_week(week, before))
 

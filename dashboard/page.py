@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dashboard.charts import specifications
+from dashboard.charts import lists, specifications
 from dashboard.europe import TILES
 from dashboard.theme import chart_configs, stylesheet_variables
 
@@ -60,9 +60,7 @@ def exported_page(assets: Assets, documents: Mapping[str, Any], *, made_at: str)
         made_at: When it was made, for the reader.
     """
     styles, scripts = assets[STYLES], [_closable(assets[name]) for name in SCRIPTS["data"]]
-    policy = (
-        f"{_CLOSED}; script-src {' '.join(map(_digest, scripts))}; style-src {_digest(styles)}; img-src data:"
-    )
+    policy = f"{_CLOSED}; script-src {' '.join(map(_digest, scripts))}; style-src {_digest(styles)}; img-src data:"
     icon = base64.b64encode(assets[ICON].encode()).decode()
     head = [
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
@@ -78,7 +76,7 @@ def exported_page(assets: Assets, documents: Mapping[str, Any], *, made_at: str)
 
 
 def _charts() -> dict[str, Any]:
-    return {"specifications": specifications(), "configs": chart_configs(), "tiles": TILES}
+    return {"specifications": specifications(), "configs": chart_configs(), "tiles": TILES, "lists": lists()}
 
 
 def _filled(template: str, head: list[str], foot: list[str]) -> str:

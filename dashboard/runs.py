@@ -64,6 +64,10 @@ def run_document(run: RunStatus) -> Json:
     began = run.requested_at
     return {
         **told,
+        "clusters": [
+            {"attempt": claim.attempt, "cluster": claim.cluster, "claimed_at": claim.claimed_at.isoformat()}
+            for claim in run.clusters
+        ],
         "is_finished": run.is_finished,
         "rows": run.rows,
         "counts": {

@@ -22,7 +22,9 @@ class Settings(BaseModel):
     storage_emulator_host: str | None = Field(
         default=None, description="http://host:port of a Cloud Storage emulator."
     )
-    bigquery_emulator_host: str | None = Field(default=None, description="http://host:port of a BigQuery emulator.")
+    bigquery_emulator_host: str | None = Field(
+        default=None, description="http://host:port of a BigQuery emulator."
+    )
     history_days: int = Field(
         default=371, ge=14, le=3700, description="How far back weeks are offered: a year and the run before it."
     )

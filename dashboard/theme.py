@@ -55,7 +55,7 @@ LIGHT: Final = Palette(
     quiet="#d9d6ce",
     good="#22734f",
     bad="#b3261e",
-    ramp=("#f1eee7", "#d3e0ee", "#a3c0df", "#6a98c8", "#3573b1", "#123f74"),
+    ramp=("#eaf0f7", "#cddcec", "#a3c0df", "#6a98c8", "#3573b1", "#123f74"),
 )
 DARK: Final = Palette(
     ground="#101317",
@@ -80,7 +80,9 @@ def stylesheet_variables() -> str:
     """The palette as custom properties; `light-dark()` follows the page's color-scheme."""
     light, dark = asdict(LIGHT), asdict(DARK)
     lines = [
-        f"  --{name.replace('_', '-')}: light-dark({light[name]}, {dark[name]});" for name in light if name != "ramp"
+        f"  --{name.replace('_', '-')}: light-dark({light[name]}, {dark[name]});"
+        for name in light
+        if name != "ramp"
     ]
     lines += [
         f"  --ramp-{place}: light-dark({one}, {other});"
@@ -93,6 +95,7 @@ def chart_config(palette: Palette) -> dict[str, Any]:
     """A Vega-Lite config: the specifications name no colour, so that one serves both themes."""
     text = {"labelColor": palette.muted, "titleColor": palette.muted}
     return {
+        "aria": False,  # to a screen reader a chart is one picture, told by a sentence, with a table below it
         "background": "transparent",
         "font": FONT,
         "padding": 2,
@@ -138,7 +141,7 @@ def chart_config(palette: Palette) -> dict[str, Any]:
             "quiet": {"fill": palette.quiet, "stroke": palette.quiet},
             "ink": {"fill": palette.ink},
             "muted": {"fill": palette.muted},
-            "outline": {"fill": "transparent", "stroke": palette.ink, "strokeWidth": 2},
+            "outline": {"stroke": palette.ink, "strokeWidth": 2},
         },
     }
 

@@ -45,6 +45,6 @@ class BigQueryWarehouse:
         parameters = [bigquery.ScalarQueryParameter(name, "DATE", value) for name, value in query.dates]
         config = bigquery.QueryJobConfig(query_parameters=parameters, maximum_bytes_billed=self._maximum)
         job = self._client.query(query.sql, job_config=config, timeout=self._timeout)
-        found = [dict(row.items()) for row in job.result(timeout=self._timeout)]
+        found: list[Row] = [dict(row.items()) for row in job.result(timeout=self._timeout)]
         log.info("asked", extra={"query": query.name, "rows": len(found), "bytes_billed": job.total_bytes_billed})
         return found

@@ -4,13 +4,8 @@ output "bucket" {
 }
 
 output "build_command" {
-  description = "Builds the images and uploads the Spark job; write a tag of your own for TAG, and put it into image_tag afterwards."
-  value = join(" ", [
-    "gcloud builds submit . --project=${var.project_id} --region=${var.region} --config=cloudbuild.yaml",
-    "--service-account=${google_service_account.builder.name}",
-    "--gcs-source-staging-dir=gs://${google_storage_bucket.temporary.name}/build-source",
-    "--substitutions=_IMAGES=${local.image_prefix},_BUCKET=${google_storage_bucket.data.name},_TAG=TAG",
-  ])
+  description = "Builds the images and uploads the Spark job, where build_images is false; write a tag of your own for TAG."
+  value       = local.build_command
 }
 
 output "data_studio_url" {

@@ -89,5 +89,6 @@ module "service" {
     google_secret_manager_secret_iam_member.fetcher,
     google_service_account_iam_member.pubsub_signs,
     google_project_iam_member.this,
+    terraform_data.images,
   ]
 }

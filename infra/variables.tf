@@ -29,6 +29,13 @@ variable "bigquery_location" {
   default     = null
 }
 
+variable "build_images" {
+  description = "Whether an apply with a new image_tag has Cloud Build make the images first, which needs gcloud where Terraform runs; false: run the output build_command before."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "cache_days" {
   description = "Days an album stays in the cache after it was last read from Spotify."
   type        = number
@@ -82,7 +89,7 @@ variable "bigquery_connector_version" {
 }
 
 variable "image_tag" {
-  description = "Tag of the four services' images, as given to Cloud Build; null before the first build, and then no service, no push and no tick exists."
+  description = "Tag of the four services' images, a new one for each build; without one there is no service, no push and no tick."
   type        = string
   default     = null
 

@@ -58,6 +58,8 @@ class Choices:
     """Of the simulator's catalogue."""
     spotify: Credentials | None = None
     """With them the real API is called and there is no simulator."""
+    dashboard: bool = False
+    """Serve the dashboard, too."""
     sweep_seconds: float = 5.0
     """Between two sweep ticks; hours in production."""
     service_settings: Mapping[str, str] = field(default_factory=dict)
@@ -122,6 +124,8 @@ class Addresses:
     """None: the real API is used."""
     services: Mapping[str, str]
     """URL of each service."""
+    dashboard: str | None = None
+    """URL; None where none is served."""
 
 
 def client_environment(addresses: Addresses) -> dict[str, str]:

@@ -39,7 +39,7 @@ def _up(environment: Environment) -> None:
 
 
 def _serve(environment: Environment) -> None:
-    detached.serve(_files(environment), _choices(environment, "up"), environment)
+    detached.serve(_files(environment), replace(_choices(environment, "up"), dashboard=True), environment)
 
 
 def _down(environment: Environment) -> None:
@@ -78,6 +78,8 @@ def _tell_how_to_use(state: Mapping[str, object], files: detached.Files) -> None
     print(
         f"""the stack is up; its data and logs are in {state["home"]}
 
+  {state["dashboard"]}
+                        what the table holds, and how the runs go
   . {files.environment}
                         points any Google client in this shell at it
   make tick             asks for this week's run; RUN_DATE=2026-11-23 make tick for that of another

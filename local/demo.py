@@ -18,10 +18,14 @@ from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
 from contracts import names
 from contracts.documents import Decision, Manifest, Receipt
 from contracts.events import RunRequested
+from local import dashboard
 from local.choices import BUCKET, DATASET, TABLE, Choices
 from local.display import Display
 from local.spotify.catalogue import Catalogue, Source
 from local.stack import Stack
+
+DASHBOARD = "dashboard.html"
+"""The table's dashboard as one file, beside the report."""
 
 _LOOK = 0.3  # seconds between two looks at the run
 _STALL_SIMULATED = 180.0  # seconds without any progress; the longest step is the Spark job, about 40
@@ -88,8 +92,9 @@ def run(choices: Choices, environment: Mapping[str, str], *, report_to: Path, in
             emulators = time.monotonic() - started
             display.say(f"emulators, stand-ins and services are up after {emulators:.1f} s")
             seen = _watch(stack, display)
-            left = _clusters_left(stack)
-            rows = _count(stack, seen)
+            with dashboard.written(stack.process_environment, report_to.with_name(DASHBOARD)):
+                left = _clusters_left(stack)
+                rows = _count(stack, seen)
         seconds = {
             "total": round(time.monotonic() - started, 1),
             "install": install_seconds,
@@ -231,6 +236,7 @@ def where(choices: Choices, run_id: str, report: Path) -> dict[str, str]:
         "run documents": f"{bucket / 'runs' / run_id}/",
         "logs": f"{choices.home / 'logs'}/",
         "this, as JSON": str(report),
+        "dashboard": str(report.with_name(DASHBOARD)),
         "open it again": f"STACK_DATA={choices.home} make up",
     }
 

@@ -80,6 +80,7 @@ def write_state(files: Files, stack: Stack) -> None:
         "environment": told,
         "services": dict(stack.addresses.services),
         "spotify": stack.addresses.simulator,
+        "dashboard": stack.addresses.dashboard,
     }
     files.state.write_text(json.dumps(state, indent=2) + "\n")
 

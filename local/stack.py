@@ -38,6 +38,7 @@ ROOT = tools.ROOT
 TOOLS = ROOT / ".tools"
 _TOPOLOGY = ROOT / "infra" / "topology.json"
 _SCHEMA = ROOT / "infra" / "bigquery" / "new_releases.schema.json"
+_VIEWS = ROOT / "infra" / "bigquery" / "views"
 _START = 90.0  # seconds until a process must be ready; all of them import at once on two cores
 
 
@@ -82,6 +83,7 @@ class Stack:
         logs = choices.home / "logs"
         # Ended in reverse: what a service still has to write while it shuts down is taken.
         self._emulators, self._stand_ins, self._services = Supervisor(logs), Supervisor(logs), Supervisor(logs)
+        self._dashboard = Supervisor(logs)
         self._opened = ExitStack()
 
     def __enter__(self) -> Self:
@@ -96,7 +98,7 @@ class Stack:
             self._opened.enter_context(sole_use(self.choices.home))
             if self.choices.fresh:
                 _empty(self.choices.home)
-            for supervisor in (self._emulators, self._stand_ins, self._services):
+            for supervisor in self._supervisors:
                 self._opened.enter_context(supervisor)
             self._spawn()
             self._furnish()
@@ -125,6 +127,11 @@ class Stack:
         return chosen.client_environment(self.addresses)
 
     @property
+    def process_environment(self) -> dict[str, str]:
+        """The same for a process of its own: little of the caller's environment, and that."""
+        return {**self._base, **self.client_environment}
+
+    @property
     def service_processes(self) -> list[Child]:
         """The four services, each named as in `Addresses.services`."""
         return self._services.children
@@ -151,15 +158,19 @@ class Stack:
 
     def check(self) -> None:
         """Raise `ProcessError` if one of the processes has ended."""
-        for supervisor in (self._emulators, self._stand_ins, self._services):
+        for supervisor in self._supervisors:
             supervisor.check()
+
+    @property
+    def _supervisors(self) -> tuple[Supervisor, ...]:
+        return self._emulators, self._stand_ins, self._services, self._dashboard
 
     # --- starting --------------------------------------------------------------------------------------------
 
     def _spawn(self) -> None:
         """Start every process at once: each knows its own port and those of all others beforehand."""
         java = tools.java(self._caller, TOOLS)
-        base = chosen.base_environment(self._caller, root=ROOT, java_home=java.home)
+        base = self._base = chosen.base_environment(self._caller, root=ROOT, java_home=java.home)
         self._spawn_emulators(java, base)
         self.addresses = self._draw_addresses()
         if self.addresses.simulator:
@@ -170,6 +181,9 @@ class Stack:
         for name, url in self.addresses.services.items():
             seen = {**told, "PORT": url.rsplit(":", 1)[1]}
             self._services.start(name, _module(f"services.{name}", []), seen, cwd=ROOT)
+        if self.addresses.dashboard:
+            seen = {**told, "PORT": self.addresses.dashboard.rsplit(":", 1)[1]}
+            self._dashboard.start("dashboard", _module("dashboard", []), seen, cwd=ROOT)
 
     def _spawn_emulators(self, java: tools.Java, base: Mapping[str, str]) -> None:
         self.topology = topology.read(_TOPOLOGY)
@@ -206,6 +220,7 @@ class Stack:
             secret_manager=f"{LOOPBACK}:{take()}",
             simulator=None if self.choices.spotify else f"http://{LOOPBACK}:{take()}",
             services={name: f"http://{LOOPBACK}:{take()}" for name in SERVICES},
+            dashboard=f"http://{LOOPBACK}:{take()}" if self.choices.dashboard else None,
         )
 
     def _spawn_simulator(self, url: str, base: Mapping[str, str]) -> None:
@@ -247,6 +262,7 @@ class Stack:
             )
         self.bigquery.wait()
         self.bigquery.ensure_table(PROJECT, DATASET, TABLE, schema=_SCHEMA)
+        self.bigquery.ensure_views(PROJECT, DATASET, TABLE, folder=_VIEWS)
 
     def _upload_job(self) -> None:
         from local.spark import package  # noqa: PLC0415 -- knows Spark's layout; only a stack needs it
@@ -259,6 +275,8 @@ class Stack:
             child.wait_for_line("^ready ", within=_START)
         for child in self._services.children:
             child.wait_until(answers(f"{self.addresses.services[child.name]}/health/ready"), within=_START)
+        for child in self._dashboard.children:
+            child.wait_until(answers(f"{self.addresses.dashboard}/health/ready"), within=_START)
 
     def _start_sweeping(self) -> "Sweeper":
         sweeper = Sweeper(self.pubsub.host, self.choices.sweep_seconds)

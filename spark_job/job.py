@@ -44,6 +44,8 @@ class Counts:
     rows: int
     quarantined: int
     skipped: dict[str, int]
+    spoilt: tuple[str, ...] = ()
+    """Files with bad records and not one good album: a market that a small share of bad records would hide."""
 
     @classmethod
     def of(cls, files: int, by_file: list[Row]) -> "Counts":
@@ -58,10 +60,16 @@ class Counts:
             rows=total("rows"),
             quarantined=total("quarantined"),
             skipped={name: total(name) for name in _SKIPPED},
+            spoilt=tuple(sorted(row["file"] for row in by_file if row["quarantined"] and not row["albums"])),
         )
 
     def check(self, arguments: Arguments) -> None:
-        """Raise `JobError` if too large a share is bad."""
+        """Raise `JobError` if too large a share is bad, or all of a file; allowing every share allows that too."""
+        if self.spoilt and arguments.quarantine_threshold < 1:
+            raise JobError(
+                f"nothing but bad records in {', '.join(name.rpartition('/')[2] for name in self.spoilt)}; nothing "
+                f"was loaded. The records and the reasons are in {arguments.quarantine}. Fetch those markets again."
+            )
         records = self.albums + self.quarantined
         if self.quarantined > arguments.quarantine_threshold * records:
             raise JobError(

@@ -88,43 +88,47 @@ const Page = (() => {
   // --- charts ------------------------------------------------------------------------------------------------
 
   const drawn = new Map();
+  let drawing = Promise.resolve(); // one after the other: two drawings of one chart would mix
 
   /**
    * Draw a chart, or give its new rows to the one that is there. Its height may depend on its width.
    * The interpreter (`ast`) stands in for generated code, which the page's policy forbids.
    */
-  async function draw(name, holder, rows, { click, height, label } = {}) {
+  function draw(...what) {
+    drawing = drawing.catch(() => {}).then(() => drawNow(...what)); // whoever asked for the one before was told
+    return drawing;
+  }
+
+  async function drawNow(name, holder, rows, { click, height, label } = {}) {
     const before = drawn.get(name);
     const width = holder.clientWidth;
-    if (before && before.theme === theme() && Math.abs(before.width - width) < 2) {
+    holder.setAttribute("role", "img");
+    holder.setAttribute("aria-label", label);
+    const specification = structuredClone(charts.specifications[name]);
+    if (height) specification.height = height(width);
+    // A step of the specification's is the height of one row; said as a sum, since Vega-Lite warns of a step in a fitted chart.
+    else if (specification.height.step) specification.height = specification.height.step * rows.length;
+    if (before && before.view && before.theme === theme() && before.height === specification.height && Math.abs(before.width - width) < 2) {
       before.click = click;
-      before.view.description(label);
       await before.view.data("rows", rows).resize().runAsync();
       return;
     }
-    if (before) before.view.finalize();
-    const specification = structuredClone(charts.specifications[name]);
+    if (before && before.view) before.view.finalize();
     specification.datasets = { rows };
-    if (label) specification.description = label;
-    if (height) specification.height = height(width);
-    const state = { theme: theme(), width, click };
+    const state = { theme: theme(), width, height: specification.height, click };
     drawn.set(name, state);
     const result = await vegaEmbed(holder, specification, {
       actions: false,
       ast: true,
       config: charts.configs[theme()],
       defaultStyle: false,
+      logLevel: 1, // errors alone
       mode: "vega-lite",
       renderer: "svg",
       tooltip: { disableDefaultStyle: true },
     });
     state.view = result.view;
     state.view.addEventListener("click", (_event, item) => item && item.datum && state.click && state.click(item.datum));
-  }
-
-  function forget() {
-    for (const state of drawn.values()) if (state.view) state.view.finalize();
-    drawn.clear();
   }
 
   /** A table of a chart's rows, for whoever does not read charts. `columns` is [[heading, row => value], …]. */
@@ -139,5 +143,5 @@ const Page = (() => {
     );
   }
 
-  return { get, make, number, percent, day, marketName, ask, theme, onTheme, draw, forget, smallTable, tiles: charts.tiles, madeAt: documents && documents.made_at };
+  return { get, make, number, percent, day, marketName, ask, theme, onTheme, draw, smallTable, tiles: charts.tiles, lists: charts.lists, madeAt: documents && documents.made_at };
 })();

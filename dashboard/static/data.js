@@ -3,10 +3,8 @@
 
 (() => {
   const { get, make, number, percent, day, marketName } = Page;
-  const WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
-  const TYPES = ["album", "single", "compilation"];
+  const { weekdays: WEEKDAYS, types: TYPES, track_bins: TRACK_BINS, kinds: KINDS } = Page.lists;
   const PLURAL = { album: "albums", single: "singles", compilation: "compilations" };
-  const TRACK_BINS = [["1", 1], ["2–3", 3], ["4–6", 6], ["7–9", 9], ["10–12", 12], ["13–16", 16], ["17+", Infinity]];
   const FIRST_ROWS = 25;
   const PICKS = 6;
   const LONGEST = 24; // half minutes; what is longer is counted in the last bar
@@ -127,10 +125,10 @@
         index.history
           .filter(([, market, , fresh]) => market === (chosen() === null ? "all" : state.market) && fresh !== null)
           .flatMap(([at, , albums, fresh]) =>
-            [["new", fresh], ["listed before", albums - fresh]].map(([kind, releases], order) => ({ week: at, kind, releases, place: order, chosen: at === week.week })),
+            [[KINDS[0], fresh], [KINDS[1], albums - fresh]].map(([kind, releases], order) => ({ week: at, kind, releases, place: order, chosen: at === week.week })),
           ),
       answer: (rows) => {
-        const fresh = rows.filter((row) => row.kind === "new");
+        const fresh = rows.filter((row) => row.kind === KINDS[0]);
         if (!fresh.length) return "There is one week so far; the next one shows what changes.";
         const now = fresh.find((row) => row.week === week.week);
         const usual = sum(fresh.map((row) => row.releases)) / fresh.length;
@@ -161,13 +159,18 @@
         const size = here === null ? 0 : week.shared(here, here);
         const rows = week.markets.map((market, at) => {
           const value = here === null ? only.get(at) || 0 : week.shared(here, at) / (size || 1);
-          const [column, row] = Page.tiles[market] || [at % 12, 9 + Math.floor(at / 12)];
+          const [column, row] = Page.tiles[market] || [8 + (at % 4), 0]; // the sea in the north-east is free
           return { market, name: marketName(market), column, row, value, label: here === null ? `${value}` : `${Math.round(value * 100)}`, chosen: here === at, meaning: here === null ? `${value} releases are only here` : `${week.shared(here, at)} of ${size} releases in common` };
         });
-        // Every column and row has its place, whichever markets there are.
-        const most = Math.max(...rows.map((row) => row.value), here === null ? 1 : 0);
+        // The market itself is always like itself; it must not make all others pale.
+        const others = rows.filter((row) => !row.chosen || rows.length === 1).map((row) => row.value);
+        const [least, most] = [Math.min(...others), Math.max(...others)];
         const isDark = Page.theme() === "dark";
-        return rows.map((row) => ({ ...row, strong: row.value / most > 0.55 !== isDark }));
+        return rows.map((row) => {
+          const shade = row.chosen ? most : row.value;
+          const depth = (shade - least) / (most - least || 1);
+          return { ...row, shade, strong: isDark ? depth <= 0.5 : depth > 0.72 }; // white on it is readable
+        });
       },
       answer: (rows) => {
         const others = rows.filter((row) => !row.chosen).sort((one, other) => other.value - one.value);
@@ -183,7 +186,7 @@
       question: () => "In how many markets is a release?",
       rows: () => {
         const counts = counted(chosenReleases("show"), (release) => release.markets.length);
-        return week.markets.map((_, at) => ({ markets: at + 0.5, markets_end: at + 1.5, label: at === 0 ? "1 market" : `${at + 1} markets`, releases: counts.get(at + 1) || 0 }));
+        return week.markets.map((_, at) => ({ markets: at + 0.55, markets_end: at + 1.45, label: at === 0 ? "1 market" : `${at + 1} markets`, releases: counts.get(at + 1) || 0 }));
       },
       answer: (rows) => {
         const total = sum(rows.map((row) => row.releases)) || 1;
@@ -201,7 +204,7 @@
         const pairs = here === null
           ? week.markets.flatMap((one, a) => week.markets.slice(a + 1).map((other, b) => row(`${marketName(one)} – ${marketName(other)}`, a, a + 1 + b)))
           : week.markets.map((other, at) => (at === here ? null : row(marketName(other), here, at))).filter(Boolean);
-        return pairs.sort((one, other) => other.share - one.share).slice(0, 8);
+        return pairs.sort((one, other) => other.share - one.share).slice(0, 6);
       },
       answer: () => "Share of all that either lists.",
       columns: [["Markets", (row) => row.name], ["In common", (row) => percent(row.share)]],
@@ -214,14 +217,14 @@
           week.order.map((other, placeOther) => {
             const both = week.shared(one, other);
             const either = week.shared(one, one) + week.shared(other, other) - both;
-            return { market: week.markets[one], other: week.markets[other], place: placeOne, other_place: placeOther, share: both / (either || 1), chosen: one === chosen() && one !== other, pair: `${marketName(week.markets[one])} – ${marketName(week.markets[other])}`, meaning: one === other ? `${both} releases` : `${both} in common, ${percent(both / (either || 1))} of what either lists` };
+            return { market: week.markets[one], other: week.markets[other], place: placeOne, other_place: placeOther, share: one === other ? null : both / (either || 1), chosen: one === chosen() && one !== other, pair: `${marketName(week.markets[one])} – ${marketName(week.markets[other])}`, meaning: one === other ? `${both} releases` : `${both} in common, ${percent(both / (either || 1))} of what either lists` };
           }),
         ),
-      answer: () => "Neighbours in the order are alike: dark blocks are markets that share a language. Choose a cell to see its market.",
+      answer: () => "Each market stands beside the one most like it, so blocks of one colour are groups of markets. Choose a cell to see its market.",
       columns: [["Markets", (row) => row.pair], ["", (row) => row.meaning]],
       tableRows: (rows) => rows.filter((row) => row.place < row.other_place).sort((one, other) => other.share - one.share).slice(0, 100),
       click: (row) => go({ market: state.market === row.market ? "" : row.market }),
-      height: (width) => Math.max(300, Math.min(760, Math.round(width * 0.62))),
+      height: (width) => Math.max(260, Math.min(760, Math.round(width * 0.62), week.markets.length * 40 + 80)),
     },
     artists: {
       question: () => (chosen() === null ? "Which artists are in most markets?" : `Which artists in ${place()} are in most markets?`),
@@ -229,7 +232,13 @@
         week.artists
           .filter(([, , markets]) => chosen() === null || markets.includes(chosen()))
           .slice(0, 16)
-          .map(([id, artist, markets, releases, tracks]) => ({ id, artist, markets: markets.length, releases, tracks })),
+          .map(([id, artist, markets, releases, tracks], at, all) => ({
+            id,
+            // Two artists of one name are two rows.
+            artist: all.slice(0, at).some((earlier) => earlier[1] === artist) ? `${artist} (${id.slice(0, 4)})` : artist, markets: markets.length,
+            releases,
+            tracks,
+          })),
       answer: (rows) => {
         const all = rows.filter((row) => row.markets === week.markets.length).length;
         return rows.length ? `${all === rows.length ? "All of these" : `${all} of these`} are in every market; the larger the dot, the more tracks.` : "None.";
@@ -253,7 +262,7 @@
     track_counts: {
       question: () => "How many tracks does a release have?",
       rows: () => {
-        const bin = (tracks) => TRACK_BINS.find(([, last]) => tracks <= last)[0];
+        const bin = (tracks) => TRACK_BINS.find(([, last]) => last === null || tracks <= last)[0];
         const counts = counted(chosenReleases(), (release) => `${bin(release.tracks)}/${release.type}`);
         return TRACK_BINS.flatMap(([tracks]) => TYPES.map((type) => ({ tracks, type, releases: counts.get(`${tracks}/${type}`) || 0 })));
       },
@@ -275,7 +284,7 @@
         }
         const last = Math.max(0, ...counts.keys());
         const clock = (half) => `${Math.floor(half / 2)}:${half % 2 ? "30" : "00"}`;
-        return Array.from({ length: last + 1 }, (_, half) => ({ half, minutes: half / 2, minutes_end: (half + 1) / 2, label: half === LONGEST - 1 ? `${clock(half)} and more` : `${clock(half)}–${clock(half + 1)}`, tracks: counts.get(half) || 0 }));
+        return Array.from({ length: last + 1 }, (_, half) => ({ half, minutes: half / 2 + 0.02, minutes_end: (half + 1) / 2 - 0.02, label: half === LONGEST - 1 ? `${clock(half)} and more` : `${clock(half)}–${clock(half + 1)}`, tracks: counts.get(half) || 0 }));
       },
       answer: (rows) => {
         const total = sum(rows.map((row) => row.tracks));
@@ -318,8 +327,7 @@
     holder.querySelector("h3").textContent = question;
     holder.querySelector(".answer").textContent = answer;
     const chart = holder.querySelector(".chart");
-    chart.hidden = !rows.length;
-    holder.querySelector("details").hidden = !rows.length;
+    holder.hidden = !rows.length;
     fillTable(name, figure, rows);
     if (rows.length) await Page.draw(name, chart, rows, { click: figure.click, height: figure.height, label: `${question} ${answer}` });
   }

@@ -1,1 +1,278 @@
+// The run view: all runs, one of them in full, asked again every other second while it goes on.
 "use strict";
+
+(() => {
+  const { get, make, number, day, marketName } = Page;
+  const LOOK = 2000; // milliseconds between two looks at a run that goes on
+  const GLANCE = 15_000; // at one that is finished: a late market may make a new revision
+  const STATES = { landed: "landed", requested: "on its way", throttled: "waits for quota", missing: "missing", dead_lettered: "given up" };
+  const RUN_STATES = { fetching: "fetching", loading: "loading", loaded: "loaded", partial: "loaded in part", failed: "failed" };
+  const STAGES = { fetch: "all markets fetched", decide: "batch closed", cluster: "cluster started", spark: "Spark job", receipt: "rows counted" };
+
+  let runs = [];
+  let run = null;
+  let only = ""; // a state that the grid is narrowed to
+  let turn = 0;
+  let timer = 0;
+
+  const wanted = () => decodeURIComponent(location.pathname.split("/")[2] || "");
+  const span = (seconds) =>
+    seconds < 90 ? `${seconds.toFixed(seconds < 10 ? 1 : 0)} s` : seconds < 5400 ? `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s` : `${(seconds / 3600).toFixed(1)} h`;
+  const clock = (text) => new Date(text).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const moment = (text) => new Date(text).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const kilobytes = (bytes) => `${number(Math.max(1, Math.round(bytes / 1024)))} kB`;
+
+  /** A list of terms; what is not known is left out. */
+  function facts(entries) {
+    const known = entries.filter(([, value]) => value !== null && value !== undefined && value !== "");
+    return make("dl", { class: "facts" }, ...known.flatMap(([term, value]) => [make("dt", {}, term), make("dd", {}, value)]));
+  }
+
+  const none = (text) => make("p", { class: "answer" }, text);
+  const stateOf = (state) => make("span", { class: `state ${state}` }, RUN_STATES[state] || state);
+
+  /** Change what is shown only where it differs, so that a reader's place and a screen reader's are kept. */
+  function fill(id, ...children) {
+    const fresh = make("div", {}, ...children);
+    if (fresh.innerHTML === get(id).dataset.shown) return;
+    get(id).dataset.shown = fresh.innerHTML;
+    const focused = document.activeElement && document.activeElement.id;
+    get(id).replaceChildren(...fresh.childNodes);
+    if (focused && get(focused)) get(focused).focus({ preventScroll: true });
+  }
+
+  function drawList() {
+    fill(
+      "runs",
+      ...runs.map((entry) =>
+        make(
+          "li",
+          {},
+          make(
+            "a",
+            { href: `/runs/${entry.run}`, id: `run-${entry.run}`, "aria-current": run && entry.run === run.run_id ? "true" : null, "data-run": entry.run },
+            make("span", {}, day(entry.run)),
+            stateOf(entry.state),
+            make("small", {}, entry.rows === null || entry.rows === undefined ? (entry.revision ? `revision ${entry.revision}` : "no decision yet") : `${number(entry.rows)} rows · ${entry.landed} markets · revision ${entry.revision}`),
+          ),
+        ),
+      ),
+    );
+  }
+
+  function drawFigures() {
+    const newest = run.revisions[run.revisions.length - 1];
+    const rows = run.rows;
+    const took = newest && newest.receipt && newest.receipt.seconds.total;
+    const figures = [
+      ["state", RUN_STATES[run.state], run.is_finished ? `finished ${moment(newest.receipt.finished_at)}` : `closes at the latest ${moment(run.deadline)}`],
+      ["landed", `${run.counts.landed} of ${run.markets.length}`, "markets landed"],
+      ["rows", rows === null || rows === undefined ? "–" : number(rows), "rows in the table"],
+      ["took", took ? span(took) : span((new Date(run.seen_at) - new Date(run.requested_at)) / 1000), took ? "from tick to receipt" : "since the tick"],
+    ];
+    fill("figures", ...figures.map(([id, value, name]) => make("div", { class: "kpi" }, make("b", { "data-value": id, class: id === "state" ? `plain ${run.state}` : null }, value), make("span", {}, name))));
+  }
+
+  function drawMarkets() {
+    const sentence = Object.entries(STATES).filter(([state]) => run.counts[state]).map(([state, name]) => `${run.counts[state]} ${name}`).join(", ");
+    get("markets-answer").textContent = `${sentence}.`;
+    fill(
+      "legend",
+      ...Object.entries(STATES)
+        .filter(([state]) => run.counts[state])
+        .map(([state, name]) => make("li", {}, make("button", { type: "button", id: `only-${state}`, class: `chip ${state}`, "aria-pressed": String(only === state), "data-only": state }, `${name} ${run.counts[state]}`))),
+    );
+    const shown = run.markets.filter((market) => !only || market.state === only);
+    fill(
+      "markets",
+      ...shown.map((market) => {
+        const more = market.state === "landed"
+          ? [clock(market.landed_at), market.calls === undefined ? kilobytes(market.size || 0) : `${market.calls} ${market.calls === 1 ? "call" : "calls"}`]
+          : market.state === "throttled"
+            ? [`until ${clock(market.until)}`, market.reason]
+            : [STATES[market.state], market.reason];
+        const loaded = market.state === "landed" && run.revisions.length ? (market.is_loaded ? ", loaded" : ", not loaded") : "";
+        return make(
+          "li",
+          { class: market.state, title: `${marketName(market.market)}: ${STATES[market.state]}${loaded}${market.reason ? `: ${market.reason}` : ""}` },
+          make("b", {}, market.market, make("span", { class: "sr" }, ` ${marketName(market.market)}, ${STATES[market.state]}${loaded}`)),
+          ...more.filter(Boolean).map((line) => make("small", {}, line)),
+        );
+      }),
+    );
+  }
+
+  async function drawWaterfall() {
+    const rows = run.waterfall.map((row) => ({ ...row, stage: STAGES[row.stage], label: row.open ? `${span(row.end - row.begin)} so far` : span(row.end - row.begin) }));
+    const closed = rows.filter((row) => !row.open);
+    const limit = Math.max(...rows.map((row) => row.end)) * 1.15; // room for the last label
+    const longest = closed.reduce((best, row) => (row.end - row.begin > best.end - best.begin ? row : best), closed[0]);
+    const holder = get("waterfall");
+    get("waterfall-answer").textContent = longest ? `The longest: ${longest.stage.toLowerCase()}, ${longest.label}.` : "The first stage is under way.";
+    holder.querySelector(".scroll").replaceChildren(Page.smallTable(rows, [["Stage", (row) => row.stage], ["Began after", (row) => span(row.begin)], ["Took", (row) => row.label]], "What took how long?"));
+    await Page.draw("waterfall", holder.querySelector(".chart"), rows.map((row) => ({ ...row, limit })), { label: `What took how long? ${rows.map((row) => `${row.stage} ${row.label}`).join(", ")}` });
+  }
+
+  function drawDecision() {
+    if (!run.revisions.length) {
+      fill("decision", none(`Nothing yet: it waits for ${run.markets.length - run.counts.landed} of ${run.markets.length} markets, at the latest until ${moment(run.deadline)}. At least ${Math.round(run.policy.minimum_share * 100)} % must have landed then.`));
+      return;
+    }
+    const reasons = { complete: "every market was settled", deadline: "the deadline had passed", operator: "an operator closed it" };
+    fill(
+      "decision",
+      ...run.revisions.slice().reverse().map(({ decision }) =>
+        facts([
+          ["Revision", `${decision.revision}, ${moment(decision.decided_at)}`],
+          ["Verdict", decision.verdict === "load" ? `load ${decision.parts.length} markets` : "fail: too little landed"],
+          ["Because", reasons[decision.close_reason]],
+          ["Missing", decision.missing.map((missing) => `${missing.market} (${missing.reason})`).join(", ")],
+          ["Note", decision.note],
+        ]),
+      ),
+    );
+  }
+
+  function drawCluster() {
+    if (!run.clusters.length && !run.job_ids.length) return fill("cluster", none(run.revisions.length ? "No cluster was needed." : "Not yet: a cluster is made when the batch is closed."));
+    const receipt = run.revisions.map((entry) => entry.receipt).filter(Boolean).pop();
+    fill(
+      "cluster",
+      facts([
+        ...run.clusters.map((claim) => [`Cluster ${claim.attempt}`, `${claim.cluster}, claimed ${clock(claim.claimed_at)}`]),
+        ["State", receipt ? "its job is over, so it goes" : "under way"],
+        ["Size", receipt && receipt.machine_type ? `${receipt.machine_type}${receipt.workers ? ` and ${receipt.workers} workers` : ", one machine"}` : null],
+        ["Cost", receipt && typeof receipt.cost_estimate === "number" ? `about $${receipt.cost_estimate.toFixed(3)} by list prices` : null],
+        ...run.job_ids.map((id, at) => [`Job ${at + 1}`, id]),
+        ["Job state", receipt ? receipt.job_state : "under way"],
+        ["Driver output", receipt && receipt.driver_output_uri],
+      ]),
+    );
+  }
+
+  function drawReceipt() {
+    const newest = run.revisions[run.revisions.length - 1];
+    const receipt = newest && newest.receipt;
+    if (!receipt) return fill("receipt", none("No receipt yet; it is written when the rows are counted in the table."));
+    const load = receipt.load;
+    fill(
+      "receipt",
+      facts([
+        ["Outcome", stateOf(receipt.outcome)],
+        ["Error", receipt.error],
+        ["In the table", receipt.warehouse ? `${number(receipt.warehouse.rows)} rows, ${number(receipt.warehouse.albums)} albums, ${receipt.warehouse.markets} markets` : null],
+        ["The job counted", load ? `${number(load.albums)} albums, ${number(load.tracks)} tracks in ${load.files} files` : null],
+        ["Left out", load && Object.entries(load.skipped || {}).filter(([, count]) => count).map(([why, count]) => `${number(count)} ${why.replaceAll("_", " ")}`).join(", ")],
+        ["Source", Object.entries(receipt.source || {}).map(([name, value]) => `${name.replaceAll("_", " ")}: ${Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : value}`).join("; ")],
+        ["Trace", receipt.trace_id],
+        ["Written", moment(receipt.finished_at)],
+      ]),
+    );
+  }
+
+  function drawDead() {
+    const bad = run.revisions.filter((entry) => entry.load && entry.load.quarantined);
+    if (!run.dead_letters.length && !bad.length && !run.orders.length) return fill("dead", none("Nothing: no market was given up, no record is in quarantine."));
+    fill(
+      "dead",
+      facts([
+        ...run.dead_letters.map((record) => [marketName(record.market), `given up ${moment(record.recorded_at)}${record.delivery_count ? ` after ${record.delivery_count} deliveries` : ""}: ${record.reason}`]),
+        ...bad.map((entry) => [`Revision ${entry.decision.revision}`, `${number(entry.load.quarantined)} records in quarantine: ${entry.quarantine_uri || ""}`]),
+        ...run.orders.map((order) => [`Order ${order.number}`, `${order.kind}, ${moment(order.ordered_at)}: ${order.reason}`]),
+      ]),
+    );
+  }
+
+  function enter(name) {
+    get("main").dataset.state = name;
+    get("main").setAttribute("aria-busy", String(name === "loading"));
+    get("loading").hidden = name !== "loading";
+    get("empty").hidden = name !== "empty";
+    get("error").hidden = name !== "error";
+    get("content").hidden = name !== "ready";
+  }
+
+  async function draw() {
+    enter("ready");
+    get("title").textContent = `Run of ${day(run.run_id)}`;
+    document.title = `Run ${run.run_id} · New Releases`;
+    get("kicker").textContent = `asked for ${moment(run.requested_at)}: ${run.reason}`;
+    get("lead").textContent = lead();
+    drawList();
+    drawFigures();
+    drawMarkets();
+    drawDecision();
+    drawCluster();
+    drawReceipt();
+    drawDead();
+    await drawWaterfall();
+    get("main").dataset.drawn = run.seen_at;
+  }
+
+  function lead() {
+    const away = run.markets.length - run.counts.landed;
+    switch (run.state) {
+      case "fetching":
+        return `${run.counts.landed} of ${run.markets.length} markets have landed${run.counts.throttled ? `; ${run.counts.throttled} wait for Spotify's quota` : ""}.`;
+      case "loading":
+        return "The batch is closed; a cluster loads it.";
+      case "loaded":
+        return "Every market is in the table.";
+      case "partial":
+        return `The run is in the table, but for ${away} ${away === 1 ? "market" : "markets"}.`;
+      default:
+        return "Nothing was loaded; the receipt says why.";
+    }
+  }
+
+  async function look() {
+    const mine = ++turn;
+    clearTimeout(timer);
+    try {
+      runs = (await Page.ask("runs")).runs;
+      if (mine !== turn) return;
+      if (!runs.length) enter("empty");
+      else {
+        const found = await Page.ask(`runs/${wanted() || runs[0].run}`);
+        if (mine !== turn) return;
+        run = found;
+        await draw();
+      }
+      get("live").textContent = run && !run.is_finished ? "live" : "";
+      get("live").classList.toggle("on", Boolean(run && !run.is_finished));
+    } catch (error) {
+      if (mine !== turn) return;
+      // What was seen stays to be seen while the next look is on its way.
+      get("error-text").textContent = `${error.message}. It is tried again by itself.`;
+      if (run) get("error").hidden = false;
+      else enter("error");
+    }
+    timer = setTimeout(() => (document.hidden ? sleep() : look()), run && !run.is_finished ? LOOK : GLANCE);
+  }
+
+  /** Nobody looks: ask again when somebody does. */
+  function sleep() {
+    document.addEventListener("visibilitychange", look, { once: true });
+  }
+
+  get("runs").addEventListener("click", (event) => {
+    const entry = event.target.closest("a[data-run]");
+    if (!entry || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    only = "";
+    history.pushState(null, "", entry.getAttribute("href"));
+    look();
+  });
+  get("legend").addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-only]");
+    if (!button) return;
+    only = only === button.dataset.only ? "" : button.dataset.only;
+    drawMarkets();
+  });
+  get("retry").addEventListener("click", look);
+  addEventListener("popstate", look);
+  let resized = 0;
+  addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(() => run && drawWaterfall(), 150); });
+  Page.onTheme(() => run && drawWaterfall());
+  look();
+})();

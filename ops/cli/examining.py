@@ -47,5 +47,4 @@ def _findings(stack: Stack, *, prove: bool, patience: proof.Patience) -> Iterato
     with site.opened(stack.target, topology.read(TOPOLOGY), INFRA) as opened:
         yield from examination.examine(opened, stack.clock())
         if prove:
-            yield from proof.deliveries(opened, secrets.token_hex(8), patience)
-            yield from proof.dead_letters(opened, secrets.token_hex(8), patience)
+            yield from proof.prove(opened, lambda: secrets.token_hex(8), patience)

@@ -1,9 +1,9 @@
 """A canary through every edge: published to a topic, heard by each service, or refused until it is dead-lettered.
 
-Two kinds. `deliveries` proves that each push subscription reaches its service, within seconds. `dead_letters` proves
-that what a service refuses ends as a record in the bucket; Pub/Sub takes its time over that, by the subscription's
-attempts and backoff, from a minute to hours: what has not ended within the limit is reported as under way, with where
-to look. What a proof leaves in the bucket it takes away again.
+Three proofs. `announcement`: the bucket tells of new objects. `deliveries`: each push subscription reaches its service,
+within seconds. `dead_letters`: what a service refuses ends as a record in the bucket; Pub/Sub takes its time over that,
+by the subscription's attempts and backoff, from a minute to hours: what has not ended within the limit is reported as
+under way, with where to look. What a proof leaves in the bucket it takes away again.
 """
 
 import base64
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from google.api_core.exceptions import GoogleAPIError
+from google.api_core.exceptions import DeadlineExceeded, GoogleAPIError, RetryError
 from google.cloud.storage import Blob, Bucket
 
 from contracts.documents import DeadLetter
@@ -25,6 +25,8 @@ from ops.doctor.site import Site
 
 _TIMEOUT = 20.0
 _TOPIC = "canary-topic"
+_ONE_DAY = timedelta(days=1)  # the least that a subscription may live unused
+_PULL = 5.0  # seconds for one pull
 _LOOK = 1.0  # seconds between two looks at the bucket
 
 
@@ -46,6 +48,61 @@ def dead_letter_after(push: PushSubscription) -> timedelta:
         min(push.min_backoff * 2**attempt, push.max_backoff) for attempt in range(push.max_delivery_attempts - 1)
     )
     return timedelta(seconds=sum(pauses))
+
+
+def prove(site: Site, new_id: Callable[[], str], patience: Patience) -> Iterator[Finding]:
+    """Everything that can be proved, the quick first; `patience` is for each of the three proofs."""
+    yield from announcement(site, new_id(), patience)
+    yield from deliveries(site, new_id(), patience)
+    yield from dead_letters(site, new_id(), patience)
+
+
+# --- the bucket's announcement -------------------------------------------------------------------------------------
+
+
+def announcement(site: Site, canary_id: str, patience: Patience) -> Iterator[Finding]:
+    """Whether a new object below the prefix is announced: an object that is no part, and a subscription of our own."""
+    wanted = site.topology.bucket_notification
+    listening = site.subscription(f"doctor-{canary_id}")
+    blob = site.storage.bucket(site.target.bucket).blob(f"{wanted.object_prefix}canary-{canary_id}")
+    try:
+        site.subscriber.create_subscription(
+            request={"name": listening, "topic": site.topic(wanted.topic), "expiration_policy": {"ttl": _ONE_DAY}},
+            timeout=_TIMEOUT,
+        )
+    except GoogleAPIError as error:
+        what = f"nobody could listen to {wanted.topic}: {str(error).splitlines()[0]}"
+        yield Finding("announcement", what, "unreachable", "prove it with roles/pubsub.editor")
+        return
+    try:
+        blob.upload_from_string(b"a canary of releases doctor", timeout=_TIMEOUT)
+        end = patience.now() + patience.limit.total_seconds()
+        heard = False
+        while not heard and patience.now() < end:
+            heard = blob.name in _announced(site, listening)
+            if not heard:
+                patience.wait(_LOOK)
+    finally:
+        site.subscriber.delete_subscription(subscription=listening, timeout=_TIMEOUT)
+        blob.delete(timeout=_TIMEOUT)
+    if heard:
+        yield ok("announcement", f"a new object below {wanted.object_prefix} is announced to {wanted.topic}")
+    else:
+        what = f"a new object below {wanted.object_prefix} was not announced to {wanted.topic}: parts land unheard"
+        yield fail("announcement", what, "see the findings about the notification; then run terraform apply")
+
+
+def _announced(site: Site, subscription: str) -> set[str]:
+    """Objects that were announced since the last look."""
+    try:
+        pulled = site.subscriber.pull(subscription=subscription, max_messages=100, timeout=_PULL)
+    except (DeadlineExceeded, RetryError):
+        return set()
+    taken = pulled.received_messages
+    if taken:
+        ids = [message.ack_id for message in taken]
+        site.subscriber.acknowledge(subscription=subscription, ack_ids=ids, timeout=_TIMEOUT)
+    return {message.message.attributes.get("objectId", "") for message in taken}
 
 
 # --- deliveries ----------------------------------------------------------------------------------------------------

@@ -90,8 +90,8 @@ def decide(facts: Facts, now: datetime) -> Step:
     if (order := _closing_order(facts)) is not None:
         return _close_by(order, facts)
     reopening = _reopening_order(facts)
-    if reopening is not None and reopening.number not in facts.reopened:
-        return AskAgain(reopening, _to_ask(facts, now))
+    if reopening is not None and reopening.number not in facts.reopened and (wanted := _to_ask(facts, now)):
+        return AskAgain(reopening, wanted)
     if facts.newest is None or (reopening is not None and facts.newest.verdict == "fail"):
         return _open(facts, now, _deadline(facts.manifest, reopening))
     if _generations(facts.parts) != _generations({part.market: part for part in facts.newest.parts}):

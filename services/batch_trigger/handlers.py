@@ -134,7 +134,6 @@ async def _ask_again(step: AskAgain, run_id: str, ports: Ports) -> None:
     await ports.publisher.publish(requests, cause=f"{run_id}/order/{step.order.number}")
     await ports.ledger.note_reopened(run_id, step.order.number)
     log.warning("run_reopened", extra={"run_id": run_id, "order": step.order.number, "requested": step.markets})
-    await reconcile(run_id, ports=ports)
 
 
 async def _close(step: Close, facts: Facts, ports: Ports) -> None:

@@ -96,8 +96,10 @@ async def _fetch(name: str, delivery: Delivery, ports: Ports, *, times_known: Ma
     # For a fresh reading whatever was read since the request was made is fresh enough: a replay of all markets
     # reads each album once, and a redelivery reads nothing again.
     since = (delivery.publish_time or ports.time.now()) if request.fresh else None
+    # A listing is kept for the redeliveries of a request, but not beyond another part: an older one must not follow.
+    request_id = f"{name}/{delivery.event_id}/{times_known.get('listed-at', '')}"
     with ports.reader.arriving():
-        listing = await ports.listings.newest(request.market, request_id=f"{name}/{delivery.event_id}")
+        listing = await ports.listings.newest(request.market, request_id=request_id)
     albums = await ports.albums.all(listing.ids, since=since)
     async with ports.writing:
         body = await asyncio.to_thread(part_body, request.run_id, request.market, listing, albums)

@@ -50,7 +50,12 @@ def furnish(warehouse: BigQuery, *, dataset: str = DATASET) -> None:
 
 
 def load(
-    warehouse: BigQuery, weeks: int, *, dataset: str = DATASET, newest: date = NEWEST, markets: Sequence[str] = MARKETS
+    warehouse: BigQuery,
+    weeks: int,
+    *,
+    dataset: str = DATASET,
+    newest: date = NEWEST,
+    markets: Sequence[str] = MARKETS,
 ) -> int:
     """Load so many weeks up to the newest; gives the number of rows."""
     client, total = warehouse.client(PROJECT), 0
@@ -58,9 +63,7 @@ def load(
     for rows in _runs(weeks, newest, markets):
         file = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(rows, schema=_COLUMNS), file)
-        client.load_table_from_file(
-            file, f"{PROJECT}.{dataset}.{TABLE}", rewind=True, job_config=wanted
-        ).result()
+        client.load_table_from_file(file, f"{PROJECT}.{dataset}.{TABLE}", rewind=True, job_config=wanted).result()
         total += len(rows)
     client.close()
     return total
@@ -71,4 +74,3 @@ def _runs(weeks: int, newest: date, markets: Sequence[str]) -> Iterator[list[Jso
     for _ in range(weeks):
         yield catalogue.expected_rows(markets, "browse", 50, run_id=catalogue.week.isoformat())
         catalogue = catalogue.preceding()
-

@@ -88,6 +88,23 @@ async def test_messages_carry_the_runs_trace(pubsub: PubSub, monkeypatch: pytest
 
 
 @pytest.mark.emulator
+async def test_a_message_is_forwarded_as_it_is(pubsub: PubSub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attributes that others chose may be called like arguments of the client; data need not be an event."""
+    make_topics(pubsub, "pub-forward")
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.host)
+    real = PubSubPublisher(PublisherClient(), project="pub-forward", source="test", clock=TestClock())
+    attributes = {"timeout": "soon", "topic": "t", "data": "d", "ordering_key": "k", "retry": "r", "self": "s"}
+    await real.forward("market-requested", Message(b"\xff", attributes))
+    with pubsub.subscriber() as subscriber:
+        path = "projects/pub-forward/subscriptions/seen"
+        [received] = subscriber.pull(subscription=path, max_messages=10, timeout=20).received_messages
+    assert (received.message.data, dict(received.message.attributes)) == (b"\xff", attributes)
+    with pytest.raises(Retryable, match="forwarding to nowhere failed: NotFound"):
+        await real.forward("nowhere", Message(b"x", {}))
+    await real.aclose()
+
+
+@pytest.mark.emulator
 async def test_a_topic_that_is_not_there_asks_for_a_retry(pubsub: PubSub, monkeypatch: pytest.MonkeyPatch) -> None:
     """A deployment's fault must not lose the message that needed the topic."""
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.host)

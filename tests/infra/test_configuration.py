@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contracts import envelope, events, names
+from contracts import envelope, events, names, topology
 from contracts.documents import Order
 from contracts.envelope import Message, parse_message
 from eventing.settings import ServiceSettings
@@ -29,6 +29,40 @@ SETTINGS: dict[str, type[ServiceSettings]] = {
     "batch_trigger": BatchTriggerSettings,
     "cluster_manager": ClusterManagerSettings,
 }
+LEFT_ALONE = {"PORT", "HOST", "PUBSUB_EMULATOR_HOST", "STORAGE_EMULATOR_HOST", "DRAIN_SECONDS", "LOG_LEVEL"}
+LEFT_ALONE_BY = {
+    "scheduler": {"QUIET", "ASK_AGAIN", "ASK_AGAIN_FOR"},
+    "market_fetcher": {
+        "SPOTIFY_API_URL",
+        "SPOTIFY_TOKEN_URL",
+        "SPOTIFY_CLIENT_ID",
+        "SPOTIFY_CLIENT_SECRET",
+        "SECRET_MANAGER_EMULATOR_HOST",
+        "SPOTIFY_PARALLEL",
+        "SPOTIFY_MAX_WAIT",
+        "SPOTIFY_CONNECT_TIMEOUT",
+        "SPOTIFY_READ_TIMEOUT",
+        "SPOTIFY_CALL_TIMEOUT",
+        "FETCH_BUDGET",
+        "ALBUM_MEMORY_MIB",
+    },
+    "batch_trigger": {"LINGER"},
+    "cluster_manager": {
+        "DATAPROC_EMULATOR_HOST",
+        "BIGQUERY_EMULATOR_HOST",
+        "JOB_MAIN_URI",
+        "JOB_PACKAGE_URI",
+        "QUARANTINE_THRESHOLD",
+        "MACHINE_MIB",
+        "DISK_GB",
+        "CLUSTER_IDLE_TTL",
+        "CLUSTER_START_TIMEOUT",
+        "MAX_CLUSTER_ATTEMPTS",
+        "MAX_JOB_ATTEMPTS",
+        "JOB_PROPERTIES",
+    },
+}
+"""Settings whose defaults are right in a project, so that Terraform does not name them."""
 IAM = [entry for entry in resources() if entry.kind.endswith("_iam_member")]
 
 
@@ -50,6 +84,26 @@ def test_names_are_read_from_the_topology() -> None:
         for entry in resources(kind):
             assert "modules" in entry.path.parts
             assert entry.body["name"] in ("${var.name}", "${each.key}")
+
+
+def test_terraform_makes_what_the_topology_names() -> None:
+    """The doctor looks for these names; a project that has others would be called broken, or well."""
+    assert resource("google_project_service", "this")["for_each"] == "${toset(local.topology.apis)}"
+    assert resource("google_logging_project_sink", "dataproc_operations")["name"] == "${local.sink.name}"
+    (secret,) = resources("google_secret_manager_secret")
+    prefix = secret.body["secret_id"].removesuffix("${each.key}")
+    parts = re.findall(r'"([\w-]+)\\?"', secret.body["for_each"])
+    assert {f"{prefix}{part}" for part in parts} == set(TOPOLOGY.secrets)
+    prefix = resource("google_cloud_scheduler_job", "this")["name"].removesuffix("${each.key}")
+    ticks = {(f"{prefix}{name}", tick["topic"]) for name, tick in local("ticks").items()}
+    assert ticks == {(job.name, job.topic) for job in TOPOLOGY.scheduler_jobs}
+    accounts = {entry.name: entry.body["account_id"] for entry in resources("google_service_account")}
+    assert accounts.pop("service") == "new-releases-${local.short_names[each.key]}"
+    assert {*accounts.values(), *map(topology.run_name, TOPOLOGY.services)} == set(TOPOLOGY.service_accounts)
+    assert accounts["pusher"] == topology.PUSHER
+    assert module("service")["name"] == "new-releases-${local.short_names[each.key]}"
+    assert "https://new-releases-${local.short_names[service]}" in local("audiences")
+    assert topology.audience_of("batch_trigger") == "https://new-releases-batch-trigger"
 
 
 def test_every_topic_that_is_named_exists() -> None:
@@ -189,6 +243,13 @@ def test_settings_without_a_working_default_are_set(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SETTINGS)
+def test_settings_that_terraform_leaves_out_are_left_out_on_purpose(service: str) -> None:
+    """A new setting is either Terraform's to set, or listed here as one whose default is right in a project."""
+    own = {field.upper() for field in SETTINGS[service].model_fields}
+    assert own - _variables(service) == {*LEFT_ALONE, *LEFT_ALONE_BY[service]}
+
+
+@pytest.mark.parametrize("service", SETTINGS)
 def test_no_emulator_is_named_in_the_cloud(service: str) -> None:
     """With an emulator's address pushes are no longer verified."""
     assert not [name for name in _variables(service) if "EMULATOR" in name or name == "PORT"]
@@ -207,6 +268,24 @@ def test_services_are_those_of_the_topology() -> None:
     services = {push.service for push in TOPOLOGY.push_subscriptions}
     assert services == set(local("service_shapes")) == set(SETTINGS)
     assert services <= set(local("grants"))
+
+
+def test_one_apply_builds_before_it_runs() -> None:
+    """A service whose image is not there yet is refused by Cloud Run; a build without its rights fails."""
+    build = resource("terraform_data", "images")
+    assert build["triggers_replace"] == ["${var.image_tag}"]
+    assert "${terraform_data.images}" in module("service")["depends_on"]
+    of_builder = {
+        f"${{{entry.kind}.{entry.name}}}"
+        for entry in IAM
+        if "builder" in json.dumps(entry.body) or "local.members[each" in json.dumps(entry.body)
+    }
+    assert of_builder - {"${google_bigquery_dataset_iam_member.this}"} <= set(build["depends_on"])
+    command = (INFRA / "images.tf").read_text(encoding="utf-8")
+    for substitution in re.findall(
+        r"^  (_[A-Z]+): \"\"", (ROOT / "cloudbuild.yaml").read_text("utf-8"), re.MULTILINE
+    ):
+        assert f"{substitution}=" in command
 
 
 def test_only_the_pusher_may_call_a_service() -> None:
@@ -266,6 +345,7 @@ def test_the_secrets_are_for_the_fetcher_alone() -> None:
     [
         (names.manifest_name(RUN), {"scheduler"}),
         (names.asking_name(RUN, 1), {"scheduler"}),
+        (names.canary_name("canary-1", "scheduler-run-requested"), set(SETTINGS)),
         (names.part_name(RUN, "DK"), {"market_fetcher"}),
         (names.album_cache_name("4aawyAB9vmqN3uQ7FjRGTy"), {"market_fetcher"}),
         (names.throttled_name(RUN, "DK"), {"market_fetcher"}),
@@ -319,7 +399,7 @@ def test_buckets_are_private(entry: Resource) -> None:
 def test_no_rule_removes_a_runs_documents() -> None:
     """Deleting a decision re-opens it."""
     rules = resource("google_storage_bucket", "data")
-    assert set(local("data_days")) == {"raw/", "cache/", "quarantine/", names.LETTERS_PREFIX}
+    assert set(local("data_days")) == {"raw/", "cache/", "quarantine/", "canaries/", names.LETTERS_PREFIX}
     (by_age,) = [block["lifecycle_rule"] for block in rules["dynamic"] if "lifecycle_rule" in block]
     assert by_age["content"][0]["condition"][0]["matches_prefix"] == ["${lifecycle_rule.key}"]
     (old_versions,) = rules["lifecycle_rule"]
@@ -356,10 +436,12 @@ def test_the_table_is_made_from_the_one_schema() -> None:
 
 @pytest.mark.parametrize("path", sorted(INFRA.glob("bigquery/views/*.sql")), ids=lambda path: path.stem)
 def test_views_explain_themselves_and_read_no_more_than_they_must(path: Path) -> None:
-    """A view's first line is its description; without a bound on the partitions it would read the whole table."""
+    """A view's first line is its description; it reads 60 days, or groups by run so that a filter on runs helps."""
     text = path.read_text(encoding="utf-8")
     assert text.startswith("-- ")
-    assert text.count("FROM `${table}`") == text.count("load_date >= DATE_SUB(CURRENT_DATE(), INTERVAL 60 DAY)")
+    bounds = ("load_date >= DATE_SUB(CURRENT_DATE(), INTERVAL 60 DAY)", "GROUP BY load_date")
+    for scan in text.split("FROM `${table}`")[1:]:
+        assert any(bound in scan.split("\nFROM ")[0] for bound in bounds)
 
 
 # --- events from outside ---------------------------------------------------------------------------------------
@@ -409,6 +491,10 @@ def test_metrics_count_lines_that_are_logged() -> None:
     for name, condition in local("log_metrics").items():
         for message in re.findall(r'jsonPayload\.message=\\?"(\w+)', condition):
             assert message in logged, f"{name} counts {message!r}, which no service logs"
+            for field in set(re.findall(r"jsonPayload\.(\w+)", condition)) - {"message"}:
+                assert f'"{field}"' in logged[message], (
+                    f"{name} looks at {field!r}, which {message!r} does not have"
+                )
 
 
 def test_every_alert_has_its_page() -> None:
@@ -499,20 +585,27 @@ def _filled(text: str, values: dict[str, str]) -> str:
     return re.sub(r"\$\{([\w.]+)\}", lambda found: values[found[1]], text)
 
 
-def _logged_events() -> set[str]:
-    """The constant names that our services log."""
-    calls = (
+def _logged_events() -> dict[str, str]:
+    """The constant names that our services log, each with the source of the functions that do."""
+    found: dict[str, str] = {}
+    for folder in ("services", "eventing"):
+        for path in (ROOT / folder).rglob("*.py"):
+            source = path.read_text(encoding="utf-8")
+            for function in ast.walk(ast.parse(source)):
+                if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                    continue
+                for message in _logged_in(function):
+                    found[message] = found.get(message, "") + (ast.get_source_segment(source, function) or "")
+    return found
+
+
+def _logged_in(function: ast.AST) -> set[str]:
+    calls = [
         node
-        for folder in ("services", "eventing")
-        for path in (ROOT / folder).rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(function)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and ast.unparse(node.func.value) == "log"
-    )
-    return {
-        argument.value
-        for call in calls
-        for argument in call.args
-        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
-    }
+    ]
+    arguments = [argument for call in calls for argument in call.args if isinstance(argument, ast.Constant)]
+    return {argument.value for argument in arguments if isinstance(argument.value, str)}

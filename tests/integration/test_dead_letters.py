@@ -1,5 +1,6 @@
 """Poison messages on Google's own emulator: each ends on record, and can be redriven to its one subscription."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -206,11 +207,12 @@ async def test_what_cannot_be_recorded_is_kept_for_a_person(
     publisher = PubSubPublisher(PublisherClient(), project="unrecorded", source="x", clock=lambda: ORIGIN.at)
     await publisher.publish([RunRequested(run_id=RUN)], cause="tick")
 
-    def kept() -> list[Any] | None:
+    async def kept() -> list[Any] | None:
         """The dead letter waits for a person."""
         with pubsub.subscriber() as subscriber:
             path = "projects/unrecorded/subscriptions/operator-unhandled-dead"
-            answer = subscriber.pull(subscription=path, max_messages=10, return_immediately=True)
+            # The emulator answers with nothing after a while.
+            answer = await asyncio.to_thread(subscriber.pull, subscription=path, max_messages=10, timeout=120)
             return list(answer.received_messages) or None
 
     [received] = await eventually(kept, within=120)

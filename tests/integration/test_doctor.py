@@ -5,9 +5,10 @@ only a project has; its judgements are in `tests/unit/test_doctor.py`.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -20,12 +21,14 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.pubsub_v1.types import Subscription, UpdateSubscriptionRequest
 
 from contracts.topology import Topology, read
+from local import tools
 from local import topology as making
 from local.bigquery import BigQuery
 from local.dataproc import server
 from local.dataproc.world import Setting
+from local.processes import Supervisor
 from local.pubsub import PubSub
-from local.storage import Storage
+from local.storage import Notification, Storage
 from local.tools import ROOT
 from ops.doctor import proof
 from ops.doctor.examination import CLOUD_ONLY, examine
@@ -81,6 +84,24 @@ def quick(described: Topology) -> Topology:
     return described.model_copy(update={"push_subscriptions": pushes})
 
 
+def announcing(supervisor: Supervisor, folder: Path, pubsub: PubSub, project: str, described: Topology) -> Storage:
+    """A Cloud Storage that announces what lands, as the description has it."""
+    wanted = described.bucket_notification
+    notification = Notification(
+        pubsub_host=pubsub.host, project=project, topic=wanted.topic, bucket=project, prefix=wanted.object_prefix
+    )
+    storage = Storage.start(
+        supervisor,
+        binary=tools.storage_binary(),
+        root=folder / "objects",
+        environment=os.environ,
+        notification=notification,
+    )
+    storage.wait()
+    storage.ensure_bucket(project, project)
+    return storage
+
+
 @asynccontextmanager
 async def served(name: str, environment: dict[str, str]) -> AsyncIterator[str]:
     """A real service in this process."""
@@ -121,13 +142,13 @@ async def dataproc(log_dir: Path) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def patient(
-    pubsub: PubSub, storage: Storage, bigquery: BigQuery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pubsub: PubSub, bigquery: BigQuery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Patient]:
     """A healthy stack."""
     project, described = f"doctor-{uuid4().hex[:8]}", quick(read(INFRA / "topology.json"))
-    storage.ensure_bucket(project, project)
     bigquery.ensure_table(project, "music", "new_releases", schema=SCHEMA)
     async with AsyncExitStack() as running:
+        storage = announcing(running.enter_context(Supervisor(tmp_path)), tmp_path, pubsub, project, described)
         emulators = {
             "PUBSUB_EMULATOR_HOST": pubsub.host,
             "STORAGE_EMULATOR_HOST": storage.url,
@@ -222,6 +243,24 @@ async def test_a_canary_comes_through_every_edge(patient: Patient) -> None:
     assert [finding for finding in found if finding.status != "ok"] == []
     assert len(found) == len(patient.site.topology.push_subscriptions)
     assert patient.left() == []
+
+
+async def test_new_objects_are_announced(patient: Patient) -> None:
+    """The first edge of every load; and neither object nor subscription of the proof stays."""
+    found = await patient.proved(proof.announcement)
+    assert [(finding.status, finding.check) for finding in found] == [("ok", "announcement")]
+    listed = patient.site.subscriber.list_subscriptions(project=f"projects/{patient.project}")
+    assert not [found.name for found in listed if "/subscriptions/doctor-" in found.name]
+    assert patient.left() == []
+
+
+async def test_a_bucket_that_announces_nothing_is_found(patient: Patient, storage: Storage) -> None:
+    """A missing notification is silent: parts land, and no load ever begins."""
+    storage.ensure_bucket(patient.project, patient.project)
+    patient.site = replace(patient.site, storage=storage.client(patient.project))
+    [finding] = await patient.proved(proof.announcement, seconds=3)
+    assert (finding.status, finding.check) == ("fail", "announcement")
+    assert "parts land unheard" in finding.what
 
 
 async def test_an_edge_that_delivers_to_nobody_is_found(patient: Patient) -> None:

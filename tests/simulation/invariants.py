@@ -117,7 +117,7 @@ def _left_of(world: "World", run_id: str) -> Iterator[str]:
     if bucket.body(names.receipt_name(run_id, newest.revision)) is None:
         yield f"{run_id}: revision {newest.revision} has no receipt"
     if (order := reopening(world, run_id)) is not None:
-        if bucket.body(names.reopening_name(run_id, order.number)) is None:
+        if missing(world, run_id) and bucket.body(names.reopening_name(run_id, order.number)) is None:
             yield f"{run_id}: order {order.number} to reopen was not obeyed"
         elif newest.verdict == "fail":
             yield f"{run_id}: reopened, and open still"
@@ -304,6 +304,11 @@ def _letters(world: "World") -> Iterator[str]:
             yield f"4: message {published.message_id}, given up by {source}, is not on record"
         elif (letter.subscription, letter.attributes) != (source, attributes):
             yield f"4: the record of message {published.message_id} is of {letter.subscription}, not whole"
+    if world.case.poison is not None:
+        taken = {one.subscription for one in kept.values() if one.event is None}
+        asked = {one.name for one in world.pubsub.subscriptions if not one.topic.endswith(DEAD)}
+        if taken != asked:
+            yield f"4: poison is on record for {sorted(taken)}, not for {sorted(asked - taken)}"
 
 
 def _trace(world: "World", run_id: str) -> Iterator[str]:

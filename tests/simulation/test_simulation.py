@@ -1,5 +1,7 @@
 """Storms of faults by seed: whatever was injected, the seven invariants hold and an end comes."""
 
+from collections import Counter
+
 import pytest
 
 from tests.simulation.__main__ import Totals
@@ -35,6 +37,28 @@ def test_a_quiet_run_needs_no_sweep() -> None:
     outcome = simulate("quiet", case=Case(sweeps=False), chance=Chance.none())
     assert not outcome.broken, outcome.story()
     assert [end for end, _ in outcome.ends.values()] == ["loaded"]
+
+
+def test_poison_on_every_topic_ends_on_record_and_dies_again_when_it_is_redriven() -> None:
+    """Every subscription gives up what it cannot read; the letters tell whose, whole, and rounds are counted."""
+    case = Case(attempts=3, storm=4 * 3600, poison=60, redrives=(3 * 3600,))
+    outcome = simulate("poison", case=case, chance=Chance.none())
+    assert not outcome.broken, outcome.story()
+    assert [end for end, _ in outcome.ends.values()] == ["loaded"]
+    redriven = [line for _, line in outcome.history if line.startswith("operator redrives")]
+    assert redriven == ["operator redrives 8 dead letters"]
+    died = Counter(line.split()[-1] for _, line in outcome.history if " dead-lettered by " in line)
+    assert set(died.values()) == {2}
+    assert len(died) == 8
+
+
+def test_a_failed_run_that_is_reopened_closes_again() -> None:
+    """The market is asked for once more; it is still unknown to Spotify, and the order comes to its end."""
+    case = Case(unknown="NO", attempts=3, reopens=(9 * 3600,))
+    outcome = simulate("reopened", case=case, chance=Chance.none())
+    assert not outcome.broken, outcome.story()
+    decided = [line for _, line in outcome.history if "create runs/2026-11-23/decisions/" in line]
+    assert len(decided) == 2, outcome.story()
 
 
 @pytest.mark.parametrize("kind", MOST)

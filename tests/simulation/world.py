@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from contracts.documents import Manifest, Redrive
-from contracts.envelope import Message, Origin, to_message
+from contracts.envelope import DEAD, Message, Origin, to_message
 from contracts.events import Delivery, MarketRequested, OwnEvent, RunRequested, SweepRequested
 from contracts.names import manifest_name
 from eventing.ledger import RunLedger
@@ -63,6 +63,8 @@ class Case:
     """When an operator reopens the first run."""
     redrives: tuple[float, ...] = ()
     """When an operator redrives every dead letter."""
+    poison: float | None = None
+    """When somebody publishes, on every topic that is pushed, what nobody can read."""
     unknown: str | None = None
     """A market that Spotify does not know."""
     attempts: int | None = None
@@ -105,6 +107,7 @@ class Case:
             attempts=3 + chance.number(5) if few else None,
             reopens=() if chance.number(4) else (chance.between(600, storm + 8 * 3600),),
             redrives=() if chance.number(4) else (chance.between(600, storm + 3600),),
+            poison=chance.between(60, storm) if few and chance.number(1) else None,
         )
 
 
@@ -264,6 +267,11 @@ class World:
         self.note(f"operator orders: {kind} {run_id}")
         await give_order(self.ledger, outside, run_id=run_id, kind=kind, reason="simulated", now=self.now())
 
+    async def _poison(self, at: float) -> None:
+        await asyncio.sleep(at)
+        for topic in sorted({one.topic for one in self.pubsub.subscriptions if not one.topic.endswith(DEAD)}):
+            self.pubsub.publish(topic, Message(b"\xff poison", {"about": "poison"}))
+
     async def _redrive(self, at: float) -> None:
         await asyncio.sleep(at)
         topics = {subscription.name: subscription.topic for subscription in self.pubsub.subscriptions}
@@ -304,6 +312,8 @@ class World:
             self.spawn(self._order(at, "reopen"))
         for at in self.case.redrives:
             self.spawn(self._redrive(at))
+        if self.case.poison is not None:
+            self.spawn(self._poison(self.case.poison))
 
     async def _settle(self, patience: float) -> None:
         orders = (*self.case.orders, *self.case.reopens, *self.case.redrives)
@@ -325,8 +335,10 @@ class World:
                 continue
             expected = Manifest.model_validate_json(body)
             yield (expected.deadline - NOW).total_seconds()
-            if (order := invariants.reopening(self, run_id)) is not None:
-                yield (order.ordered_at + (expected.deadline - expected.created_at) - NOW).total_seconds()
+            if run_id == self.case.runs[0]:
+                # Reopened, a run has as much time again.
+                again = (expected.deadline - expected.created_at).total_seconds()
+                yield from (at + again for at in self.case.reopens)
 
     async def _replay_log(self) -> None:
         """Deliver every acknowledged message once more, as a seek of the subscriptions to their start does.

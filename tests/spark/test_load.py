@@ -97,6 +97,18 @@ def test_too_many_bad_lines_load_nothing(
     assert [found["line"] for found in _quarantined(bucket, 2)] == [100]
 
 
+def test_a_part_of_nothing_but_bad_lines_loads_nothing(
+    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give
+) -> None:
+    """One broken line among thousands is a small share, and yet a whole market would go: the part is named."""
+    write_part(bucket, "DK", [*(record(album(f"n{number}", "t")) for number in range(200))])
+    write_part(bucket, "SE", [b"not a record"])
+    with pytest.raises(JobError, match=r"nothing but bad records in SE\.jsonl\.gz;.*Fetch those markets again"):
+        run(spark, arguments())
+    assert warehouse.rows() == []
+    assert [found["file"] for found in _quarantined(bucket)] == ["SE.jsonl.gz"]
+
+
 def test_a_run_without_parts_fails(spark: SparkSession, warehouse: Warehouse, arguments: Give) -> None:
     """A folder without parts is a mistake and must not empty the partition."""
     with pytest.raises(JobError, match=f"no part in gs://.*/raw/{RUN}/"):

@@ -280,10 +280,7 @@ def test_a_late_part_of_a_reopened_load_makes_a_revision_as_usual() -> None:
 def test_reopening_a_complete_run_asks_for_nothing() -> None:
     """There is nothing to ask for: the decision stands."""
     facts = Facts(manifest(), parts("DK SE NO"), newest=decision("DK SE NO"), newest_has_receipt=True)
-    step = decide(reopened(facts, asked=False), REOPENED)
-    assert isinstance(step, AskAgain)
-    assert step.markets == ()
-    assert isinstance(decide(reopened(facts), REOPENED), Wait)
+    assert isinstance(decide(reopened(facts, asked=False), REOPENED), Wait)
 
 
 def test_an_order_to_reopen_ends_with_the_decision_that_knows_it() -> None:
@@ -313,6 +310,58 @@ def test_a_reload_makes_a_revision_of_what_is_there() -> None:
     assert isinstance(decide(Facts(manifest(), parts("DK"), order=order(kind="reload")), NOW), Wait)
     nothing = Facts(manifest(), {}, newest=decision(""), newest_has_receipt=True, order=order(kind="reload"))
     assert isinstance(decide(nothing, NOW), Wait)
+
+
+def test_a_quota_wait_is_over_at_its_own_end() -> None:
+    """At that very moment no message is under way any more, so the market is asked for."""
+    until = {"NO": ThrottledRecord(run_id=RUN, market="NO", until=REOPENED, reason="quota")}
+    step = decide(reopened(failed_run(throttled=until), asked=False), REOPENED)
+    assert isinstance(step, AskAgain)
+    assert step.markets == ("SE", "NO")
+
+
+def test_only_a_whole_reload_counts_as_complete() -> None:
+    """Whatever else a person orders is closed by that person, and the receipt must not say otherwise."""
+    cases = {
+        ("reload", "DK SE NO"): "complete",
+        ("reload", "DK SE"): "operator",
+        ("close", "DK SE NO"): "operator",
+    }
+    for (kind, landed), reason in cases.items():
+        newest = decision("DK SE", verdict="fail", close_reason="deadline")
+        given = Facts(manifest(), parts(landed), newest=newest, newest_has_receipt=True, order=order(kind=kind))
+        step = decide(given, NOW)
+        assert isinstance(step, Close)
+        assert step.close_reason == reason, (kind, landed)
+
+
+def test_quiet_is_counted_from_the_newest_news() -> None:
+    """A part that the decision holds already is no news, however late it landed."""
+    landed = {
+        **parts("SE"),
+        "DK": part("DK", landed_at=NOW + MINUTE),
+        "NO": part("NO", generation=2, landed_at=NOW),
+    }
+    facts = Facts(manifest(), landed, newest=decision("DK SE NO"), newest_has_receipt=True)
+    assert isinstance(decide(facts, NOW + MINUTE), Close)
+    both = {**landed, "SE": part("SE", generation=2, landed_at=NOW + MINUTE / 2)}
+    assert decide(replace(facts, parts=both), NOW + MINUTE) == WaitQuiet(MINUTE / 2)
+
+
+def test_a_late_part_that_leaves_others_missing_waits_for_quiet() -> None:
+    """The others may be on their way too; each would make a load of its own."""
+    missing = tuple(MissingMarket(market=market, reason="x") for market in ("SE", "NO"))
+    early = decision("DK", close_reason="deadline", missing=missing)
+    facts = Facts(manifest(), parts("DK SE"), newest=early, newest_has_receipt=True)
+    assert decide(facts, NOW + MINUTE / 2) == WaitQuiet(MINUTE / 2)
+
+
+def test_a_part_that_vanished_makes_a_revision_at_once() -> None:
+    """Somebody deleted it; nothing is on its way, so there is nothing to be quiet for, and what is missing is named."""
+    facts = Facts(manifest(), parts("DK SE"), newest=decision("DK SE NO"), newest_has_receipt=True)
+    step = decide(facts, NOW)
+    assert isinstance(step, Close)
+    assert (step.revision, step.missing) == (2, (MissingMarket(market="NO", reason="not landed"),))
 
 
 class World:

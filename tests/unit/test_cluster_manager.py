@@ -27,6 +27,10 @@ from services.cluster_manager.decisions import (
     SubmitJob,
     Wait,
     decide,
+    expected_cluster,
+    is_active,
+    is_coming,
+    takes_jobs,
 )
 from services.cluster_manager.handlers import Ports, _act, handlers, reconcile
 from services.cluster_manager.ports import APP_LABEL, Cluster, ClusterState, Job, JobState
@@ -245,6 +249,71 @@ def test_every_combination_of_states_has_a_next_step() -> None:
         assert not {step.cluster for step in submits} & deleted
         count += 1
     assert count == 12 * 11 * 4 * 2
+
+
+def test_whoever_waits_says_for_what() -> None:
+    """The step is logged as it is; a run that stands still is understood from this line alone."""
+    waiting = {
+        f"job {names.job_id(RUN, 1, 1)} is RUNNING": facts(jobs=[job("RUNNING")]),
+        "a newer decision than the one read has a job": facts(newest=None, jobs=[job("DONE")]),
+        "no decision yet": facts(newest=None),
+        "finished and clean": facts(receipts=frozenset({1})),
+        f"cluster {C1} is CREATING": facts(claims=[claim()], clusters=[cluster(state="CREATING")]),
+    }
+    for reason, given in waiting.items():
+        assert decide(given, NOW, LIMITS) == [Wait(reason)]
+
+
+def test_a_claimed_job_gets_a_cluster_like_any_other() -> None:
+    """A crash after the job's claim, and a cluster lost since: it is created, then replaced, and the attempts end."""
+    claimed = [JobClaim(run_id=RUN, number=1, revision=1, attempt=1, claimed_at=NOW)]
+    assert decide(facts(job_claims=claimed, claims=[claim()]), NOW, LIMITS) == [CreateCluster(C1, ONE_MACHINE)]
+    late = facts(job_claims=claimed, claims=[claim(age_minutes=21)])
+    assert decide(late, NOW, LIMITS) == [ClaimCluster(2, 1, ONE_MACHINE)]
+    [end] = decide(facts(job_claims=claimed, claims=[claim(1), claim(2, age_minutes=21)]), NOW, LIMITS)
+    assert isinstance(end, Finish)
+
+
+def test_an_older_job_that_failed_is_recorded_as_failed() -> None:
+    """A newer decision stands, but what became of the old one must not read as a success."""
+    failed = replace(job("ERROR"), details="out of memory")
+    given = facts(newest=decision("DK", revision=3), claims=[claim()], clusters=[cluster()], jobs=[failed])
+    error = f"job {failed.id} ended ERROR: out of memory"
+    assert decide(given, NOW, LIMITS)[0] == Finish(1, failed, error)
+
+
+def test_the_last_failed_job_is_the_one_on_the_receipt() -> None:
+    """Revision, job and reason belong together."""
+    jobs = [job("ERROR"), replace(job("CANCELLED", attempt=2), details="by hand")]
+    given = facts(claims=[claim()], clusters=[cluster()], jobs=jobs)
+    finish = Finish(1, jobs[1], f"job {jobs[1].id} ended CANCELLED: by hand")
+    assert decide(given, NOW, LIMITS) == [finish, delete(C1)]
+
+
+def test_a_cluster_has_its_whole_time_to_come_up() -> None:
+    """At the limit itself it is still waited for."""
+    given = facts(claims=[claim(age_minutes=20)], clusters=[cluster(state="CREATING")])
+    assert decide(given, NOW, LIMITS) == [Wait(f"cluster {C1} is CREATING")]
+
+
+def test_every_state_is_one_of_coming_or_not_and_active_or_not() -> None:
+    """Told for each state there is; a state that Google adds stops here instead of passing for one of them."""
+    states: tuple[ClusterState, ...] = get_args(ClusterState)
+    takes = {"RUNNING", "UPDATING", "ERROR_DUE_TO_UPDATE"}
+    assert {state for state in states if takes_jobs(state)} == takes
+    assert {state for state in states if is_coming(state)} == takes | {"CREATING", "STARTING", "REPAIRING"}
+    jobs: tuple[JobState, ...] = get_args(JobState)
+    assert {state for state in jobs if not is_active(state)} == {"DONE", "ERROR", "CANCELLED"}
+    new: Any = "INVENTED"
+    for told in (is_coming, is_active):
+        with pytest.raises(AssertionError, match="INVENTED"):
+            told(new)
+
+
+def test_the_newest_claim_names_the_cluster_that_is_looked_for() -> None:
+    """A listing by label does not show a stranger's cluster; the name does."""
+    assert expected_cluster(facts()) is None
+    assert expected_cluster(facts(claims=[claim(1), claim(2)])) == C2
 
 
 class CountingWarehouse:

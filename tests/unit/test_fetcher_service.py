@@ -145,17 +145,18 @@ def test_the_line_of_a_part_is_spotifys_album_and_four_facts() -> None:
 # --- two kinds of app ------------------------------------------------------------------------------------------
 
 ALBUMS = [f"a{number:03}" for number in range(130)]
+WEEK = len(MARKETS)
 SHARED = {market: [ALBUMS[(2 * place + of) % 130] for of in range(50)] for place, market in enumerate(MARKETS)}
 
 
 def world(app: str) -> FakeSpotify:
-    """48 markets whose lists overlap; two albums are longer than a page, one of them by two pages."""
+    """All markets, with lists that overlap; two albums are longer than a page, one of them by two pages."""
     known = {album_id: album(album_id, 4) for album_id in ALBUMS}
     known |= {"a000": album("a000", 120), "a049": album("a049", 51)}
     return FakeSpotify(SHARED, known, app="extended" if app == "extended" else "developer")
 
 
-@pytest.mark.parametrize(("app", "bound"), [("extended", 48 + 7 + 3 + 1), ("developer", 48 * 5 + 130 + 3 + 2)])
+@pytest.mark.parametrize(("app", "bound"), [("extended", WEEK + 7 + 3 + 1), ("developer", WEEK * 5 + 130 + 3 + 2)])
 def test_a_whole_run_stays_within_its_bound_of_calls(app: str, bound: int) -> None:
     """Each album is read once for all markets, twenty at a time where the app may; every track is there."""
     spotify = world(app)
@@ -175,7 +176,7 @@ def test_a_whole_run_stays_within_its_bound_of_calls(app: str, bound: int) -> No
     fetched(spotify, body, SPOTIFY_RATE="1000")
 
 
-@pytest.mark.parametrize(("app", "calls"), [("extended", 48 + 1), ("developer", 48 * 5 + 2)])
+@pytest.mark.parametrize(("app", "calls"), [("extended", WEEK + 1), ("developer", WEEK * 5 + 2)])
 def test_the_next_week_reads_known_albums_from_the_bucket(app: str, calls: int) -> None:
     """A new process on the same bucket asks Spotify for the listings alone."""
     store = MemoryObjectStore()
@@ -669,6 +670,26 @@ def test_a_redelivery_goes_on_with_the_listing_it_has() -> None:
         assert spotify.count(BROWSE) == 1
         await fetcher.fetch(replay=True, event_id="replay")
         assert spotify.count(BROWSE) == 2
+
+    fetched(spotify, body)
+
+
+def test_a_kept_listing_never_replaces_a_newer_part() -> None:
+    """A replay that failed may come again after another replay: what it had listed is older than what stands now."""
+    spotify = FakeSpotify.of({"DK": "a b"}, trick=times(6, "/albums", error(500)))
+
+    async def body(fetcher: fetching.Fetcher) -> None:
+        assert (await fetcher.fetch(replay=True, fresh=True, event_id="first")).status == 503
+        await VirtualTime().sleep(60)
+        assert (await fetcher.fetch(replay=True, event_id="second")).status == 204
+        second = await fetcher.store.stat(part_name(RUN, "DK"))
+        assert (await fetcher.fetch(replay=True, fresh=True, event_id="first")).status == 204
+        first = await fetcher.store.stat(part_name(RUN, "DK"))
+        assert first is not None
+        assert second is not None
+        assert first.generation > second.generation
+        assert first.metadata["listed-at"] >= second.metadata["listed-at"]
+        assert spotify.count(BROWSE) == 3
 
     fetched(spotify, body)
 

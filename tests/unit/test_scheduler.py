@@ -1,6 +1,7 @@
 """A tick becomes one run, whatever arrives twice or stops half-way."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,9 +12,9 @@ from contracts.documents import CompletenessPolicy, DeadLetterRecord, ThrottledR
 from contracts.events import MarketRequested, OwnEvent, RunRequested, SweepRequested
 from eventing.errors import Retryable
 from eventing.ledger import RunLedger
-from services.scheduler.decisions import Plan, run_id_at
+from services.scheduler.decisions import Plan, Waiting, is_recent, requests_on_sweep, run_id_at
 from services.scheduler.handlers import AskAgain, Ports, on_run_requested, on_sweep
-from tests.builders import NOW, RUN, START, TestClock, delivery
+from tests.builders import NOW, RUN, START, TestClock, delivery, manifest
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.publisher import MemoryPublisher
 
@@ -153,3 +154,30 @@ async def test_an_old_run_is_left_in_peace() -> None:
     await world.tick()
     world.clock.now = datetime(2026, 12, 3, tzinfo=UTC)
     assert await world.sweep("s1") == []
+
+
+async def test_the_manifest_carries_the_plans_policy_and_the_requests_their_reason() -> None:
+    """What completeness means for a run is fixed when it begins, and each message says why it was sent."""
+    world = World()
+    plan = replace(PLAN, policy=CompletenessPolicy(minimum_share=0.5, quiet_seconds=7))
+    await on_run_requested(TICK, ports=world.ports, plan=plan)
+    manifest_made = await world.ports.ledger.manifest(RUN)
+    assert manifest_made is not None
+    assert manifest_made.policy == plan.policy
+    assert {event.reason for event in world.publisher.take() if isinstance(event, MarketRequested)} == {"run"}
+
+
+def test_a_quota_wait_ends_at_its_own_end() -> None:
+    """At that very moment the market is asked for again, and the message says that the sweep asked."""
+    until = ThrottledRecord(run_id=RUN, market="SE", until=NOW, reason="quota")
+    waiting = Waiting(landed={"DK", "NO"}, dead=(), throttled={"SE": until})
+    assert requests_on_sweep(manifest(), waiting, NOW - timedelta(microseconds=1)) == []
+    wanted = MarketRequested(run_id=RUN, market="SE", reason="asked again by the sweep")
+    assert requests_on_sweep(manifest(), waiting, NOW) == [wanted]
+
+
+@pytest.mark.parametrize(("day", "recent"), [(15, True), (14, False), (31, True), (32, False)])
+def test_recent_is_the_span_and_a_day_for_the_time_zone(day: int, recent: bool) -> None:  # noqa: FBT001 -- expected
+    """A run is named for a date in its zone, which may be a day off from UTC's, before or behind."""
+    now = datetime(2026, 12, 1, tzinfo=UTC) + timedelta(days=day)
+    assert is_recent("2026-12-24", now, timedelta(days=7)) is recent

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from spark_job.arguments import ArgumentError, parse
+from spark_job.arguments import ArgumentError, Arguments, parse
 
 GOOD = {
     "--input": "gs://new-releases/raw/2026-11-23/",
@@ -81,3 +81,68 @@ def test_an_argument_without_its_value_is_refused() -> None:
     """The last word of a cut-off command line is a fault like any other."""
     with pytest.raises(ArgumentError, match="--input: expected one argument"):
         parse(["--input"])
+
+
+def test_every_argument_reaches_its_field() -> None:
+    """Two folders in each other's place would load from the quarantine."""
+    assert parse(_argv(quarantine_threshold="0.25")) == Arguments(
+        input="gs://new-releases/raw/2026-11-23/",
+        run_id="2026-11-23",
+        revision=1,
+        table="new-releases-local.music.new_releases",
+        temporary_bucket="new-releases",
+        result="gs://new-releases/runs/2026-11-23/loads/0001.json",
+        quarantine="gs://new-releases/quarantine/2026-11-23/0001/",
+        quarantine_threshold=0.25,
+    )
+
+
+def test_an_argument_is_written_in_full() -> None:
+    """An abbreviation that fits today may fit two arguments tomorrow."""
+    with pytest.raises(ArgumentError, match="--inp: is not an argument of this job"):
+        parse(["--inp", "gs://new-releases/raw/2026-11-23/", *_argv()])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        (
+            "input",
+            "gs://new-releases/raw/2026-11-16/",
+            "give the folder with the run's parts, as gs://bucket/raw/2026-11-23/, of the run and revision given",
+        ),
+        (
+            "quarantine",
+            "gs://new-releases/quarantine/2026-11-23/0002/",
+            "give the folder for bad records, as gs://bucket/quarantine/2026-11-23/0001/, of the run and revision given",
+        ),
+        ("table", "x", "give the existing table, as project.dataset.table"),
+    ],
+)
+def test_a_fault_says_what_would_be_right(name: str, value: str, remedy: str) -> None:
+    """The whole message, as the driver's log shows it: a heading, then a line for each fault."""
+    with pytest.raises(ArgumentError) as caught:
+        parse(_argv(**{name: value}))
+    expected = f"the job was started with wrong arguments:\n  --{name}: got {value!r}; {remedy}"
+    assert str(caught.value) == expected
+
+
+def test_each_fault_has_its_own_line_and_nothing_is_said_of_what_is_missing_but_that() -> None:
+    """An argument that was not given cannot be of another run."""
+    with pytest.raises(ArgumentError) as caught:
+        parse(_argv()[2:])
+    fault = "--input: is missing; give the folder with the run's parts, as gs://bucket/raw/2026-11-23/"
+    assert caught.value.faults == (fault,)
+    with pytest.raises(ArgumentError) as caught:
+        parse(_argv(revision="x", table="y"))
+    lines = str(caught.value).split("\n")
+    assert [line.split(":")[0] for line in lines[1:]] == ["  --revision", "  --table", "  --quarantine"]
+
+
+def test_help_names_the_script_and_explains_each_argument(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever starts the job by hand has nothing but this page."""
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.startswith("usage: main.py ")
+    assert "number of the decision, from 1 to 9999" in shown

@@ -8,7 +8,7 @@ SELECT
   artist_id,
   COALESCE(
     MAX(IF(ARRAY_LENGTH(artist_ids) = 1, artists, NULL)),
-    MAX(IF(ARRAY_LENGTH(SPLIT(artists, ', ')) = ARRAY_LENGTH(artist_ids), SPLIT(artists, ', ')[SAFE_OFFSET(place)], NULL)),
+    MAX(IF(ARRAY_LENGTH(SPLIT(artists, ', ')) = ARRAY_LENGTH(artist_ids), SPLIT(artists, ', ')[SAFE_ORDINAL(place + 1)], NULL)),
     artist_id
   ) AS artist,
   COUNT(DISTINCT market) AS market_count,

@@ -1,0 +1,45 @@
+"""Write the generated pages and the generated parts of others: `python -m docs`; with `--check` only compare."""
+
+import sys
+from pathlib import Path
+
+from docs import cost_tables, decision_tables, event_tables, settings_tables
+from docs.markdown import put
+
+DOCS = Path(__file__).parent
+
+
+def pages() -> dict[Path, str]:
+    """Every page that is written here, wholly or in parts, as it should be."""
+    costs = DOCS / "cost.md"
+    whole = {
+        DOCS / "settings.md": settings_tables.page(),
+        DOCS / "events.md": event_tables.page(),
+        DOCS / "decision-tables.md": decision_tables.page(),
+    }
+    parts = {costs: put(costs.read_text(encoding="utf-8"), "cluster prices", cost_tables.prices())}
+    return whole | parts | {DOCS / "services" / f"{name}.md": _service(name) for name in settings_tables.MODELS}
+
+
+def _service(name: str) -> str:
+    text = (DOCS / "services" / f"{name}.md").read_text(encoding="utf-8")
+    text = put(text, "settings", settings_tables.own(name))
+    if name == "dashboard":
+        return text
+    return put(put(text, "events", event_tables.of_service(name)), "status", event_tables.STATUS)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or compare; the exit status is 1 when one is stale."""
+    stale = {path: text for path, text in pages().items() if not path.exists() or path.read_text("utf-8") != text}
+    if stale and "--check" in arguments:
+        names = ", ".join(str(path.relative_to(DOCS.parent)) for path in stale)
+        sys.stderr.write(f"not what the code says: {names}; write them with: make docs\n")
+        return 1
+    for path, text in stale.items():
+        path.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

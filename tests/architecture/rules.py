@@ -1,0 +1,162 @@
+"""Rules that import contracts cannot express, each a function over a tree: it returns what breaks it, in words.
+
+They read source as text and syntax trees and import nothing of it, so that they can judge a copy of the tree in which
+a violation was planted (`test_planted_violations.py`).
+"""
+
+import ast
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+
+Rule = Callable[[Path], list[str]]
+
+SERVICES = ("scheduler", "market_fetcher", "batch_trigger", "cluster_manager")
+SHIPPED = ("contracts", "eventing", "services", "ops", "dashboard")
+PURE = (
+    "contracts/*.py",
+    "services/*/decisions.py",
+    "services/cluster_manager/receipts.py",
+    "services/cluster_manager/sizing.py",
+    "services/cluster_manager/costs.py",
+    "ops/why.py",
+    "dashboard/queries.py",
+    "dashboard/documents.py",
+)
+CLOCKS = {"now", "utcnow", "today", "uuid4", "uuid1", "monotonic", "time_ns", "random"}
+WIRING = (
+    "services/*/wiring.py",
+    "eventing/clients.py",
+    "dashboard/wiring.py",
+    "ops/target.py",
+    "ops/doctor/site.py",  # the doctor also asks APIs that nothing else here does
+)
+ENVIRONMENT = ("services/*/__main__.py", "dashboard/__main__.py", "ops/target.py")
+TABLES = ("ops/cli/app.py",)  # the command line's table of commands is made by calls
+_CLIENTS = ("*Client", "*Session", "*Transport", "insecure_channel", "secure_channel")
+_REQUIRED = {"__init__.py", "__main__.py", "settings.py", "decisions.py", "handlers.py", "wiring.py"}
+
+
+def pure_modules_ask_neither_clock_nor_chance(root: Path) -> list[str]:
+    """A decision that looks at the clock cannot be replayed; time comes as an argument."""
+    return [
+        f"{place}: {name}()"
+        for path in sorted(path for pattern in PURE for path in root.glob(pattern))
+        for place, name in _calls(root, path)
+        if name in CLOCKS
+    ]
+
+
+def only_wiring_builds_clients(root: Path) -> list[str]:
+    """A client that is built elsewhere can be neither replaced in a test nor closed at the end."""
+    return [
+        f"{place}: {name}()"
+        for path in _modules(root, SHIPPED, but=WIRING)
+        for place, name in _calls(root, path)
+        if any(fnmatch(name, pattern) for pattern in _CLIENTS)
+    ]
+
+
+def only_entry_points_read_the_environment(root: Path) -> list[str]:
+    """A setting that is read deep inside is a setting that nobody finds."""
+    return [
+        f"{path.relative_to(root)}:{node.lineno}: {node.attr}"
+        for path in _modules(root, SHIPPED, but=ENVIRONMENT)
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv")
+    ]
+
+
+def importing_does_nothing(root: Path) -> list[str]:
+    """Importing a module neither calls anything for its effect nor builds a client."""
+    return [
+        f"{path.relative_to(root)}:{statement.lineno}: a call when imported"
+        for path in _modules(root, (*SHIPPED, "spark_job", "local"), but=("*/__main__.py", *TABLES))
+        for statement in _tree(path).body
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+    ]
+
+
+def services_have_the_same_files(root: Path) -> list[str]:
+    """Knowing one service is knowing all four."""
+    return [
+        f"services/{service}: no {name}"
+        for service in SERVICES
+        for name in sorted(_REQUIRED - {path.name for path in (root / "services" / service).glob("*.py")})
+    ]
+
+
+def every_service_is_known(root: Path) -> list[str]:
+    """A fifth service must not escape the rules that name the four."""
+    found = {path.parent.name for path in (root / "services").glob("*/__init__.py")}
+    return [f"services/{name}: not named in tests/architecture/rules.py" for name in sorted(found - {*SERVICES})]
+
+
+def modules_say_what_they_are_for(root: Path) -> list[str]:
+    """A reader decides by the first lines whether to read on."""
+    everything = (*SHIPPED, "spark_job", "local", "benchmarks", "infra", "tests")
+    return [
+        f"{path.relative_to(root)}: no docstring"
+        for path in _modules(root, everything)
+        if not ast.get_docstring(_tree(path))
+    ]
+
+
+def tests_say_which_rule_they_protect(root: Path) -> list[str]:
+    """A test that only says what it does cannot be judged when it breaks."""
+    return [
+        f"{path.relative_to(root)}::{node.name}"
+        for path in sorted((root / "tests").rglob("test_*.py"))
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and not ast.get_docstring(node)
+    ]
+
+
+def tests_wait_for_conditions(root: Path) -> list[str]:
+    """A span of time is too long on a fast machine and too short on a slow one."""
+    return [
+        f"{place}: {name}() skips or sleeps"
+        for path in sorted((root / "tests").rglob("test_*.py"))
+        for place, name in _calls(root, path, dotted=True)
+        if name in ("time.sleep", "pytest.skip", "pytest.xfail", "pytest.mark.skip", "pytest.mark.xfail")
+    ]
+
+
+RULES: tuple[Rule, ...] = (
+    pure_modules_ask_neither_clock_nor_chance,
+    only_wiring_builds_clients,
+    only_entry_points_read_the_environment,
+    importing_does_nothing,
+    services_have_the_same_files,
+    every_service_is_known,
+    modules_say_what_they_are_for,
+    tests_say_which_rule_they_protect,
+    tests_wait_for_conditions,
+)
+
+
+def _modules(root: Path, folders: Iterable[str], *, but: tuple[str, ...] = ()) -> Iterator[Path]:
+    for folder in folders:
+        for path in sorted((root / folder).rglob("*.py")):
+            if not any(fnmatch(str(path.relative_to(root)), pattern) for pattern in but):
+                yield path
+
+
+def _tree(path: Path) -> ast.Module:
+    return _parsed(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
+def _calls(root: Path, path: Path, *, dotted: bool = False) -> Iterator[tuple[str, str]]:
+    """Place and name of everything that a module calls: the last word of the name, or the whole."""
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            yield f"{path.relative_to(root)}:{node.lineno}", name if dotted else name.rsplit(".", 1)[-1]

@@ -1,0 +1,1 @@
+"""Mutation testing of the decisions and of the load: `python -m tests.mutation`."""
