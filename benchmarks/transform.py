@@ -46,20 +46,20 @@ def _at(scale: int, java_home: Path, scratch: Path) -> dict[str, Any]:
     folder = CORPORA / f"{scale}" / "corpus"
     told: dict[str, Any] = {"scale": scale, "tracks": mine.tracks, "runs": {}}
     subjects: dict[str, tuple[Sequence[str | Path], Path]] = {
-        "ours": (_spark("ours"), folder),
-        "read": (_spark("read"), folder),
-        "text": (_spark("text"), folder),
+        "ours": (spark_subject("ours"), folder),
+        "read": (spark_subject("read"), folder),
+        "text": (spark_subject("text"), folder),
     }
     if scale <= _REFERENCE_UP_TO:
         theirs = CORPORA / f"{scale}" / "reference"
         corpus.make(theirs, "reference", scale)
-        subjects["reference"] = (_spark("reference"), theirs)
+        subjects["reference"] = (spark_subject("reference"), theirs)
         peer = tools.ROOT / "benchmarks/subjects/peers.py"
         subjects |= {name: ((PEERS, peer, name), folder) for name in ("duckdb", "polars", "bytes")}
     # One after the other, and that several times, so that a disturbance does not fall on one alone.
     for _ in range(_REPEATS.get(scale, 1)):
         for name, (command, place) in subjects.items():
-            run = _run(command, place, scratch, java_home)
+            run = run_subject(command, place, scratch, java_home)
             if name not in ("read", "text", "bytes") and run["rows"] != mine.tracks:
                 raise RuntimeError(f"{name} made {run['rows']} rows of {mine.tracks} tracks; the comparison is void")
             told["runs"].setdefault(name, []).append(run)
@@ -67,11 +67,11 @@ def _at(scale: int, java_home: Path, scratch: Path) -> dict[str, Any]:
     return told
 
 
-def _spark(what: str) -> tuple[str | Path, ...]:
+def spark_subject(what: str) -> tuple[str | Path, ...]:
     return sys.executable, "-m", "benchmarks.subjects.spark", what
 
 
-def _run(command: Sequence[str | Path], folder: Path, scratch: Path, java_home: Path) -> Run:
+def run_subject(command: Sequence[str | Path], folder: Path, scratch: Path, java_home: Path) -> Run:
     environment = {"PATH": os.environ["PATH"], "JAVA_HOME": str(java_home), "PYTHONPATH": str(tools.ROOT)}
     done = subprocess.run(
         [*command, folder, scratch / "out.parquet"],

@@ -95,7 +95,6 @@ def chart_config(palette: Palette) -> dict[str, Any]:
     """A Vega-Lite config: the specifications name no colour, so that one serves both themes."""
     text = {"labelColor": palette.muted, "titleColor": palette.muted}
     return {
-        "aria": False,  # to a screen reader a chart is one picture, told by a sentence, with a table below it
         "background": "transparent",
         "font": FONT,
         "padding": 2,

@@ -78,8 +78,7 @@ def _who(document: Mapping[str, Any], topic: str) -> str:
     found = _operations(document)
     senders = [service for service, action, at in found if (action, at) == ("send", topic)]
     takers = [service for service, action, at in found if (action, at) == ("receive", topic)]
-    outside = {"run-requested": "Cloud Scheduler or a person", "sweep-requested": "Cloud Scheduler or a person"}
-    return f"From {', '.join(senders) or outside[topic]}; to {', '.join(takers) or 'whoever listens'}."
+    return f"From {', '.join(senders) or 'Cloud Scheduler or a person'}; to {', '.join(takers) or 'whoever listens'}."
 
 
 def _fields(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:

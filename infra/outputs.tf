@@ -8,6 +8,11 @@ output "build_command" {
   value       = local.build_command
 }
 
+output "dashboard_command" {
+  description = "Opens the dashboard on http://localhost:8080 for somebody in dashboard_viewers; null where there is none."
+  value       = local.has_dashboard ? "gcloud run services proxy new-releases-dashboard --project=${var.project_id} --region=${var.region}" : null
+}
+
 output "data_studio_url" {
   description = "Opens a new Data Studio report on the table; needs a Google account that may read it."
   value = join("&", [

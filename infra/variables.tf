@@ -74,6 +74,18 @@ variable "cluster_max_workers" {
   }
 }
 
+variable "dashboard_viewers" {
+  description = "Who may open the dashboard, such as [\"user:me@example.com\", \"group:team@example.com\"]; with nobody there is none."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for member in var.dashboard_viewers : can(regex("^(user|group|serviceAccount):[^@ ]+@[^@ ]+$", member))])
+    error_message = "Each of dashboard_viewers must be user:, group: or serviceAccount: and an address; nobody else is let in, least of all everybody."
+  }
+}
+
 variable "dataproc_image_version" {
   description = "Dataproc image; pinned, since the default moves. Must carry the Spark line that the job is written for."
   type        = string

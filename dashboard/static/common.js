@@ -102,6 +102,7 @@ const Page = (() => {
   async function drawNow(name, holder, rows, { click, height, label } = {}) {
     const before = drawn.get(name);
     const width = holder.clientWidth;
+    // To a screen reader a chart is one picture, told by a sentence, with a table below it.
     holder.setAttribute("role", "img");
     holder.setAttribute("aria-label", label);
     const specification = structuredClone(charts.specifications[name]);
@@ -127,6 +128,7 @@ const Page = (() => {
       renderer: "svg",
       tooltip: { disableDefaultStyle: true },
     });
+    holder.querySelector("svg").setAttribute("aria-hidden", "true");
     state.view = result.view;
     state.view.addEventListener("click", (_event, item) => item && item.datum && state.click && state.click(item.datum));
   }

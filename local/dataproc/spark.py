@@ -11,7 +11,7 @@ from google.cloud.storage import Bucket
 
 from local.dataproc import bucket as bucket_files
 from local.dataproc.driver import DriverError, JobRunner, run_process
-from local.spark import submit
+from local.spark import class_archive, submit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,7 @@ def _command(job: dataproc_v1.Job, surroundings: Surroundings, bucket: str) -> s
         python_file_uris=list(work.python_file_uris),
         args=list(work.args),
         properties=dict(work.properties),
+        class_archive=class_archive.existing(surroundings.java_home),
     )
     try:
         return submit.command(submission, surroundings.environment)

@@ -27,7 +27,9 @@ def executable(driver: Playwright) -> str:
     Raises:
         NoBrowserError: there is neither.
     """
-    found = next((path for name in _NAMES if (path := shutil.which(name))), None) or driver.chromium.executable_path
+    found = (
+        next((path for name in _NAMES if (path := shutil.which(name))), None) or driver.chromium.executable_path
+    )
     if not Path(found).exists():
         raise NoBrowserError(
             "no Chromium on this machine; install one with `apt-get install chromium`, or with "

@@ -141,7 +141,7 @@ async def test_filters_narrow_table_and_charts_together(sheet: Sheet, served: Se
 async def test_a_mark_in_a_chart_is_a_filter(sheet: Sheet) -> None:
     """Charts filter each other: Friday's bar narrows the table to Fridays, and a second click takes that back."""
     await sheet.visit(market="DK")
-    fridays = dict((row[0], row[1]) for row in await sheet.figure("weekdays"))["Friday"]
+    fridays = {row[0]: row[1] for row in await sheet.figure("weekdays")}["Friday"]
     bar = sheet.page.locator('[data-figure="weekdays"] .mark-rect path').nth(4)
     await bar.click()
     await expect(sheet.page.locator("#count")).to_have_text(f"{fridays} of 50 releases")
@@ -169,7 +169,9 @@ async def test_search_finds_titles_and_artists(sheet: Sheet, served: Served) -> 
     for text in (album["name"], album["artists"].split(",")[0].upper()):
         await sheet.page.fill("#q", text)
         row = sheet.page.locator(f'#rows tr[data-id="{album["album_id"]}"]')
-        await expect(row.locator("a")).to_have_attribute("href", f"https://open.spotify.com/album/{album['album_id']}")
+        await expect(row.locator("a")).to_have_attribute(
+            "href", f"https://open.spotify.com/album/{album['album_id']}"
+        )
     await sheet.page.fill("#q", "no such title anywhere")
     await expect(sheet.page.locator("#none")).to_be_visible()
 

@@ -1,10 +1,12 @@
 """The command line with which the local stack runs a PySpark job."""
 
 import itertools
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from local.spark import class_archive
 from local.spark.submit import Submission, command, recording
 
 
@@ -68,3 +70,25 @@ def test_files_outside_the_bucket_are_refused(tmp_path: Path, uri: str) -> None:
     """A job is started from the bucket or not at all."""
     with pytest.raises(ValueError, match="is not an object of the local bucket"):
         command(_submission(tmp_path, main_python_file_uri=uri), {})
+
+
+def test_an_archive_is_of_one_java(tmp_path: Path) -> None:
+    """Another Java in the same place, or elsewhere, has an archive of its own; without one a job starts all the same."""
+    java, folder = tmp_path / "java", tmp_path / "archives"
+    java.mkdir()
+    names = {class_archive.archive_of(java, folder)}
+    (java / "release").write_text('JAVA_VERSION="17.0.15"')
+    mine = class_archive.archive_of(java, folder)
+    names |= {mine, class_archive.archive_of(tmp_path / "other", folder)}
+    assert len(names) == 3
+    assert class_archive.existing(java, folder) is None
+    folder.mkdir()
+    mine.touch()
+    assert class_archive.existing(java, folder) == mine
+
+
+def test_a_recording_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """Half an archive would be used by every later job; where Java does not run there is none."""
+    with pytest.raises(subprocess.SubprocessError):
+        class_archive.record(tmp_path / "no-java", {"PATH": "/usr/bin:/bin"}, tmp_path / "archives")
+    assert list((tmp_path / "archives").iterdir()) == []

@@ -1,0 +1,101 @@
+"""The run view in a real browser: where every market stands, and a run that goes on while one looks."""
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Route, expect
+
+from contracts import names
+from local.choices import BUCKET, PROJECT
+from tests import builders
+from tests.browser import surf
+from tests.browser.conftest import OPEN_RUN, Served
+from tests.browser.surf import Sheet
+
+pytestmark = [pytest.mark.browser, pytest.mark.emulator, pytest.mark.asyncio(loop_scope="session")]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def sheet(chromium: Browser, served: Served) -> AsyncIterator[Sheet]:
+    """A page that complains of nothing and asks nobody else."""
+    async with surf.sheet(chromium, served.url) as opened:
+        yield opened
+        assert opened.complaints == []
+        assert opened.strangers == []
+
+
+async def test_every_market_shows_its_state(sheet: Sheet) -> None:
+    """Landed, waiting for quota, given up and on its way look different and say why, and can be shown alone."""
+    await sheet.visit(f"/runs/{OPEN_RUN}")
+    states = await sheet.page.locator("#markets li").evaluate_all(
+        "all => Object.fromEntries(all.map(one => [one.querySelector('b').firstChild.data, one.className]))"
+    )
+    assert states == {"DK": "landed", "SE": "throttled", "NO": "dead_lettered", "FI": "requested"}
+    await expect(sheet.page.locator("#dead")).to_contain_text("403 for ever")
+    await sheet.page.get_by_role("button", name=re.compile("given up")).click()
+    await expect(sheet.page.locator("#markets li")).to_have_count(1)
+
+
+async def test_a_finished_run_shows_decision_job_and_receipt(sheet: Sheet) -> None:
+    """What the bucket's documents say of a run is on the page: rows, revision, cluster, job, quarantine, timings."""
+    await sheet.visit(f"/runs/{builders.RUN}")
+    assert await sheet.value("rows") == 30
+    for place, text in {
+        "#decision": "every market was settled",
+        "#cluster": names.cluster_name(builders.RUN, 1),
+        "#receipt": "30 rows, 9 albums, 3 markets",
+        "#dead": "2 records in quarantine",
+        "#waterfall-answer": "spark job, 2 min",
+    }.items():
+        await expect(sheet.page.locator(place)).to_contain_text(text)
+
+
+async def test_the_list_leads_to_a_run_and_back(sheet: Sheet) -> None:
+    """The newest run comes first; choosing another is a step in the history."""
+    await sheet.visit("/runs")
+    await expect(sheet.page.locator("h1")).to_have_text("Run of 30 November 2026")
+    await sheet.page.click(f"#run-{builders.RUN}")
+    await expect(sheet.page.locator("h1")).to_have_text("Run of 23 November 2026")
+    await expect(sheet.page).to_have_url(f"{sheet.home}/runs/{builders.RUN}")
+    await sheet.page.go_back()
+    await expect(sheet.page.locator("h1")).to_have_text("Run of 30 November 2026")
+
+
+async def test_a_run_goes_on_while_one_looks(sheet: Sheet, served: Served) -> None:
+    """A part that lands appears by itself, without a reload."""
+    run = "2026-12-07"
+    async with served.ledger() as ledger:
+        await ledger.create_manifest(builders.manifest("DK SE").model_copy(update={"run_id": run}))
+    bucket = served.store.client(PROJECT).bucket(BUCKET)
+    try:
+        await sheet.visit(f"/runs/{run}")
+        await expect(sheet.page.locator("#live")).to_have_text("live")
+        await expect(sheet.page.locator('[data-value="landed"]')).to_have_text("0 of 2")
+        bucket.blob(names.part_name(run, "SE")).upload_from_string(b"x")
+        await expect(sheet.page.locator('[data-value="landed"]')).to_have_text("1 of 2", timeout=20_000)
+    finally:
+        for blob in [
+            *bucket.list_blobs(prefix=names.run_prefix(run)),
+            *bucket.list_blobs(prefix=names.raw_prefix(run)),
+        ]:
+            blob.delete()
+
+
+async def test_an_unknown_run_says_so(chromium: Browser, served: Served) -> None:
+    """A link to a run that is not there is answered in words."""
+    async with surf.sheet(chromium, served.url) as sheet:
+        await sheet.page.goto(f"{sheet.home}/runs/2001-01-01")
+        await expect(sheet.page.locator("#error-text")).to_contain_text("there is no run '2001-01-01'")
+
+
+async def test_without_a_run_the_page_says_what_to_do(sheet: Sheet) -> None:
+    """An empty bucket is the normal state of a new installation."""
+
+    async def nothing(route: Route) -> None:
+        await route.fulfill(json={"runs": []})
+
+    await sheet.page.route("**/api/runs", nothing)
+    await sheet.page.goto(f"{sheet.home}/runs")
+    await expect(sheet.page.locator("#empty")).to_be_visible()

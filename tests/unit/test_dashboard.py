@@ -1,0 +1,501 @@
+"""The dashboard without a browser: questions, documents, charts, pages, what is kept and how faults are told."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from contracts.documents import Receipt
+from contracts.faults import ContractError
+from contracts.names import MARKETS
+from dashboard import charts, europe, page, queries, theme
+from dashboard.documents import WeekRows, by_likeness, week_document
+from dashboard.handlers import Ports, guarded, routes
+from dashboard.library import Library, UnknownWeekError
+from dashboard.page import Assets
+from dashboard.queries import Query, Views
+from dashboard.runs import Runs, entry
+from dashboard.settings import Settings
+from dashboard.warehouse import BigQueryWarehouse, Row
+from eventing.errors import Retryable
+from eventing.ledger import RunIndex, RunLedger
+from eventing.settings import load
+from tests import builders
+from tests.builders import TestClock
+from tests.fakes.objects import MemoryObjectStore
+
+WEEK, BEFORE = date(2026, 11, 23), date(2026, 11, 16)
+VIEWS = Views("p", "d")
+ASSETS = Assets(
+    {
+        "data.html": "<head><!-- head --></head><!-- foot -->",
+        "runs.html": "<head><!-- head --></head><!-- foot -->",
+        "style.css": "p{}",
+        "common.js": "1;",
+        "data.js": "2;",
+        "runs.js": "3;",
+        "vega.js": "var x = '</script>';",
+        "icon.svg": "<svg/>",
+    }
+)
+
+
+# --- questions -------------------------------------------------------------------------------------------------
+
+ASKED = [
+    queries.weeks(VIEWS, since=BEFORE, until=WEEK),
+    queries.history(VIEWS, since=BEFORE, until=WEEK),
+    queries.releases(VIEWS, week=WEEK),
+    queries.arrivals(VIEWS, week=WEEK, before=BEFORE),
+    queries.delays(VIEWS, week=WEEK, before=BEFORE),
+    queries.overlap(VIEWS, week=WEEK),
+    queries.artists(VIEWS, week=WEEK),
+    queries.lengths(VIEWS, week=WEEK),
+]
+
+
+@pytest.mark.parametrize("query", ASKED, ids=lambda query: query.name)
+def test_every_question_names_its_partitions(query: Query) -> None:
+    """Each view that a question reads is filtered by partition with parameters; else all of it is read and billed."""
+    read = len(re.findall(r"(?:FROM|JOIN) `p\.d\.", query.sql))
+    assert read
+    assert len(re.findall(r"load_date (?:= @|BETWEEN @)", query.sql)) >= read
+    assert set(re.findall(r"@(\w+)", query.sql)) == {name for name, _ in query.dates}
+
+
+class Client:
+    """What the adapter calls of BigQuery's client."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.configs: list[Any] = []
+        self.error = error
+
+    def query(self, _sql: str, *, job_config: Any, timeout: float) -> Any:
+        self.configs.append(job_config)
+        if self.error:
+            raise self.error
+        return self
+
+    def result(self, timeout: float) -> list[Any]:
+        return [{"n": 1}]
+
+    total_bytes_billed = 0
+
+
+def warehouse(client: Client) -> BigQueryWarehouse:
+    return BigQueryWarehouse(client, maximum_bytes_billed=12_345, timeout=timedelta(seconds=3))  # type: ignore[arg-type]
+
+
+async def test_no_question_may_cost_more_than_is_set() -> None:
+    """BigQuery itself refuses a query that would be billed for more."""
+    client = Client()
+    assert await warehouse(client).rows(ASKED[0]) == [{"n": 1}]
+    assert client.configs[0].maximum_bytes_billed == 12_345
+    assert [parameter.value for parameter in client.configs[0].query_parameters] == [BEFORE, WEEK]
+
+
+async def test_a_question_without_an_answer_may_be_asked_again() -> None:
+    """The adapter keeps its library's errors to itself and names the question."""
+    with pytest.raises(Retryable, match="'weeks' was not answered"):
+        await warehouse(Client(TimeoutError())).rows(ASKED[0])
+
+
+# --- documents -------------------------------------------------------------------------------------------------
+
+
+def release(album: str, markets: str, **changes: Any) -> Row:
+    return {
+        "album_id": album,
+        "markets": markets.split(),
+        "album_name": album.upper(),
+        "artists": "A, B",
+        "album_type": "album",
+        "release_date": "2026-11-20",
+        "weekday": "Friday",
+        "tracks": 9,
+        "duration_ms": 1000,
+        "explicit_tracks": 0,
+        **changes,
+    }
+
+
+def decoded(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    rows = (dict(zip(document["columns"], row, strict=True)) for row in document["releases"])
+    return {row["id"]: row for row in rows}
+
+
+ROWS = WeekRows(
+    releases=[release("a", "DK SE"), release("b", "NO")],
+    overlap=[],
+    artists=[{"artist_id": "x", "artist": "A", "markets": ["SE"], "albums": 1, "tracks": 2}],
+    lengths=[{"market": "SE", "half_minute": 6, "tracks": 3}],
+    arrivals=[{"album_id": "a", "markets": ["SE"], "was_known": True}],
+    delays=[{"market": "NO", "releases": 2, "quartiles": [1, 2, 3, 4, 5], "mean": 2.345}],
+)
+
+
+def test_a_week_says_where_each_release_is_and_where_it_is_new() -> None:
+    """Markets are numbers into one list; new is per market, and known is for the week as a whole."""
+    document = week_document(WEEK, BEFORE, ROWS)
+    assert document["markets"] == ["DK", "NO", "SE"]
+    found = decoded(document)
+    assert (found["a"]["markets"], found["a"]["new_in"], found["a"]["was_known"]) == ([0, 2], [2], True)
+    assert (found["b"]["markets"], found["b"]["new_in"], found["b"]["was_known"]) == ([1], [], True)
+    assert document["artists"] == [["x", "A", [2], 1, 2]]
+    assert document["lengths"] == [[2, 6, 3]]
+    assert document["delays"] == [[1, 2, [1, 2, 3, 4, 5], 2.35]]
+
+
+def test_without_a_week_before_nothing_is_new_or_known() -> None:
+    """Null is not false: the page must not call a first week's releases new."""
+    rows = WeekRows(releases=ROWS.releases, overlap=[], artists=[], lengths=[])
+    assert {row["was_known"] for row in decoded(week_document(WEEK, None, rows)).values()} == {None}
+
+
+def test_a_release_that_is_nowhere_before_is_not_known() -> None:
+    """An arrival that no market listed the week before is new for all markets together."""
+    rows = WeekRows(
+        releases=ROWS.releases,
+        overlap=[],
+        artists=[],
+        lengths=[],
+        arrivals=[{"album_id": "b", "markets": ["NO"], "was_known": False}],
+    )
+    found = decoded(week_document(WEEK, BEFORE, rows))
+    assert (found["a"]["was_known"], found["b"]["was_known"]) == (True, False)
+
+
+def test_markets_stand_beside_those_they_are_like() -> None:
+    """A heat map shows groups only when alike markets are neighbours; none is lost on the way."""
+    sizes = [{"market": m, "other_market": m, "shared": 10} for m in ("AT", "DE", "DK", "SE")]
+    pairs = [
+        {"market": one, "other_market": other, "shared": shared}
+        for one, other, shared in (("AT", "DE", 9), ("DK", "SE", 8), ("DE", "DK", 2), ("AT", "SE", 1))
+    ]
+    ordered = by_likeness(["AT", "DE", "DK", "SE"], [*sizes, *pairs])
+    assert sorted(ordered) == ["AT", "DE", "DK", "SE"]
+    assert {frozenset(ordered[:2]), frozenset(ordered[2:])} == {frozenset({"AT", "DE"}), frozenset({"DK", "SE"})}
+
+
+# --- what is kept ----------------------------------------------------------------------------------------------
+
+
+class Table:
+    """A `Warehouse` that counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.fails = False
+
+    async def rows(self, query: Query) -> Sequence[Row]:
+        self.asked.append(query.name)
+        await asyncio.sleep(0)
+        if self.fails:
+            raise Retryable("no answer", after=timedelta(seconds=10))
+        if query.name == "weeks":
+            return [
+                {"load_date": day, "markets": 3, "albums": 2, "row_count": 9, "revision": 1}
+                for day in (WEEK, BEFORE)
+            ]
+        return ROWS.releases if query.name == "releases" else []
+
+
+def library(table: Table, clock: TestClock, keep: float = 600) -> Library:
+    return Library(table, VIEWS, history=timedelta(days=371), keep=timedelta(seconds=keep), clock=clock)
+
+
+async def test_a_document_is_made_once_for_all_who_ask() -> None:
+    """A crowd on Monday morning costs one set of queries; after the time that is set it is asked again."""
+    table, clock = Table(), TestClock()
+    books = library(table, clock)
+    found = await asyncio.gather(*(books.week(WEEK) for _ in range(5)))
+    assert all(document == found[0] for document in found)
+    assert len(table.asked) == len(set(table.asked))
+    asked = len(table.asked)
+    clock.advance(seconds=601)
+    await books.week(WEEK)
+    assert len(table.asked) == 2 * asked
+
+
+async def test_a_failure_is_not_kept() -> None:
+    """After BigQuery has come back the page works at once, not ten minutes later."""
+    table = Table()
+    books = library(table, TestClock())
+    table.fails = True
+    with pytest.raises(Retryable):
+        await books.weeks()
+    table.fails = False
+    assert len((await books.weeks())["weeks"]) == 2
+
+
+async def test_whoever_leaves_does_not_take_the_answer_from_others() -> None:
+    """A reader who closes the page must not cancel the query that another waits for."""
+    books = library(Table(), TestClock())
+    leaving, staying = asyncio.ensure_future(books.week(WEEK)), asyncio.ensure_future(books.week(WEEK))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert (await staying)["week"] == "2026-11-23"
+
+
+async def test_the_first_week_is_compared_with_nothing() -> None:
+    """Only a week with a run before it is asked what is new."""
+    table = Table()
+    document = await library(table, TestClock()).week(BEFORE)
+    assert document["before"] is None
+    assert "arrivals" not in table.asked
+
+
+async def test_a_week_that_is_not_there_costs_no_query() -> None:
+    """Made-up addresses must not reach BigQuery."""
+    table = Table()
+    books = library(table, TestClock())
+    await books.weeks()
+    asked = len(table.asked)
+    with pytest.raises(UnknownWeekError, match="2001-01-01"):
+        await books.week(date(2001, 1, 1))
+    assert len(table.asked) == asked
+
+
+# --- charts and pages ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(charts.CHARTS))
+def test_a_chart_names_no_colour_and_asks_for_no_data(name: str) -> None:
+    """Colours come from the theme, rows from the page: one specification serves both themes and any week."""
+    specification = charts.specifications()[name]
+    text = json.dumps(specification)
+    assert not re.search(r"#[0-9a-fA-F]{3,6}\b", text)
+    assert '"url"' not in text
+    assert '"values"' not in text
+    assert '"config"' not in text
+    assert specification["width"] == "container"
+
+
+def test_every_market_has_a_tile_of_its_own() -> None:
+    """Two markets on one tile would hide one of them."""
+    assert set(europe.TILES) == set(MARKETS)
+    assert len(set(europe.TILES.values())) == len(MARKETS)
+    assert all(0 <= column < europe.COLUMNS and 0 <= row < europe.ROWS for column, row in europe.TILES.values())
+
+
+def luminance(colour: str) -> float:
+    parts = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("palette", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
+def test_text_can_be_read_and_marks_told_apart(palette: theme.Palette) -> None:
+    """WCAG 2.2: 4.5:1 for text (1.4.3), 3:1 for what a chart says with marks (1.4.11)."""
+    for text in (palette.ink, palette.muted, palette.accent, palette.bad, palette.good):
+        assert contrast(text, palette.surface) >= 4.5, text
+    for text in (palette.ink, palette.muted, palette.accent):
+        assert contrast(text, palette.ground) >= 4.5, text
+    for mark in (palette.accent, palette.second, palette.third):
+        assert contrast(mark, palette.surface) >= 3, mark
+    lights = [luminance(colour) for colour in palette.ramp]
+    assert lights == sorted(lights, reverse=palette is theme.LIGHT)
+
+
+def scripts_of(html: str) -> list[str]:
+    return re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+
+
+def test_an_exported_page_allows_exactly_what_it_holds() -> None:
+    """The policy names the digest of each script and style as a browser computes it, and nothing wider."""
+    html = page.exported_page(ASSETS, {"weeks": {}}, made_at="now")
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
+    assert policy
+    assert "unsafe" not in policy[1]
+    assert "connect-src" not in policy[1]  # falls to default-src 'none'
+    style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)
+    assert style
+    assert len(scripts_of(html)) == len(page.SCRIPTS["data"])
+    for text in (*scripts_of(html), style[1]):
+        assert f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" in policy[1]
+
+
+def test_what_is_put_into_a_page_cannot_end_its_script() -> None:
+    """A title is data from outside: in the page's own JSON it must stay data."""
+    title = "</script><script>alert(1)</script><!--"
+    html = page.exported_page(ASSETS, {"weeks": {"title": title}}, made_at="now")
+    block = re.search(r'id="documents">(.*?)</script>', html, re.DOTALL)
+    assert block
+    assert json.loads(block[1])["documents"]["weeks"]["title"] == title
+    assert len(scripts_of(html)) == len(page.SCRIPTS["data"])
+
+
+def test_an_assets_address_changes_with_its_content() -> None:
+    """It is kept for ever by the browser, so a new content needs a new address."""
+    changed = Assets({**ASSETS.texts, "data.js": "4;"})
+    assert page.served_page(ASSETS, "data") != page.served_page(changed, "data")
+    assert page.served_page(ASSETS, "runs") == page.served_page(changed, "runs")
+
+
+# --- answers ---------------------------------------------------------------------------------------------------
+
+
+async def no_fault() -> None:
+    """The store answers."""
+
+
+@asynccontextmanager
+async def serving(
+    table: Table, store: MemoryObjectStore, check: Any = no_fault
+) -> AsyncIterator[TestClient[Any, Any]]:
+    clock = TestClock()
+    ports = Ports(library(table, clock), Runs(store, "b", clock), ASSETS, {"storage": check})
+    app = web.Application(middlewares=[guarded])
+    app.add_routes(routes(ports))
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+PATHS = [
+    "/",
+    "/runs",
+    "/runs/2026-11-23",
+    "/api/weeks",
+    "/api/weeks/2026-11-23",
+    "/api/runs",
+    "/health/live",
+    "/nowhere",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_every_answer_carries_the_headers(path: str) -> None:
+    """A policy that is missing on one answer is missing where it is needed."""
+    async with serving(Table(), MemoryObjectStore()) as client:
+        response = await client.get(path)
+        assert response.headers["Content-Security-Policy"] == page.SERVED_POLICY
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/weeks/2026-11-23", 200),
+        ("/api/weeks/2001-01-01", 404),
+        ("/api/weeks/x'; DROP TABLE", 404),
+        ("/api/runs/2001-01-01", 404),
+        ("/api/runs/..%2Fraw", 404),
+        ("/assets/style.css", 200),
+        ("/assets/data.html", 404),
+        ("/assets/..%2Fsettings.py", 404),
+    ],
+)
+async def test_only_what_is_there_is_given(path: str, status: int) -> None:
+    """What comes from an address is a known asset, a date that has a run, or 404 with a reason."""
+    async with serving(Table(), MemoryObjectStore()) as client:
+        response = await client.get(path)
+        assert response.status == status
+        if status == 404 and path.startswith("/api"):
+            assert (await response.json())["fault"]
+
+
+async def test_a_store_that_does_not_answer_is_503_with_a_reason() -> None:
+    """The page can show a reason, and a load balancer understands the status."""
+    table = Table()
+    table.fails = True
+    async with serving(table, MemoryObjectStore()) as client:
+        response = await client.get("/api/weeks")
+        assert (response.status, response.headers["Retry-After"]) == (503, "10")
+        assert await response.json() == {"fault": "no answer"}
+
+
+async def test_a_document_that_cannot_be_read_is_named() -> None:
+    """A broken document in the bucket is told by its name, not as an unexpected fault."""
+    store = MemoryObjectStore()
+    await store.write("runs/2026-11-23/manifest.json", b"{")
+    async with serving(Table(), store) as client:
+        response = await client.get("/api/runs/2026-11-23")
+        assert response.status == 502
+        assert "runs/2026-11-23/manifest.json" in (await response.json())["fault"]
+
+
+async def test_readiness_tells_what_is_not() -> None:
+    """Alive is not ready: a store that is away makes the service not ready, and says which."""
+
+    async def away() -> None:
+        raise Retryable("storage is away", after=timedelta(seconds=1))
+
+    async with serving(Table(), MemoryObjectStore(), away) as client:
+        response = await client.get("/health/ready")
+        assert response.status == 503
+        assert (await response.json())["failures"] == {"storage": "storage is away"}
+        assert (await client.get("/health/live")).status == 200
+
+
+# --- runs ------------------------------------------------------------------------------------------------------
+
+
+def index(decisions: tuple[int, ...] = (), receipts: tuple[int, ...] = ()) -> RunIndex:
+    return RunIndex(
+        "2026-11-23",
+        has_manifest=True,
+        decisions=decisions,
+        receipts=receipts,
+        announced=(),
+        dead_letters=(),
+        throttled=(),
+        orders=(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "receipt", "state"),
+    [
+        (index(), None, "fetching"),
+        (index((1,)), None, "loading"),
+        (index((1,), (1,)), builders.receipt(), "loaded"),
+    ],
+)
+def test_the_list_tells_a_runs_state(found: RunIndex, receipt: Receipt | None, state: str) -> None:
+    """The list and the run itself speak of the same states."""
+    assert entry(found, receipt)["state"] == state
+
+
+async def test_a_run_is_told_with_its_timings_and_names() -> None:
+    """What the page shows beside the status: seconds since the tick, names of cluster and job, counts of states."""
+    store = MemoryObjectStore()
+    ledger = RunLedger(store)
+    await ledger.create_manifest(builders.manifest("DK SE"))
+    runs = Runs(store, "b", lambda: builders.NOW + timedelta(minutes=1))
+    document = await runs.one(builders.RUN)
+    assert document is not None
+    assert document["counts"] == {"requested": 2, "throttled": 0, "landed": 0, "missing": 0, "dead_lettered": 0}
+    assert document["waterfall"] == [{"stage": "fetch", "begin": 0.0, "end": 360.0, "open": True}]
+    assert await runs.one("2001-01-01") is None
+    assert (await runs.all())["runs"][0]["run"] == builders.RUN
+
+
+# --- settings --------------------------------------------------------------------------------------------------
+
+
+def test_settings_name_every_fault() -> None:
+    """All that is wrong with the environment is told at once, by variable."""
+    with pytest.raises(ContractError) as caught:
+        load(Settings, {"MAXIMUM_BYTES_BILLED": "1", "LOG_LEVEL": "loud"})
+    faults = {fault.field for fault in caught.value.faults}
+    assert faults == {"GOOGLE_CLOUD_PROJECT", "BUCKET", "MAXIMUM_BYTES_BILLED", "LOG_LEVEL"}
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    """A variable without a meaning cannot be set by anyone but its author."""
+    assert all((field.description or "").endswith(".") for field in Settings.model_fields.values())
