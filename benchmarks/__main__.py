@@ -81,7 +81,9 @@ def _show(shown: Benchmark, result: Result) -> list[str]:
     """Print a section; gives the promises that do not hold."""
     claims = shown.claims(result.figures)
     print(f"\n{_section(shown, result)}\n\n{report.table(_HEADER, [_row(claim) for claim in claims])}\n")
-    return [f"BROKEN: {shown.name}, {claim.what}: {claim.ours}, {claim.target}" for claim in claims if not claim.held]
+    return [
+        f"BROKEN: {shown.name}, {claim.what}: {claim.ours}, {claim.target}" for claim in claims if not claim.held
+    ]
 
 
 def _section(shown: Benchmark, result: Result) -> str:

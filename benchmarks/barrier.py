@@ -56,7 +56,14 @@ async def _storm(supervisor: Supervisor, folder: Path, count: int) -> dict[str, 
     _land(storage, MARKETS[:-1])
     port = supervisor.ports.take()
     url = f"http://{LOOPBACK}:{port}"
-    command: list[str | Path] = [sys.executable, "-m", "benchmarks.subjects.barrier", str(port), storage.url, _BUCKET]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "benchmarks.subjects.barrier",
+        str(port),
+        storage.url,
+        _BUCKET,
+    ]
     child = supervisor.start("barrier", command, {"PATH": os.environ["PATH"]}, cwd=tools.ROOT)
     child.wait_until(answers(f"{url}/health/ready"), within=60)
     connector = aiohttp.TCPConnector(limit=_AT_ONCE)

@@ -17,8 +17,8 @@ class Claim:
 
     what: str
     ours: str
-    reference: str = "–"
-    limit: str = "–"
+    reference: str = "-"
+    limit: str = "-"
     """The limit, or a peer."""
     target: str
     held: bool

@@ -83,7 +83,9 @@ class _Week:
     @property
     def tracks(self) -> int:
         """Tracks of all lists, each as often as it is listed."""
-        return sum(len(self._albums[album_id]["tracks"]["items"]) for ids in self._ids.values() for album_id in ids)
+        return sum(
+            len(self._albums[album_id]["tracks"]["items"]) for ids in self._ids.values() for album_id in ids
+        )
 
     @cached_property
     def parts(self) -> dict[str, bytes]:

@@ -37,7 +37,13 @@ def measure(size: Size) -> Figures:
         emulators = _emulators(Path(scratch) / "emulators", java)
         job = run_subject(spark_subject("ours"), folder, Path(scratch), java.home)
     archived = class_archive.existing(java.home) is not None
-    return {"demo": demos[-1], "emulators": emulators, "session": job["start"], "job": job["seconds"], "archived": archived}
+    return {
+        "demo": demos[-1],
+        "emulators": emulators,
+        "session": job["start"],
+        "job": job["seconds"],
+        "archived": archived,
+    }
 
 
 def _demo(scratch: Path, size: Size) -> dict[str, float]:
@@ -104,8 +110,8 @@ The stages as the demo reports them; {"with" if figures["archived"] else "**with
 
 {report.table(tuple(spent), [list(spent.values())])}
 
-Alone on the same machine: emulators {figures["emulators"]:.1f} s, a Spark session's start {figures["session"]:.1f} s, the
-job with Parquet in place of the load {figures["job"]:.1f} s.
+Alone on the same machine: emulators {figures["emulators"]:.1f} s, a Spark session's start {figures["session"]:.1f} s,
+the job with Parquet in place of the load {figures["job"]:.1f} s.
 """
 
 

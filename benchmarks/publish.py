@@ -189,5 +189,9 @@ From the push of a tick until the last of 48 messages was pulled: {figures["tick
 
 
 BENCHMARK = Benchmark(
-    name="publish", title="From the tick to the last market message", measure=measure, claims=claims, section=section
+    name="publish",
+    title="From the tick to the last market message",
+    measure=measure,
+    claims=claims,
+    section=section,
 )

@@ -175,7 +175,7 @@ def claims(figures: Figures) -> Sequence[Claim]:
 def section(figures: Figures) -> str:
     """The section of the page."""
     return f"""
-{figures["requests"]:,} deliveries of a market request, {_AT_ONCE} at once, to one process; the best of {_ROUNDS} rounds.
+{figures["requests"]:,} deliveries of a market request, {_AT_ONCE} at once, to one process; best of {_ROUNDS} rounds.
 
 {report.table(("server", "requests a core-second", "µs of processor a request", "requests a second"), _rows(figures))}
 

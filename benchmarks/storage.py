@@ -69,6 +69,4 @@ def _mb(size: float) -> str:
     return f"{size / 1e6:.2f} MB"
 
 
-BENCHMARK = Benchmark(
-    name="storage", title="Raw bytes of a run", measure=measure, claims=claims, section=section
-)
+BENCHMARK = Benchmark(name="storage", title="Raw bytes of a run", measure=measure, claims=claims, section=section)

@@ -61,17 +61,21 @@ def _at(scale: int, java_home: Path, scratch: Path) -> dict[str, Any]:
         for name, (command, place) in subjects.items():
             run = run_subject(command, place, scratch, java_home)
             if name not in ("read", "text", "bytes") and run["rows"] != mine.tracks:
-                raise RuntimeError(f"{name} made {run['rows']} rows of {mine.tracks} tracks; the comparison is void")
+                raise RuntimeError(
+                    f"{name} made {run['rows']} rows of {mine.tracks} tracks; the comparison is void"
+                )
             told["runs"].setdefault(name, []).append(run)
             print(f"  x{scale:<4} {name:<10} {run['seconds']:7.1f} s", flush=True)
     return told
 
 
 def spark_subject(what: str) -> tuple[str | Path, ...]:
+    """The command of a Spark job; see `benchmarks.subjects.spark`."""
     return sys.executable, "-m", "benchmarks.subjects.spark", what
 
 
 def run_subject(command: Sequence[str | Path], folder: Path, scratch: Path, java_home: Path) -> Run:
+    """Run a subject in a process of its own; gives what its last line tells."""
     environment = {"PATH": os.environ["PATH"], "JAVA_HOME": str(java_home), "PYTHONPATH": str(tools.ROOT)}
     done = subprocess.run(
         [*command, folder, scratch / "out.parquet"],
@@ -93,7 +97,7 @@ def run_subject(command: Sequence[str | Path], folder: Path, scratch: Path, java
 
 def seconds(at: dict[str, Any], name: str, field: str = "seconds") -> float:
     """The median of a subject's runs at one scale."""
-    return median(run[field] for run in at["runs"][name])
+    return float(median(run[field] for run in at["runs"][name]))
 
 
 def claims(figures: Figures) -> list[Claim]:

@@ -227,6 +227,8 @@ class Receipt(Document):
     cost_estimate: float | None = None
     """What the clusters of this decision cost, in US dollars by list prices (docs/cost.md)."""
     driver_output_uri: str | None = None
+    dashboard: str | None = None
+    """Address of the page that shows the run's week, where there is a dashboard."""
     load: LoadResult | None = None
     warehouse: WarehouseCount | None = None
     error: str | None = None

@@ -100,6 +100,14 @@ def parse(headers: Mapping[str, str], body: bytes) -> Delivery:
     Raises:
         ContractError: the request is none of the known shapes, or breaks the contract; lists every fault.
     """
+    try:
+        return _parse(headers, body)
+    except ValidationError as error:
+        # Text that a reader lets pass and an event does not, such as half a character in an attribute.
+        raise ContractError(faults_of(error)) from None
+
+
+def _parse(headers: Mapping[str, str], body: bytes) -> Delivery:
     lower = {name.lower(): value for name, value in headers.items()}
     if "ce-type" in lower or "ce-specversion" in lower:
         return _from_cloud_event(_read_http(lower, body))
@@ -349,7 +357,8 @@ def _data_object(data: object) -> dict[str, Any]:
     if isinstance(data, bytes):
         return _json_object(data, "data")
     if isinstance(data, str):
-        return _json_object(data.encode(), "data")
+        # JSON may escape half a character, which is no UTF-8; the field that holds it is then refused by name.
+        return _json_object(data.encode("utf-8", "surrogatepass"), "data")
     if not isinstance(data, dict):
         raise ContractError([Fault("data", "is not a JSON object; send the event's data as JSON")])
     return data

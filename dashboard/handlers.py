@@ -1,5 +1,6 @@
 """What is answered on which path. Every answer carries the headers that keep the page to itself."""
 
+import gzip
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -51,12 +52,13 @@ def routes(ports: Ports) -> list[web.RouteDef]:
         web.get("/runs", _page(pages["runs"])),
         web.get("/runs/{run}", _page(pages["runs"])),
         web.get("/assets/{name}", _asset(ports.assets)),
-        web.get("/api/weeks", lambda _request: _json(ports.library.weeks())),
-        web.get("/api/weeks/{week}", lambda request: _json(_week(ports.library, request))),
-        web.get("/api/runs", lambda _request: _json(ports.runs.all())),
-        web.get("/api/runs/{run}", lambda request: _json(_run(ports.runs, request))),
+        web.get("/api/weeks", _document(lambda _request: ports.library.weeks())),
+        web.get("/api/weeks/newest", _document(lambda _request: ports.library.newest())),
+        web.get("/api/weeks/{week}", _document(lambda request: _week(ports.library, request))),
+        web.get("/api/runs", _document(lambda _request: ports.runs.all())),
+        web.get("/api/runs/{run}", _document(lambda request: _run(ports.runs, request))),
         web.get("/health/live", _live),
-        web.get("/health/ready", lambda _request: _ready(ports.ready)),
+        web.get("/health/ready", _ready(ports.ready)),
     ]
 
 
@@ -95,25 +97,30 @@ def _page(html: str) -> _Handler:
 def _asset(assets: Assets) -> _Handler:
     offered = {STYLES, ICON, *(name for names in SCRIPTS.values() for name in names)}
     versions = {name: version_of(assets, name) for name in offered}
+    zipped = {name: gzip.compress(assets[name].encode()) for name in offered}  # once, not for each reader
 
     async def answer(request: web.Request) -> web.Response:
         name = request.match_info["name"]
         if name not in offered:
             raise web.HTTPNotFound(text=f"there is no asset {name!r}")
         kept = _FOR_EVER if request.query_string == versions[name] else "no-cache"
-        response = web.Response(
-            text=assets[name], content_type=_TYPES[name.rpartition(".")[2]], headers={"Cache-Control": kept}
-        )
-        response.enable_compression()
-        return response
+        headers = {"Cache-Control": kept, "Vary": "Accept-Encoding"}
+        content_type = _TYPES[name.rpartition(".")[2]]
+        if "gzip" not in request.headers.get("Accept-Encoding", ""):
+            return web.Response(text=assets[name], content_type=content_type, headers=headers)
+        headers["Content-Encoding"] = "gzip"
+        return web.Response(body=zipped[name], content_type=content_type, charset="utf-8", headers=headers)
 
     return answer
 
 
-async def _json(document: Awaitable[Any]) -> web.Response:
-    response = web.json_response(await document, headers={"Cache-Control": "no-store"})
-    response.enable_compression()
-    return response
+def _document(find: Callable[[web.Request], Awaitable[Any]]) -> _Handler:
+    async def answer(request: web.Request) -> web.Response:
+        response = web.json_response(await find(request), headers={"Cache-Control": "no-store"})
+        response.enable_compression()
+        return response
+
+    return answer
 
 
 async def _week(library: Library, request: web.Request) -> Any:
@@ -138,11 +145,14 @@ async def _live(_request: web.Request) -> web.Response:
     return web.json_response({"live": True})
 
 
-async def _ready(checks: Mapping[str, Check]) -> web.Response:
-    failures = {}
-    for name, check in checks.items():
-        try:
-            await check()
-        except Retryable as error:
-            failures[name] = str(error)
-    return web.json_response({"ready": not failures, "failures": failures}, status=503 if failures else 200)
+def _ready(checks: Mapping[str, Check]) -> _Handler:
+    async def answer(_request: web.Request) -> web.Response:
+        failures = {}
+        for name, check in checks.items():
+            try:
+                await check()
+            except Retryable as error:
+                failures[name] = str(error)
+        return web.json_response({"ready": not failures, "failures": failures}, status=503 if failures else 200)
+
+    return answer

@@ -4,16 +4,18 @@ What is kept is bounded by the number of runs in the table's history. A document
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from dashboard import queries
 from dashboard.documents import Json, WeekRows, week_document, weeks_document
 from dashboard.queries import Query, Views
 from dashboard.warehouse import Row, Warehouse
 from eventing.clock import Clock
+
+KeptT = TypeVar("KeptT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,13 @@ class Library:
 
     async def weeks(self) -> Json:
         """All weeks in short."""
-        return await self._cached("weeks", self._make_weeks)
+        index = await self._index()
+        return weeks_document(index, await self._cached("history", lambda: self._make_history(index)))
+
+    async def newest(self) -> Json | None:
+        """The newest week in full; None where there is none."""
+        index = await self._index()
+        return await self.week(index[0]["load_date"]) if index else None
 
     async def week(self, week: date) -> Json:
         """One week in full.
@@ -49,7 +57,7 @@ class Library:
         Raises:
             UnknownWeekError: the table has no such run.
         """
-        known = [date.fromisoformat(entry["week"]) for entry in (await self.weeks())["weeks"]]
+        known = [row["load_date"] for row in await self._index()]
         if week not in known:
             raise UnknownWeekError(
                 f"there is no run of {week} in the table; the newest is {max(known, default=None)}"
@@ -57,18 +65,21 @@ class Library:
         before = max((other for other in known if other < week), default=None)
         return await self._cached(week.isoformat(), lambda: self._make_week(week, before))
 
-    async def _make_weeks(self) -> Json:
+    async def _index(self) -> Sequence[Row]:
+        return await self._cached("index", self._make_index)
+
+    async def _make_index(self) -> Sequence[Row]:
         since = self._clock().date() - self._history
         found = await self._ask(queries.weeks(self._views, since=since, until=date.max))
         # An archive without a recent run is shown, too; it costs a second look at nothing but that archive.
         found = found or await self._ask(queries.weeks(self._views, since=date.min, until=since))
-        if not found:
-            return weeks_document([], [])
-        newest = found[0]["load_date"]
-        since = newest - self._history
-        weeks = [row for row in found if row["load_date"] >= since]
-        history = await self._ask(queries.history(self._views, since=since, until=newest))
-        return weeks_document(weeks, history)
+        return [row for row in found if row["load_date"] >= found[0]["load_date"] - self._history]
+
+    async def _make_history(self, index: Sequence[Row]) -> Sequence[Row]:
+        if not index:
+            return []
+        since, until = index[-1]["load_date"], index[0]["load_date"]
+        return await self._ask(queries.history(self._views, since=since, until=until))
 
     async def _make_week(self, week: date, before: date | None) -> Json:
         asked = {
@@ -86,14 +97,14 @@ class Library:
     async def _ask(self, query: Query) -> list[Row]:
         return list(await self._warehouse.rows(query))
 
-    async def _cached(self, key: str, make: Callable[[], Awaitable[Json]]) -> Json:
+    async def _cached(self, key: str, make: Callable[[], Awaitable[KeptT]]) -> KeptT:
         kept = self._kept.get(key)
         if kept is None or kept.until <= self._clock():
             kept = _Kept(self._clock() + self._keep, asyncio.ensure_future(make()))
             self._kept[key] = kept
         try:
             # Shielded: whoever goes away must not take the answer from those who wait for it, too.
-            document: Json = await asyncio.shield(kept.document)
+            document: KeptT = await asyncio.shield(kept.document)
         except asyncio.CancelledError:
             raise
         except Exception:

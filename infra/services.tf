@@ -57,6 +57,7 @@ locals {
         CLUSTER_SERVICE_ACCOUNT    = google_service_account.cluster.email
         BIGQUERY_CONNECTOR_VERSION = var.bigquery_connector_version
         CLUSTER_MAX_TTL            = tostring(var.cluster_max_ttl)
+        DASHBOARD_URL              = local.has_dashboard ? google_cloud_run_v2_service.dashboard[0].uri : ""
       }
     }
   }

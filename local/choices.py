@@ -159,6 +159,8 @@ def service_environment(
     told["ALBUMS_PER_MARKET"] = str(choices.albums)
     for half in ("CLIENT_ID", "CLIENT_SECRET"):
         told[f"SPOTIFY_{half}_SECRET"] = f"projects/{PROJECT}/secrets/{secret_name(half)}/versions/latest"
+    if addresses.dashboard:
+        told["DASHBOARD_URL"] = addresses.dashboard
     if addresses.simulator:
         told["SPOTIFY_API_URL"] = f"{addresses.simulator}/v1"
         told["SPOTIFY_TOKEN_URL"] = f"{addresses.simulator}/api/token"

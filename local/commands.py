@@ -27,9 +27,10 @@ Environment = Mapping[str, str]
 
 
 def _demo(environment: Environment) -> None:
-    chosen = replace(_choices(environment, "demo"), fresh=True)
-    seconds = float(environment.get("INSTALL_SECONDS") or 0)
     report = _generated(environment) / "demo.json"
+    page = report.with_name(demo.DASHBOARD).as_uri()
+    chosen = replace(_choices(environment, "demo"), fresh=True, service_settings={"DASHBOARD_URL": page})
+    seconds = float(environment.get("INSTALL_SECONDS") or 0)
     demo.run(chosen, environment, report_to=report, install_seconds=seconds)
 
 

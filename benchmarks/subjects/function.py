@@ -9,12 +9,12 @@ import json
 import logging
 from typing import Any
 
-import functions_framework
+import functions_framework  # type: ignore[import-not-found]  # of the peers' environment
 
 log = logging.getLogger(__name__)
 
 
-@functions_framework.cloud_event
+@functions_framework.cloud_event  # type: ignore[untyped-decorator]  # the same
 def handle(event: Any) -> None:
     """Take a Pub/Sub message as Eventarc wraps it."""
     message = event.data["message"]

@@ -25,8 +25,8 @@ _COLUMNS = {
     "market": "VARCHAR",
     "run_id": "VARCHAR",
     "source": "VARCHAR",
-    "album": "STRUCT(id VARCHAR, name VARCHAR, album_type VARCHAR, release_date VARCHAR, release_date_precision VARCHAR,"
-    f" tracks STRUCT(items {_TRACK}[]))",
+    "album": "STRUCT(id VARCHAR, name VARCHAR, album_type VARCHAR, release_date VARCHAR,"
+    f" release_date_precision VARCHAR, tracks STRUCT(items {_TRACK}[]))",
 }
 _SQL = """
 COPY (
@@ -46,7 +46,7 @@ COPY (
 
 def duckdb_rows(files: list[str], out: Path) -> int:
     """By DuckDB."""
-    import duckdb  # noqa: PLC0415 -- each run loads its own library
+    import duckdb  # type: ignore[import-not-found]  # noqa: PLC0415 -- each run loads its own library
 
     connection = duckdb.connect(config={"threads": THREADS})
     columns = "{" + ", ".join(f"{name}: '{kind}'" for name, kind in _COLUMNS.items()) + "}"
@@ -56,7 +56,7 @@ def duckdb_rows(files: list[str], out: Path) -> int:
 
 def polars_rows(files: list[str], out: Path) -> int:
     """By Polars, file by file in its own threads; it reads gzip only as unpacked bytes."""
-    import polars as pl  # noqa: PLC0415 -- each run loads its own library
+    import polars as pl  # type: ignore[import-not-found]  # noqa: PLC0415 -- each run loads its own library
 
     text, number = pl.String, pl.Int64
     artist = pl.List(pl.Struct({"id": text, "name": text}))
@@ -87,7 +87,7 @@ def polars_rows(files: list[str], out: Path) -> int:
         )
     rows = pl.concat(frames)
     rows.write_parquet(out)
-    return rows.height
+    return int(rows.height)
 
 
 def read_bytes(files: list[str], _out: Path) -> int:
@@ -111,7 +111,12 @@ def main(what: str, bucket: Path, out: Path) -> None:
     rows = WHAT[what](files, out)
     seconds = time.monotonic() - started
     used = resource.getrusage(resource.RUSAGE_SELF)
-    told = {"seconds": seconds, "rows": rows, "cpu": used.ru_utime + used.ru_stime, "peak_mib": used.ru_maxrss / 1024}
+    told = {
+        "seconds": seconds,
+        "rows": rows,
+        "cpu": used.ru_utime + used.ru_stime,
+        "peak_mib": used.ru_maxrss / 1024,
+    }
     print(json.dumps(told))
 
 

@@ -40,6 +40,7 @@ const Page = (() => {
   /** A document by its path, from the server or, in the exported file, from the page itself. */
   async function ask(path) {
     if (documents) {
+      if (path === "weeks/newest") path = `weeks/${documents.documents.weeks.weeks[0].week}`;
       if (path in documents.documents) return documents.documents[path];
       throw new Error(`this file does not hold ${path}`);
     }
@@ -87,6 +88,9 @@ const Page = (() => {
 
   // --- charts ------------------------------------------------------------------------------------------------
 
+  // The chart library is the last script of the page; all have run when the document is there.
+  const library = new Promise((there) => (window.vegaEmbed ? there() : addEventListener("DOMContentLoaded", there, { once: true })));
+
   const drawn = new Map();
   let drawing = Promise.resolve(); // one after the other: two drawings of one chart would mix
 
@@ -95,7 +99,7 @@ const Page = (() => {
    * The interpreter (`ast`) stands in for generated code, which the page's policy forbids.
    */
   function draw(...what) {
-    drawing = drawing.catch(() => {}).then(() => drawNow(...what)); // whoever asked for the one before was told
+    drawing = drawing.catch(() => {}).then(() => library).then(() => drawNow(...what)); // whoever asked for the one before was told
     return drawing;
   }
 

@@ -474,14 +474,17 @@
   async function show() {
     const mine = ++turn;
     try {
-      if (!index) index = await Page.ask("weeks");
-      if (mine !== turn) return;
-      if (!index.weeks.length) return enter("empty");
-      const wanted = state.week || index.weeks[0].week;
+      const wanted = state.week || (index && index.weeks.length ? index.weeks[0].week : "newest");
       if (!week || week.week !== wanted) {
         if (!week) enter("loading");
         else get("main").setAttribute("aria-busy", "true");
-        const found = decode(await Page.ask(`weeks/${wanted}`));
+        // Both at once; without an index the week cannot be shown, so it alone may fail unheard.
+        const asked = Page.ask(`weeks/${wanted}`);
+        asked.catch(() => {});
+        if (!index) index = await Page.ask("weeks");
+        if (mine !== turn) return;
+        if (!index.weeks.length) return enter("empty");
+        const found = decode(await asked);
         if (mine !== turn) return; // a newer choice is on its way
         week = found;
       }
@@ -517,7 +520,7 @@
   get("q").addEventListener("input", (event) => go({ q: event.target.value }, { replace: true }));
   get("clear").addEventListener("click", clear);
   get("more").addEventListener("click", () => { shownRows += 100; drawTable(); });
-  get("retry").addEventListener("click", () => { index = week ? index : null; enter("loading"); show(); });
+  get("retry").addEventListener("click", () => { index = null; week = null; enter("loading"); show(); });
   addEventListener("popstate", () => { state = read(); show(); });
   let resized = 0;
   addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(redraw, 150); });

@@ -114,4 +114,6 @@ if __name__ == "__main__":
     try:
         _main()
     except (tools.ToolError, OSError, subprocess.SubprocessError) as error:
-        print(f"Spark's classes were not recorded, so that jobs start some seconds later: {error}", file=sys.stderr)
+        print(
+            f"Spark's classes were not recorded, so that jobs start some seconds later: {error}", file=sys.stderr
+        )

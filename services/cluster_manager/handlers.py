@@ -49,6 +49,7 @@ class Ports:
     warehouse: Warehouse
     clock: Clock
     bucket: str
+    dashboard_url: str | None = None
 
 
 def handlers(ports: Ports, coalescer: Coalescer) -> Mapping[type, Handler]:
@@ -205,6 +206,7 @@ async def _evidence(action: Finish, facts: Facts, ports: Ports) -> Evidence:
         claims=tuple(claim for claim in facts.claims if claim.revision == revision),
         cluster=_cluster_of(facts, job.cluster if job else None),
         source=await _source(run_id, ports.ledger),
+        dashboard_url=ports.dashboard_url,
     )
 
 

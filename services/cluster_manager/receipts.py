@@ -28,6 +28,7 @@ class Evidence:
     cluster: Cluster | None
     source: Mapping[str, Any]
     """What the parts tell of their source (`contracts.truth`)."""
+    dashboard_url: str | None = None
 
 
 def receipt_of(evidence: Evidence, now: datetime) -> Receipt:
@@ -51,6 +52,7 @@ def receipt_of(evidence: Evidence, now: datetime) -> Receipt:
         workers=size.workers if size else None,
         cost_estimate=_cost(evidence, size, now),
         driver_output_uri=job.driver_output_uri if job else None,
+        dashboard=f"{evidence.dashboard_url}?week={decision.run_id}" if evidence.dashboard_url else None,
         load=evidence.load,
         warehouse=evidence.warehouse,
         error=error,

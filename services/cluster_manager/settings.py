@@ -80,6 +80,9 @@ class Settings(ServiceSettings):
     )
     max_cluster_attempts: int = Field(default=3, ge=1, le=10, description="Clusters tried for one decision.")
     max_job_attempts: int = Field(default=2, ge=1, le=10, description="Jobs tried for one decision.")
+    dashboard_url: str | None = Field(
+        default=None, description="Address of the dashboard; receipts link to their week there."
+    )
     job_properties: Words = Field(
         default=(), description="Further Spark properties as key=value, by comma; for tuning only."
     )

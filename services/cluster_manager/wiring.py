@@ -39,7 +39,15 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> web.Applica
             _dataproc(settings) as dataproc,
         ):
             warehouse = BigQueryWarehouse(_bigquery(settings), _table(settings))
-            ports = Ports(RunLedger(store), publisher, dataproc, warehouse, clock, settings.bucket)
+            ports = Ports(
+                ledger=RunLedger(store),
+                publisher=publisher,
+                dataproc=dataproc,
+                warehouse=warehouse,
+                clock=clock,
+                bucket=settings.bucket,
+                dashboard_url=settings.dashboard_url,
+            )
             coalescer = Coalescer(partial(reconcile, ports=ports, limits=_limits(settings)), linger=_LINGER)
             ready = {"storage": store.ping, "pubsub": publisher.ping, "dataproc": dataproc.ping}
             table = {**handlers(ports, coalescer), **canary_handlers(store, clock)}

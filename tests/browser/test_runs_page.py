@@ -47,7 +47,7 @@ async def test_a_finished_run_shows_decision_job_and_receipt(sheet: Sheet) -> No
         "#cluster": names.cluster_name(builders.RUN, 1),
         "#receipt": "30 rows, 9 albums, 3 markets",
         "#dead": "2 records in quarantine",
-        "#waterfall-answer": "spark job, 2 min",
+        "#waterfall-answer": "all markets fetched, 5 min",
     }.items():
         await expect(sheet.page.locator(place)).to_contain_text(text)
 

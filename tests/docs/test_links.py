@@ -1,6 +1,7 @@
 """Nothing in the documents leads nowhere. What lies outside is not asked: the net is no part of a test."""
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -34,9 +35,10 @@ def test_every_file_that_is_named_is_there(page: Path) -> None:
 @pytest.mark.parametrize("page", files(), ids=name)
 def test_every_verb_that_is_named_exists(page: Path) -> None:
     """A renamed verb must not live on in the documents."""
-    verbs = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = re.findall(r"^([a-z][a-z-]*%?):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     named = {verb for span in code(page) for verb in _VERB.findall(span)}
-    assert named - verbs == set()
+    unknown = [verb for verb in named if not any(fnmatch(verb, target.replace("%", "*")) for target in targets)]
+    assert unknown == []
 
 
 def test_links_and_names_are_found(tmp_path: Path) -> None:

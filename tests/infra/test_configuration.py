@@ -11,6 +11,7 @@ import pytest
 from contracts import envelope, events, names, topology
 from contracts.documents import Order
 from contracts.envelope import Message, parse_message
+from dashboard.settings import Settings as DashboardSettings
 from eventing.settings import ServiceSettings
 from local import topology as local_topology
 from services.batch_trigger.settings import Settings as BatchTriggerSettings
@@ -290,8 +291,13 @@ def test_one_apply_builds_before_it_runs() -> None:
 
 def test_only_the_pusher_may_call_a_service() -> None:
     """Whoever can call a service can write into a run."""
-    invokers = [entry for entry in IAM if entry.body["role"] == "roles/run.invoker"]
-    assert [entry.body["member"] for entry in invokers] == ["serviceAccount:${var.push_service_account}"]
+    invokers = {
+        entry.body["name"]: entry.body["member"] for entry in IAM if entry.body["role"] == "roles/run.invoker"
+    }
+    assert invokers == {
+        "${google_cloud_run_v2_service.this.name}": "serviceAccount:${var.push_service_account}",
+        "${google_cloud_run_v2_service.dashboard[0].name}": "${each.key}",
+    }
     run = resource("google_cloud_run_v2_service", "this")
     assert run["ingress"] == "INGRESS_TRAFFIC_INTERNAL_ONLY"
     assert run["custom_audiences"] == ["${var.audience}"]
@@ -384,6 +390,38 @@ def test_the_cluster_is_ours_and_nobody_elses() -> None:
     acting = [entry.body for entry in IAM if entry.body["role"] == "roles/iam.serviceAccountUser"]
     assert [body["service_account_id"] for body in acting] == ["${google_service_account.cluster.name}"]
     assert [body["member"] for body in acting] == ['${local.members["cluster_manager"]}']
+
+
+def test_the_dashboard_only_reads() -> None:
+    """Whoever takes it over can look at what it shows, and at nothing else: no raw answers, no write, no message."""
+    account = "${google_service_account.dashboard.member}"
+    assert sorted(entry.body["role"] for entry in IAM if entry.body["member"] == account) == [
+        "roles/bigquery.dataViewer",
+        "roles/bigquery.jobUser",
+        "roles/storage.legacyBucketReader",
+        "roles/storage.objectViewer",
+    ]
+    reads = resource("google_storage_bucket_iam_member", "dashboard_reads_runs")["condition"][0]["expression"]
+    assert reads.count("/objects/") == reads.count("/objects/runs/") == 1
+
+
+def test_the_dashboard_is_for_named_people() -> None:
+    """Nobody is let in by default, and each by name; without anybody there is no service."""
+    viewer = resource("google_cloud_run_v2_service_iam_member", "viewer")
+    assert viewer["for_each"] == "${local.has_dashboard ? toset(var.dashboard_viewers) : toset([])}"
+    assert local("has_dashboard") == "${var.image_tag != null && length(var.dashboard_viewers) > 0}"
+    run = resource("google_cloud_run_v2_service", "dashboard")
+    assert run["count"] == "${local.has_dashboard ? 1 : 0}"
+    assert "invoker_iam_disabled" not in run
+
+
+def test_the_dashboard_is_told_what_it_needs() -> None:
+    """A misspelt variable is ignored, a missing one ends the start; an emulator has no place in a project."""
+    container = resource("google_cloud_run_v2_service", "dashboard")["template"][0]["containers"][0]
+    given = set(container["dynamic"][0]["env"]["for_each"])
+    known = {name.upper(): field for name, field in DashboardSettings.model_fields.items()}
+    assert {name for name, field in known.items() if field.is_required()} <= given <= set(known)
+    assert not [name for name in given if "EMULATOR" in name]
 
 
 # --- storage, secrets, table -----------------------------------------------------------------------------------

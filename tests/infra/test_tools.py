@@ -99,13 +99,22 @@ def test_the_image_takes_pinned_packages_and_drops_rights() -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_image_holds_what_the_service_imports(service: str, tmp_path: Path) -> None:
     """The folders that the Dockerfile copies are enough: alone, the service starts and asks for its settings."""
-    for folder in _copied(service):
-        target = tmp_path / folder
-        copy = shutil.copytree if (ROOT / folder).is_dir() else shutil.copyfile
+    _asks_for_its_settings(f"services.{service}", _copied(service), tmp_path)
+
+
+def test_the_dashboards_image_holds_what_it_imports(tmp_path: Path) -> None:
+    """The same for the dashboard's own stage."""
+    _asks_for_its_settings("dashboard", _copied("", stage="dashboard"), tmp_path)
+
+
+def _asks_for_its_settings(module: str, copied: Sequence[str], folder: Path) -> None:
+    for name in copied:
+        target = folder / name
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
         target.parent.mkdir(parents=True, exist_ok=True)
-        copy(ROOT / folder, target)
-    command = [sys.executable, "-m", f"services.{service}"]
-    done = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, timeout=60, check=False)
+        copy(ROOT / name, target)
+    command = [sys.executable, "-m", module]
+    done = subprocess.run(command, cwd=folder, env={}, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2, said(done)
     assert "GOOGLE_CLOUD_PROJECT" in done.stderr
 
@@ -125,7 +134,9 @@ def test_the_tables_in_the_readme_are_those_of_the_files() -> None:
     assert done.returncode == 0, said(done)
 
 
-def _copied(service: str) -> Sequence[str]:
-    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
-    sources = [line.split()[1] for line in lines if line.startswith("COPY ") and "--from" not in line]
-    return [source.replace("${SERVICE}", service) for source in sources if source != "requirements/services.txt"]
+def _copied(service: str, stage: str = "") -> Sequence[str]:
+    """What a stage copies from the clone; the services' stage is the last and has no name."""
+    stages = (ROOT / "Dockerfile").read_text(encoding="utf-8").split("\nFROM ${BASE}")
+    (text,) = [text for text in stages if text.split("\n")[0] == (f" AS {stage}" if stage else "")]
+    lines = [line.split() for line in text.splitlines() if line.startswith("COPY ") and "--from" not in line]
+    return [source.replace("${SERVICE}", service) for line in lines for source in line[1:-1]]

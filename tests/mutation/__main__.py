@@ -129,6 +129,8 @@ def _on_spark(copy: Path, number: int, seed: int) -> dict[str, bool]:
         text=True,
         check=False,
     )
+    for name in _BORROWED:
+        (mutants / name).unlink()
     if not told.exists():
         raise SystemExit(f"the tests on Spark did not run:\n{done.stdout[-4000:]}")
     verdicts: dict[str, bool] = json.loads(told.read_text())

@@ -336,7 +336,8 @@ class World:
         self.dataproc = MemoryDataproc(self.clock)
         self.warehouse = CountingWarehouse()
         ledger = RunLedger(self.store)
-        self.ports = Ports(ledger, self.publisher, self.dataproc, self.warehouse, self.clock, "b")
+        page = "https://dashboard.example"
+        self.ports = Ports(ledger, self.publisher, self.dataproc, self.warehouse, self.clock, "b", page)
         work = partial(reconcile, ports=self.ports, limits=LIMITS)
         self.table: Mapping[type, Any] = handlers(self.ports, Coalescer(work, linger=timedelta(0)))
 
@@ -374,6 +375,7 @@ async def test_a_decision_becomes_a_receipt_and_no_cluster() -> None:
     assert (receipt.outcome, receipt.error, receipt.job_state) == ("loaded", None, "DONE")
     assert receipt.warehouse is not None
     assert receipt.warehouse.rows == 30
+    assert receipt.dashboard == f"https://dashboard.example?week={RUN}"
     assert receipt.driver_output_uri == f"gs://b/driver/{identity}"
     assert receipt.seconds == {"fetch": 300, "cluster": 120, "spark": 60, "total": 480}
     assert receipt.trace_id == names.trace_id(RUN)

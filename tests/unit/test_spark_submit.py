@@ -73,7 +73,7 @@ def test_files_outside_the_bucket_are_refused(tmp_path: Path, uri: str) -> None:
 
 
 def test_an_archive_is_of_one_java(tmp_path: Path) -> None:
-    """Another Java in the same place, or elsewhere, has an archive of its own; without one a job starts all the same."""
+    """Another Java in the same place, or elsewhere, has one of its own; without one a job starts all the same."""
     java, folder = tmp_path / "java", tmp_path / "archives"
     java.mkdir()
     names = {class_archive.archive_of(java, folder)}
