@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: site actionlint walkthrough help demo up down tick test test-fast simulate chaos bench bench-check docs check setup lock
+.PHONY: site actionlint walkthrough help demo up down tick test test-fast simulate chaos mutation bench bench-check docs check setup lock
 
 FITS := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(FITS) && { command -v $$p; break; }; done)
@@ -53,6 +53,9 @@ chaos: setup ## real processes, killed at random: make chaos ROUNDS=10 SEED=7
 	@exec $(RUN) -m pytest -q -s tests/chaos
 
 ##@ Measure it
+mutation: setup ## change the decisions and the load in every small way; a test must notice: make mutation ON_SPARK=40
+	@exec $(RUN) -m tests.mutation --on-spark $${ON_SPARK:-40}
+
 bench: setup $(BENCH) ## every benchmark, about a quarter of an hour; rewrites docs/benchmarks.md
 	@exec $(RUN) -m benchmarks
 

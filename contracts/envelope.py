@@ -12,14 +12,14 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from cloudevents.core.base import BaseCloudEvent
 from cloudevents.core.bindings import http
 from cloudevents.core.exceptions import CloudEventValidationError
 from cloudevents.core.v1.event import CloudEvent
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from contracts.events import (
     BY_TYPE,
@@ -184,6 +184,13 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _usable(moment: datetime) -> datetime:
+    """Aware, and in no year from which a change of time zone or a deadline would lead out of the calendar."""
+    if not date.min.year < moment.year < date.max.year:
+        raise ValueError("is at the end of the calendar; send the time at which it was published")
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
 # --- Pub/Sub ---------------------------------------------------------------------------------------------------
 
 
@@ -195,7 +202,7 @@ class _PushedMessage(BaseModel):
     data: str = ""
     attributes: dict[str, str] = Field(default_factory=dict)
     message_id: str = Field(validation_alias=AliasChoices("messageId", "message_id"), min_length=1)
-    publish_time: datetime | None = Field(
+    publish_time: Annotated[datetime, AfterValidator(_usable)] | None = Field(
         default=None, validation_alias=AliasChoices("publishTime", "publish_time")
     )
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from dashboard.charts import lists, specifications
@@ -49,7 +50,7 @@ def served_page(assets: Assets, page: str) -> str:
         f'<link rel="stylesheet" href="/assets/{_stamped(assets, STYLES)}">',
         *(f'<script defer src="/assets/{_stamped(assets, name)}"></script>' for name in SCRIPTS[page]),
     ]
-    return _filled(assets[f"{page}.html"], head, [_block("charts", _charts())])
+    return _filled(assets[f"{page}.html"], head, [_charts()])
 
 
 def exported_page(assets: Assets, documents: Mapping[str, Any], *, made_at: str) -> str:
@@ -69,15 +70,23 @@ def exported_page(assets: Assets, documents: Mapping[str, Any], *, made_at: str)
         f"<style>{styles}</style>",
     ]
     foot = [
-        _block("charts", _charts()),
+        _charts(),
         _block("documents", {"made_at": made_at, "documents": documents}),
         *(f"<script>{script}</script>" for script in scripts),
     ]
     return _filled(assets["data.html"], head, foot)
 
 
-def _charts() -> dict[str, Any]:
-    return {"specifications": specifications(), "configs": chart_configs(), "tiles": TILES, "lists": lists()}
+@cache
+def _charts() -> str:
+    """The same for every page; Altair checks each specification against its schema, which takes half a second."""
+    content = {
+        "specifications": specifications(),
+        "configs": chart_configs(),
+        "tiles": TILES,
+        "lists": lists(),
+    }
+    return _block("charts", content)
 
 
 def _filled(template: str, head: list[str], foot: list[str]) -> str:

@@ -67,6 +67,13 @@ class Settled:
         return web.json_response(body, status=self.status, headers=headers)
 
 
+MOST_UNDER_WAY = 250
+"""Deliveries at once; the largest concurrency a service has on Cloud Run (infra/services.tf). One more is given back at
+once: were it taken, all would take longer than their deadlines and be delivered again, and the work would only grow."""
+
+_TOO_MANY = Settled(503, (Fault("service", f"has {MOST_UNDER_WAY} deliveries under way"),), timedelta(seconds=5))
+
+
 def create_app(
     opening: Opening, *, verifier: CallerVerifier | None, body_limit: int = envelope.BODY_LIMIT
 ) -> web.Application:
@@ -80,8 +87,17 @@ def create_app(
             app[SERVICE] = service
             yield
 
+    under_way = 0
+
     async def receive(request: web.Request) -> web.Response:
-        return (await _receive(request, verifier)).response()
+        nonlocal under_way
+        if under_way >= MOST_UNDER_WAY:
+            return _TOO_MANY.response()
+        under_way += 1
+        try:
+            return (await _receive(request, verifier)).response()
+        finally:
+            under_way -= 1
 
     app = web.Application(client_max_size=body_limit)
     app.cleanup_ctx.append(lifespan)

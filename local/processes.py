@@ -40,6 +40,7 @@ class Child:
         self.log = log
         self._spawn = spawn
         self._popen = spawn()
+        self._begun = 0
 
     @property
     def guard_pid(self) -> int:
@@ -49,6 +50,7 @@ class Child:
     def start_again(self) -> None:
         """Start the child once more after it has ended, as it was started; its log goes on."""
         self.stop()
+        self._begun = self.log.stat().st_size
         self._popen = self._spawn()
 
     @property
@@ -74,9 +76,9 @@ class Child:
             time.sleep(_LOOK)
 
     def wait_for_line(self, pattern: str, *, within: float) -> re.Match[str]:
-        """Wait for a line of the child's log and give the match. Raises as `wait_until`."""
+        """Wait for a line that the child has logged since it was started last. Raises as `wait_until`."""
         expression = re.compile(pattern, re.MULTILINE)
-        return self.wait_until(lambda: expression.search(self.text()), within=within)
+        return self.wait_until(lambda: expression.search(self._text_since_start()), within=within)
 
     def check(self) -> None:
         """Raise `ProcessError` if the child has ended."""
@@ -87,6 +89,11 @@ class Child:
     def text(self) -> str:
         """What the child has written so far."""
         return self.log.read_text(errors="replace")
+
+    def _text_since_start(self) -> str:
+        with self.log.open("rb") as log:
+            log.seek(self._begun)
+            return log.read().decode(errors="replace")
 
     def ask_to_end(self) -> None:
         """Begin the end of the child and all of its group."""

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 import grpc
-from google.api_core.exceptions import GoogleAPICallError
+from google.api_core.exceptions import GoogleAPIError
 from google.cloud import bigquery, dataproc_v1
 from google.cloud.dataproc_v1.services.cluster_controller.transports import ClusterControllerGrpcTransport
 from google.cloud.storage import Bucket
@@ -141,6 +141,24 @@ class Stack:
         """The bucket of manifests, parts, decisions and receipts."""
         return self._storage_client.bucket(BUCKET)
 
+    @property
+    def emulator_processes(self) -> list[Child]:
+        """Pub/Sub, storage and BigQuery, named so."""
+        return self._emulators.children
+
+    def restart_emulator(self, child: Child) -> None:
+        """Start an emulator again, on its port, whether it runs or has ended; returns when it serves.
+
+        Storage and BigQuery go on with what is on their disk. Pub/Sub keeps nothing: topics and subscriptions are
+        made again, and what was not delivered is gone.
+        """
+        child.start_again()
+        if child is self.pubsub.child:
+            self._make_topics()
+        for emulator in (self.storage, self.bigquery):
+            if child is emulator.child:
+                emulator.wait()
+
     def bigquery_client(self) -> bigquery.Client:
         """A client of the warehouse."""
         return self.bigquery.client(PROJECT)
@@ -254,15 +272,18 @@ class Stack:
         self._storage_client = self.storage.client(PROJECT)
         self._opened.callback(self._storage_client.close)
         self._upload_job()
+        self._make_topics()
+        self.bigquery.wait()
+        self.bigquery.ensure_table(PROJECT, DATASET, TABLE, schema=_SCHEMA)
+        self.bigquery.ensure_views(PROJECT, DATASET, TABLE, folder=_VIEWS)
+
+    def _make_topics(self) -> None:
         self.pubsub.wait()
         with self.pubsub.publisher() as publisher, self.pubsub.subscriber() as subscriber:
             urls = {name: f"{url}/" for name, url in self.addresses.services.items()}
             topology.create(
                 self.topology, project=PROJECT, service_urls=urls, publisher=publisher, subscriber=subscriber
             )
-        self.bigquery.wait()
-        self.bigquery.ensure_table(PROJECT, DATASET, TABLE, schema=_SCHEMA)
-        self.bigquery.ensure_views(PROJECT, DATASET, TABLE, folder=_VIEWS)
 
     def _upload_job(self) -> None:
         from local.spark import package  # noqa: PLC0415 -- knows Spark's layout; only a stack needs it
@@ -298,7 +319,7 @@ class Sweeper(threading.Thread):
         while not self._over.wait(self._seconds):
             try:
                 publish(self._host, SweepRequested(), cause=datetime.now(UTC).isoformat())
-            except GoogleAPICallError as error:
+            except GoogleAPIError as error:
                 # The next tick does what this one would have done; a dead emulator is told of by `Stack.check`.
                 print(f"sweep tick not published: {error}", file=sys.stderr)
 

@@ -1,9 +1,9 @@
-"""Clusters, jobs and operations as they are now, and what moves them on.
+"""Clusters and jobs as they are now, and what moves them on.
 
 Every call is answered from here at once; what takes time goes on in tasks of its own. A state changes only by
 `states.move_cluster` and `states.move_job`, so no call can bring about a history that the API does not have.
 
-Not here: the wire (`api`), the processes (`driver`), the wording of the audit log (`audit`).
+Not here: the wire (`api`), the processes (`driver`), the operations and the audit log (`journal`).
 """
 
 import asyncio
@@ -17,25 +17,14 @@ import grpc
 from google.cloud import dataproc_v1
 from google.longrunning import operations_pb2
 
-from local.dataproc import audit, filters, operations, states
+from local.dataproc import audit, filters, states
 from local.dataproc.driver import DriverError, JobRunner
 from local.dataproc.faults import Faults, Kind, Step
+from local.dataproc.journal import Journal, Key, failure_of, job_body, job_call, request_body
 from local.dataproc.states import ClusterState, JobState
 from local.grpc_server import RefusedError
 
 _READY = frozenset({ClusterState.RUNNING})
-
-
-class Key(NamedTuple):
-    """What a cluster or a job is found by."""
-
-    project: str
-    region: str
-    name: str
-
-    def path(self, collection: str) -> str:
-        """Give the resource name."""
-        return f"projects/{self.project}/regions/{self.region}/{collection}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +57,15 @@ class World:
     new_id: Callable[[], str]
     clusters: dict[Key, dataproc_v1.Cluster] = field(default_factory=dict)
     jobs: dict[Key, dataproc_v1.Job] = field(default_factory=dict)
-    operations: dict[str, operations_pb2.Operation] = field(default_factory=dict)
+    journal: Journal = field(init=False)
     _answered: dict[tuple[str, Key], str] = field(default_factory=dict)
     _submitted: dict[Key, Key] = field(default_factory=dict)
     _starting: dict[Key, _Going] = field(default_factory=dict)
     _running: dict[Key, _Going] = field(default_factory=dict)
     _spawned: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.journal = Journal(sink=self.sink, faults=self.faults, now=self.now, new_id=self.new_id)
 
     # --- clusters ----------------------------------------------------------------------------------------------
 
@@ -82,7 +74,7 @@ class World:
         _refuse(states.request_id_faults(request.request_id) + states.cluster_faults(request.cluster))
         asked = ("CREATE", Key(request.project_id, request.region, request.request_id))
         if request.request_id and asked in self._answered:
-            return self.operations[self._answered[asked]]
+            return self.journal.operations[self._answered[asked]]
         key = Key(request.project_id, request.region, request.cluster.cluster_name)
         if key in self.clusters:
             message = f"Already exists: Failed to create cluster: Cluster {key.path('clusters')}"
@@ -90,11 +82,11 @@ class World:
         cluster = states.new_cluster(request.cluster, project=key.project, uuid=self.new_id(), at=self.now())
         self.clusters[key] = cluster
         body = {"cluster": {"clusterName": key.name, "labels": dict(cluster.labels)}}
-        call = self._open("CREATE", key, cluster, _request_body(key, body, request.request_id))
+        call = self.journal.open("CREATE", key, cluster, request_body(key, body, request.request_id))
         self._answered[asked] = call.operation
-        self._write_first(Step.CREATE_CLUSTER, call, {"name": call.operation})
+        self.journal.write_first(Step.CREATE_CLUSTER, call, {"name": call.operation})
         self._starting[key] = _Going(self._spawn(self._start_cluster(key, call)), call)
-        return self.operations[call.operation]
+        return self.journal.operations[call.operation]
 
     async def get_cluster(self, request: dataproc_v1.GetClusterRequest) -> dataproc_v1.Cluster:
         """Show a cluster."""
@@ -118,7 +110,7 @@ class World:
         _refuse(states.request_id_faults(request.request_id))
         asked = ("DELETE", Key(request.project_id, request.region, request.request_id))
         if request.request_id and asked in self._answered:
-            return self.operations[self._answered[asked]]
+            return self.journal.operations[self._answered[asked]]
         key = Key(request.project_id, request.region, request.cluster_name)
         cluster = self._cluster(key)
         if request.cluster_uuid and request.cluster_uuid != cluster.cluster_uuid:
@@ -127,17 +119,17 @@ class World:
         if cluster.status.state == ClusterState.DELETING:
             message = f"Cannot delete cluster {key.name!r} when it has other pending delete operations."
             raise RefusedError(grpc.StatusCode.FAILED_PRECONDITION, message)
-        body = _request_body(key, {"clusterName": key.name}, request.request_id)
+        body = request_body(key, {"clusterName": key.name}, request.request_id)
         call = self._begin_deletion(key, body)
         self._answered[asked] = call.operation
-        return self.operations[call.operation]
+        return self.journal.operations[call.operation]
 
     def enforce_schedules(self) -> None:
         """Begin to delete every cluster whose scheduled deletion is due."""
         for key, cluster in list(self.clusters.items()):
             idle = states.idle_since(cluster, self.jobs.values())
             if states.deletion_reason(cluster, idle=idle, now=self.now()):
-                self._begin_deletion(key, _request_body(key, {"clusterName": key.name}, ""))
+                self._begin_deletion(key, request_body(key, {"clusterName": key.name}, ""))
 
     # --- jobs --------------------------------------------------------------------------------------------------
 
@@ -154,8 +146,8 @@ class World:
         cluster = self._cluster_for(request.job, key)
         self.jobs[key] = self._new_job(request.job, key, cluster)
         self._submitted[asked] = key
-        call = self._job_call(key, cluster, request)
-        self._write_first(Step.SUBMIT_JOB, call, _job_body(self.jobs[key]))
+        call = job_call(key, self.jobs[key], request)
+        self.journal.write_first(Step.SUBMIT_JOB, call, job_body(self.jobs[key]))
         self._running[key] = _Going(self._spawn(self._drive(key)), call)
         return self.jobs[key]
 
@@ -194,9 +186,9 @@ class World:
 
     async def get_operation(self, request: operations_pb2.GetOperationRequest) -> operations_pb2.Operation:
         """Show an operation."""
-        if request.name not in self.operations:
+        if request.name not in self.journal.operations:
             raise RefusedError(grpc.StatusCode.NOT_FOUND, f"Not found: Operation {request.name}")
-        return self.operations[request.name]
+        return self.journal.operations[request.name]
 
     def close(self) -> None:
         """Stop everything under way; drivers are killed before the task group ends."""
@@ -215,21 +207,21 @@ class World:
             if not self.faults.take(Step.CLUSTER_START, Kind.ERROR):
                 del self._starting[key]
                 self._turn_cluster(key, ClusterState.RUNNING)
-                self._succeed(Step.CLUSTER_START, call, self.clusters[key])
+                self.journal.succeed(Step.CLUSTER_START, call, self.clusters[key])
                 return
         del self._starting[key]
-        failure = _failure(grpc.StatusCode.INTERNAL, "The cluster could not be started, as was ordered.")
+        failure = failure_of(grpc.StatusCode.INTERNAL, "The cluster could not be started, as was ordered.")
         self._turn_cluster(key, ClusterState.ERROR, failure.message)
-        self._fail(Step.CLUSTER_START, call, failure)
+        self.journal.fail(Step.CLUSTER_START, call, failure)
 
     def _begin_deletion(self, key: Key, body: Mapping[str, Any]) -> audit.Call:
         cluster = self._turn_cluster(key, ClusterState.DELETING)
-        call = self._open("DELETE", key, cluster, body)
-        self._write_first(Step.DELETE_CLUSTER, call, {"name": call.operation})
+        call = self.journal.open("DELETE", key, cluster, body)
+        self.journal.write_first(Step.DELETE_CLUSTER, call, {"name": call.operation})
         if starting := self._starting.pop(key, None):
             starting.task.cancel()
-            why = _failure(grpc.StatusCode.ABORTED, "The cluster was deleted before it had started.")
-            self._fail(Step.CLUSTER_START, starting.call, why)
+            why = failure_of(grpc.StatusCode.ABORTED, "The cluster was deleted before it had started.")
+            self.journal.fail(Step.CLUSTER_START, starting.call, why)
         self._spawn(self._delete_cluster(key, call))
         return call
 
@@ -240,12 +232,12 @@ class World:
             await _for_ever()
         await asyncio.sleep(self.setting.deleting)
         if self.faults.take(Step.DELETE_CLUSTER, Kind.ERROR):
-            failure = _failure(grpc.StatusCode.INTERNAL, "The cluster could not be deleted, as was ordered.")
+            failure = failure_of(grpc.StatusCode.INTERNAL, "The cluster could not be deleted, as was ordered.")
             self._turn_cluster(key, ClusterState.ERROR, failure.message)
-            self._fail(Step.DELETE_CLUSTER, call, failure)
+            self.journal.fail(Step.DELETE_CLUSTER, call, failure)
             return
         del self.clusters[key]
-        self._succeed(Step.DELETE_CLUSTER, call, None)
+        self.journal.succeed(Step.DELETE_CLUSTER, call, None)
 
     async def _drive(self, key: Key) -> None:
         if self.faults.take(Step.SUBMIT_JOB, Kind.ERROR):
@@ -300,46 +292,8 @@ class World:
         failure = None
         if state != JobState.DONE:
             code = grpc.StatusCode.CANCELLED if state == JobState.CANCELLED else grpc.StatusCode.INTERNAL
-            failure = _failure(code, details)
-        self._write_last(Step.JOB, self._running.pop(key).call, _job_body(job), failure)
-
-    def _open(self, kind: str, key: Key, cluster: dataproc_v1.Cluster, body: Mapping[str, Any]) -> audit.Call:
-        call = audit.Call(
-            method=f"ClusterController.{kind.capitalize()}Cluster",
-            project=key.project,
-            region=key.region,
-            cluster_name=key.name,
-            cluster_uuid=cluster.cluster_uuid,
-            resource_name=key.path("clusters"),
-            operation=key._replace(name=self.new_id()).path("operations"),
-            request=body,
-        )
-        self.operations[call.operation] = operations.started(call.operation, kind, cluster, at=self.now())
-        return call
-
-    def _succeed(self, step: Step, call: audit.Call, result: dataproc_v1.Cluster | None) -> None:
-        done = operations.succeeded(self.operations[call.operation], result, at=self.now())
-        self.operations[call.operation] = done
-        self._write_last(step, call, {"clusterName": call.cluster_name, "clusterUuid": call.cluster_uuid}, None)
-
-    def _fail(self, step: Step, call: audit.Call, failure: audit.Failure) -> None:
-        done = operations.failed(self.operations[call.operation], failure, at=self.now())
-        self.operations[call.operation] = done
-        self._write_last(step, call, {}, failure)
-
-    def _write_first(self, step: Step, call: audit.Call, response: Mapping[str, Any]) -> None:
-        self._write(step, audit.first_entry(call, at=self.now(), response=response))
-
-    def _write_last(
-        self, step: Step, call: audit.Call, response: Mapping[str, Any], failure: audit.Failure | None
-    ) -> None:
-        self._write(step, audit.last_entry(call, at=self.now(), response=response, failure=failure))
-
-    def _write(self, step: Step, entry: audit.LogEntry) -> None:
-        if self.faults.take(step, Kind.LOSE_AUDIT):
-            self.sink.lost += 1
-        else:
-            self.sink.write(entry)
+            failure = failure_of(code, details)
+        self.journal.write_last(Step.JOB, self._running.pop(key).call, job_body(job), failure)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self.tasks.create_task(work)
@@ -388,46 +342,10 @@ class World:
         job.driver_output_resource_uri = f"gs://{self.setting.bucket}/{folder}/driveroutput"
         return job
 
-    def _job_call(
-        self, key: Key, cluster: dataproc_v1.Cluster, request: dataproc_v1.SubmitJobRequest
-    ) -> audit.Call:
-        job = {"reference": {"jobId": key.name}, "placement": {"clusterName": cluster.cluster_name}}
-        body = {"job": {**job, "labels": dict(request.job.labels)}}
-        return audit.Call(
-            method="JobController.SubmitJob",
-            project=key.project,
-            region=key.region,
-            cluster_name=cluster.cluster_name,
-            cluster_uuid=cluster.cluster_uuid,
-            resource_name=key.path("jobs"),
-            operation=key._replace(name=self.jobs[key].job_uuid).path("operations"),
-            request=_request_body(key, body, request.request_id),
-        )
-
 
 def _refuse(faults: list[str]) -> None:
     if faults:
         raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, "Invalid request: " + "; ".join(faults))
-
-
-def _failure(code: grpc.StatusCode, message: str) -> audit.Failure:
-    return audit.Failure(code.value[0], message)
-
-
-def _request_body(key: Key, body: Mapping[str, Any], request_id: str) -> dict[str, Any]:
-    named = {"requestId": request_id} if request_id else {}
-    return {"projectId": key.project, "region": key.region, **body, **named}
-
-
-def _job_body(job: dataproc_v1.Job) -> dict[str, Any]:
-    return {
-        "@type": "type.googleapis.com/google.cloud.dataproc.v1.Job",
-        "reference": {"projectId": job.reference.project_id, "jobId": job.reference.job_id},
-        "placement": {"clusterName": job.placement.cluster_name, "clusterUuid": job.placement.cluster_uuid},
-        "status": {"state": job.status.state.name},
-        "labels": dict(job.labels),
-        "jobUuid": job.job_uuid,
-    }
 
 
 async def _for_ever() -> None:

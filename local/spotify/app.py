@@ -7,37 +7,41 @@ Source of tokens: developer.spotify.com/documentation/web-api/tutorials/client-c
 grant_type=client_credentials, Basic header; access_token, token_type, expires_in 3600; no refresh token).
 Errors of the accounts service are `{"error", "error_description"}` with status 400, for wrong credentials too.
 
-Not here: what the answers are (`endpoints`), processes and signals (`__main__`).
+Not here: what the answers are (`endpoints`), how they look on the wire (`answers`), processes and signals (`__main__`).
 """
 
 import asyncio
-import json
 import random
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
 from aiohttp import web
 from pydantic import ValidationError
 
 from eventing.clock import Clock
+from local.spotify.answers import (
+    TokenError,
+    cut_off,
+    error_answer,
+    failure,
+    json_response,
+    made,
+    spoilt,
+    too_many,
+    unauthorized,
+)
 from local.spotify.catalogue import Catalogue
 from local.spotify.endpoints import ENDPOINTS, ApiError, Ask, Endpoint
-from local.spotify.faults import INSTEAD, RULES, Call, Order, Plan, Rule, alter
-from local.spotify.limits import Limiter, Limits, Refusal
+from local.spotify.faults import INSTEAD, RULES, Call, Order, Plan, Rule
+from local.spotify.limits import Limiter, Limits
 from local.spotify.shapes import Json, Mode
 
 Sleep = Callable[[float], Awaitable[None]]
-
-# Spotify sends letters as UTF-8, not as escapes.
-_json_response = partial(web.json_response, dumps=partial(json.dumps, ensure_ascii=False))
-_WEB_PAGE: Final = "<!DOCTYPE html><html><body><h1>Upstream connect error</h1></body></html>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +113,7 @@ class Simulator:
 
         def grant() -> Json:
             if form.get("grant_type") != "client_credentials":
-                raise _TokenError("unsupported_grant_type", "grant_type parameter is missing")
+                raise TokenError("unsupported_grant_type", "grant_type parameter is missing")
             self._check_client(request.headers.get("Authorization", ""))
             token = f"BQ{self._rng.getrandbits(320):080x}"
             self._expiry[token] = self._clock() + self._settings.token_lifetime
@@ -174,29 +178,29 @@ class Simulator:
         if fault is not None:
             return fault
         over = self._limiter.admit(self._clock())
-        return None if over is None else _too_many(over)
+        return None if over is None else too_many(over)
 
     def _token_fault(self, header: str | None) -> web.Response | None:
         if not header:
-            return _unauthorized("No token provided")
+            return unauthorized("No token provided")
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token:
-            return _error(ApiError(400, "Only valid bearer authentication supported"))
+            return error_answer(ApiError(400, "Only valid bearer authentication supported"))
         if token not in self._expiry:
-            return _unauthorized("Invalid access token")
-        return _unauthorized("The access token expired") if self._expiry[token] <= self._clock() else None
+            return unauthorized("Invalid access token")
+        return unauthorized("The access token expired") if self._expiry[token] <= self._clock() else None
 
     def _check_client(self, header: str) -> None:
         scheme, _, encoded = header.partition(" ")
         try:
             client_id, _, secret = b64decode(encoded, validate=True).decode().partition(":")
         except (Base64Error, UnicodeDecodeError):
-            raise _TokenError("invalid_client", "Invalid client") from None
+            raise TokenError("invalid_client", "Invalid client") from None
         known = self._settings.client or (client_id, secret)
         if scheme.lower() != "basic" or not client_id or client_id != known[0]:
-            raise _TokenError("invalid_client", "Invalid client")
+            raise TokenError("invalid_client", "Invalid client")
         if not secret or secret != known[1]:
-            raise _TokenError("invalid_client", "Invalid client secret")
+            raise TokenError("invalid_client", "Invalid client secret")
 
     def _ask(self, request: web.Request, orders: Sequence[Order]) -> Ask:
         effects = {order.rule.effect for order in orders}
@@ -216,33 +220,16 @@ class Simulator:
     ) -> web.StreamResponse:
         instead = next((order for order in orders if order.rule.effect in INSTEAD), None)
         if instead is not None and instead.rule.effect == "status":
-            response = self._failure(instead)
+            response = failure(instead, self._clock())
         else:
-            response = _made(make, orders)
+            response = made(make, orders)
         if instead is not None and instead.rule.effect in {"truncated", "non_json"}:
-            response = _spoilt(instead.rule, response)
+            response = spoilt(instead.rule, response)
         call.status = response.status
         if instead is not None and instead.rule.effect == "reset":
-            return await _reset(request, response)
+            return await cut_off(request, response)
         return response
 
-    def _failure(self, order: Order) -> web.Response:
-        rule, after = order.rule, order.retry_after(self._clock())
-        headers = {} if after is None else {"Retry-After": after}
-        status = rule.status or 500
-        if rule.text is not None:
-            return web.Response(status=status, text=rule.text, headers=headers)
-        return _error(ApiError(status, _MESSAGES.get(status, "Error"), reason=rule.reason), headers)
-
-
-_MESSAGES: Final = {
-    401: "The access token expired",
-    429: "API rate limit exceeded",
-    500: "Server error.",
-    502: "Bad gateway.",
-    503: "Service temporarily unavailable",
-    504: "Gateway timeout",
-}
 
 SIMULATOR: Final = web.AppKey("SIMULATOR", Simulator)
 """Where an app keeps its simulator, for tests in the same process."""
@@ -272,14 +259,6 @@ def create_app(
     return app
 
 
-class _TokenError(Exception):
-    """The accounts service refuses."""
-
-    def __init__(self, error: str, description: str) -> None:
-        super().__init__(description)
-        self.error, self.description = error, description
-
-
 class _Refused(Exception):  # noqa: N818 -- carries an answer, is not a fault of ours
     """The call is refused before any endpoint sees it."""
 
@@ -299,7 +278,7 @@ async def _refusals(
 
 
 async def _calls(request: web.Request) -> web.Response:
-    return _json_response(request.app[SIMULATOR].report())
+    return json_response(request.app[SIMULATOR].report())
 
 
 async def _faults(request: web.Request) -> web.Response:
@@ -308,66 +287,15 @@ async def _faults(request: web.Request) -> web.Response:
     except ValidationError as error:
         return web.Response(status=400, text=error.json(), content_type="application/json")
     request.app[SIMULATOR].order(rules)
-    return _json_response({"rules": len(rules)})
+    return json_response({"rules": len(rules)})
 
 
 async def _reset_all(request: web.Request) -> web.Response:
     request.app[SIMULATOR].reset()
-    return _json_response({})
+    return json_response({})
 
 
 def _faultable(request: web.Request) -> Call:
     query = request.query
     ids = {request.match_info.get("id", ""), *query.get("ids", "").split(",")} - {""}
     return Call(request.path, query.get("market") or query.get("country"), frozenset(ids))
-
-
-def _made(make: Callable[[], Json], orders: Sequence[Order]) -> web.Response:
-    try:
-        body = make()
-    except ApiError as error:
-        return _error(error)
-    except _TokenError as error:
-        return _json_response({"error": error.error, "error_description": error.description}, status=400)
-    for order in orders:
-        alter(order, body)
-    return _json_response(body)
-
-
-def _spoilt(rule: Rule, response: web.Response) -> web.Response:
-    if rule.effect == "non_json":
-        return web.Response(text=_WEB_PAGE, content_type="text/html")
-    text = response.text or ""
-    return web.Response(status=response.status, text=text[: len(text) // 2], content_type="application/json")
-
-
-async def _reset(request: web.Request, whole: web.Response) -> web.StreamResponse:
-    """Send the head and half of the body, then cut the connection."""
-    body = (whole.text or "").encode()
-    cut = web.StreamResponse(status=whole.status, headers={"Content-Type": "application/json"})
-    cut.content_length = len(body)
-    await cut.prepare(request)
-    # The client may be gone already; then there is nothing left to cut.
-    with suppress(ConnectionError):
-        await cut.write(body[: len(body) // 2])
-    if request.transport is not None:
-        request.transport.abort()
-    return cut
-
-
-def _error(error: ApiError, headers: dict[str, str] | None = None) -> web.Response:
-    return _json_response(error.body(), status=error.status, headers=headers)
-
-
-def _unauthorized(message: str) -> web.Response:
-    challenge = f'Bearer realm="spotify", error="invalid_token", error_description="{message}"'
-    return _error(ApiError(401, message), {"WWW-Authenticate": challenge})
-
-
-def _too_many(refusal: Refusal) -> web.Response:
-    error = (
-        ApiError(429, "Too many requests", reason="QUOTA_EXCEEDED")
-        if refusal.reason == "QUOTA_EXCEEDED"
-        else ApiError(429, "API rate limit exceeded")
-    )
-    return _error(error, {"Retry-After": str(refusal.retry_after)})

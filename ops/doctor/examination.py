@@ -22,7 +22,6 @@ CLOUD_ONLY: dict[str, Callable[[Site], list[Finding]]] = {
     "log sink": project.sink,
     "secrets": project.secrets,
     "ticks": project.ticks,
-    "views": data.views,
 }
 """Checks of what a local stack does not have, or does not show."""
 
@@ -41,6 +40,7 @@ def examine(site: Site, now: datetime) -> Iterator[Finding]:
     yield from _guarded("subscriptions", lambda: messaging.subscriptions(site, endpoints))
     yield from _guarded("bucket", lambda: data.bucket(site))
     yield from _guarded("table", lambda: data.table(site))
+    yield from _guarded("views", lambda: data.views(site))
     yield from _guarded("clusters", lambda: running.clusters(site, now))
     for name, check in CLOUD_ONLY.items():
         if site.is_local:

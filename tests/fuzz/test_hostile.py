@@ -141,9 +141,7 @@ def valid(draw: st.DrawFn) -> dict[str, Any]:
         "newreleases.market.requested.v1": st.fixed_dictionaries(
             {"run_id": run_ids, "market": markets}, optional={"replay": st.booleans(), "fresh": st.booleans()}
         ),
-        "newreleases.batch.ready.v1": st.fixed_dictionaries(
-            {"run_id": run_ids, "revision": st.integers(1, 9999)}
-        ),
+        "newreleases.batch.ready.v1": st.fixed_dictionaries({"run_id": run_ids, "revision": st.integers(1, 9999)}),
         "newreleases.sweep.requested.v1": st.just({}),
     }
     kind = draw(st.sampled_from(sorted(fields)))
@@ -209,7 +207,9 @@ def requests_made(draw: st.DrawFn) -> Sent:
     if shape == "binary":
         headers = {f"ce-{name}": _sendable(str(content)) for name, content in draw(context).items()}
         return {**headers, "Content-Type": "application/json"}, json.dumps(draw(data | push() | value)).encode()
-    return {"Content-Type": _sendable(draw(text))}, draw(st.binary(max_size=200) | value.map(json.dumps).map(str.encode))
+    return {"Content-Type": _sendable(draw(text))}, draw(
+        st.binary(max_size=200) | value.map(json.dumps).map(str.encode)
+    )
 
 
 @pytest.fixture(scope="module", params=SERVICES)

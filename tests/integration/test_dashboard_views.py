@@ -1,0 +1,178 @@
+"""The views on the BigQuery emulator, against plain Python over the same rows."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+
+from dashboard.library import Library
+from dashboard.queries import Views
+from dashboard.warehouse import BigQueryWarehouse
+from local.bigquery import BigQuery
+from local.choices import PROJECT
+from local.spotify.catalogue import Catalogue
+from local.spotify.shapes import Json
+from tests.browser import year
+from tests.builders import TestClock
+
+pytestmark = pytest.mark.emulator
+
+DATASET = "views"
+MARKETS = ("AT", "CH", "DE", "DK", "SE")
+WEEK = year.NEWEST
+BEFORE = WEEK - timedelta(days=7)
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Json]:
+    """What the table holds of the newest week."""
+    return Catalogue(1, WEEK).expected_rows(MARKETS, "browse", 50, run_id=WEEK.isoformat())
+
+
+@pytest.fixture(scope="module")
+def before() -> list[Json]:
+    """And of the week before."""
+    return Catalogue(1, BEFORE).expected_rows(MARKETS, "browse", 50, run_id=BEFORE.isoformat())
+
+
+@pytest.fixture(scope="module")
+def loaded(bigquery: BigQuery) -> Iterator[BigQuery]:
+    """Both weeks in a dataset of their own, with the views as the stack makes them."""
+    year.furnish(bigquery, dataset=DATASET)
+    year.load(bigquery, 2, dataset=DATASET, markets=MARKETS)
+    yield bigquery
+
+
+def view(loaded: BigQuery, name: str) -> list[dict[str, Any]]:
+    client = loaded.client(PROJECT)
+    found = client.query_and_wait(f"SELECT * FROM {DATASET}.{name} WHERE load_date = '{WEEK}'")  # noqa: S608
+    told = [dict(row.items()) for row in found]
+    client.close()
+    return told
+
+
+def by(rows: Sequence[Mapping[str, Any]], *names: str) -> dict[Any, list[Mapping[str, Any]]]:
+    grouped = defaultdict(list)
+    for row in rows:
+        grouped[tuple(row[name] for name in names)].append(row)
+    return grouped
+
+
+def test_every_view_answers(loaded: BigQuery) -> None:
+    """A view that its engine refuses is found here and not in a project."""
+    for file in sorted(year.VIEWS.glob("*.sql")):
+        assert view(loaded, file.stem), file.stem
+
+
+def test_weeks(loaded: BigQuery, rows: list[Json]) -> None:
+    """How much of a run there is."""
+    (found,) = view(loaded, "weeks")
+    assert (found["markets"], found["albums"], found["row_count"]) == (
+        len(MARKETS),
+        len({row["album_id"] for row in rows}),
+        len(rows),
+    )
+
+
+def test_releases(loaded: BigQuery, rows: list[Json]) -> None:
+    """One row for each market and album, its tracks counted, its artists without the guests."""
+    expected = by(rows, "market", "album_id")
+    found = {(row["market"], row["album_id"]): row for row in view(loaded, "releases")}
+    assert found.keys() == expected.keys()
+    for key, tracks in expected.items():
+        row, album = found[key], tracks[0]
+        assert row["tracks"] == len(tracks)
+        assert row["duration_ms"] == sum(track["duration_ms"] for track in tracks)
+        assert row["explicit_tracks"] == sum(track["explicit"] for track in tracks)
+        assert row["album_name"] == album["album_name"]
+        day: date | None = album["release_day"]
+        assert row["weekday"] == (None if day is None else f"{day:%A}")
+        assert row["days_since_release"] == (None if day is None else (WEEK - day).days)
+        if row["artists"] != "Various artists":
+            assert len(row["artists"]) == min(len(track["artists"]) for track in tracks)
+
+
+def test_reach(loaded: BigQuery, rows: list[Json]) -> None:
+    """Every market of an album; and the one that has it alone."""
+    expected = {key[0]: sorted({row["market"] for row in found}) for key, found in by(rows, "album_id").items()}
+    for row in view(loaded, "album_reach"):
+        markets = expected.pop(row["album_id"])
+        assert (row["markets"], row["market_count"]) == (markets, len(markets))
+        assert row["only_market"] == (markets[0] if len(markets) == 1 else None)
+    assert not expected
+
+
+def test_overlap(loaded: BigQuery, rows: list[Json]) -> None:
+    """Every pair in both directions, and each market's own length."""
+    albums = {key[0]: {row["album_id"] for row in found} for key, found in by(rows, "market").items()}
+    found = {(row["market"], row["other_market"]): row["shared"] for row in view(loaded, "market_overlap")}
+    expected = {pair: len(albums[pair[0]] & albums[pair[1]]) for pair in product(MARKETS, repeat=2)}
+    assert found == {pair: shared for pair, shared in expected.items() if shared}
+
+
+def test_artists(loaded: BigQuery, rows: list[Json]) -> None:
+    """Artists by id, with the name that is theirs even where names are joined."""
+    expected: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for row in rows:
+        credits = row["artists"].split(", ")
+        for place, artist in enumerate(row["artist_ids"]):
+            expected[artist]["markets"].add(row["market"])
+            expected[artist]["albums"].add(row["album_id"])
+            if len(credits) == len(row["artist_ids"]):
+                expected[artist]["names"].add(credits[place])
+    found = {row["artist_id"]: row for row in view(loaded, "artist_reach")}
+    assert found.keys() == expected.keys()
+    for artist, row in found.items():
+        assert row["artist"] in expected[artist]["names"] or row["artist"] == artist
+        assert row["markets"] == sorted(expected[artist]["markets"])
+        assert row["albums"] == len(expected[artist]["albums"])
+
+
+def test_lengths(loaded: BigQuery, rows: list[Json]) -> None:
+    """Half minutes from nought; every track counts."""
+    expected: dict[tuple[str, int], int] = defaultdict(int)
+    for row in rows:
+        expected[row["market"], row["duration_ms"] // 30_000] += 1
+    found = {(row["market"], row["half_minute"]): row["tracks"] for row in view(loaded, "track_lengths")}
+    assert found == expected
+
+
+async def test_what_is_new_is_what_was_not_listed(loaded: BigQuery, rows: list[Json], before: list[Json]) -> None:
+    """New in a market, new anywhere, days until listed, and the history: all against the run before."""
+    client = loaded.client(PROJECT)
+    warehouse = BigQueryWarehouse(client, maximum_bytes_billed=10**9, timeout=timedelta(seconds=60))
+    library = Library(
+        warehouse,
+        Views(PROJECT, DATASET),
+        history=timedelta(days=371),
+        keep=timedelta(minutes=1),
+        clock=TestClock(),
+    )
+    week, weeks = await library.week(WEEK), await library.weeks()
+    client.close()
+    was = {key[0]: {row["album_id"] for row in found} for key, found in by(before, "market").items()}
+    now = {key[0]: {row["album_id"] for row in found} for key, found in by(rows, "market").items()}
+    new = {market: now[market] - was[market] for market in MARKETS}
+    everywhere_new = set().union(*now.values()) - set().union(*was.values())
+    columns = week["columns"]
+    for release in (dict(zip(columns, row, strict=True)) for row in week["releases"]):
+        markets = {week["markets"][place] for place in release["new_in"]}
+        assert markets == {market for market in MARKETS if release["id"] in new[market]}
+        assert release["was_known"] == (release["id"] not in everywhere_new)
+    history = {(at, market): (albums, fresh) for at, market, albums, fresh in weeks["history"]}
+    for market in MARKETS:
+        assert history[WEEK.isoformat(), market] == (len(now[market]), len(new[market]))
+        assert history[BEFORE.isoformat(), market] == (len(was[market]), None)
+    assert history[WEEK.isoformat(), "all"] == (len(set().union(*now.values())), len(everywhere_new))
+    days = {key: found[0]["release_day"] for key, found in by(rows, "market", "album_id").items()}
+    for place, releases, quartiles, mean in week["delays"]:
+        market = week["markets"][place]
+        taken = [
+            (WEEK - day).days for (at, album), day in days.items() if at == market and album in new[at] and day
+        ]
+        young = sorted(took for took in taken if 0 <= took <= 60)
+        assert (releases, quartiles[0], quartiles[-1]) == (len(young), young[0], young[-1])
+        assert mean == pytest.approx(sum(young) / len(young), abs=0.01)
