@@ -36,15 +36,16 @@ from local.storage import Storage
 
 RATES: Final[dict[Size, tuple[int, ...]]] = {
     "full": (25, 50, 100, 200, 400, 800, 1600),
-    "small": (50, 400),
+    "small": (50, 300),
 }
-_STAGE: Final = 2.0  # seconds
+_STAGE: Final = 1.0  # seconds
 _DEADLINE: Final = 10.0  # seconds until an unanswered delivery is taken for lost; less than any subscription's
 _KEEPS_UP: Final = (
     0.8  # share of a rate that must be acknowledged in the time of the stage and what it takes to drain
 )
-_ROUNDS: Final = 50
-_LEAST: Final = 10.0  # deliveries a second when given back
+_ATTEMPTS: Final = 50
+_BACKOFF: Final = 1.0  # seconds
+_AT_ONCE: Final = 4  # deliveries that are given back are delivered again as a backoff thins them
 _PROJECT: Final = "benchmark"
 _MARKET: Final = "DK"
 _FIRST: Final = date(2000, 1, 3)
@@ -211,7 +212,7 @@ async def _break(subject: Subject, world: _World, bucket: Bucket, rates: Sequenc
             if reached >= _KEEPS_UP * rate:
                 kept_up = rate
             if refused:
-                given_back = len(refused) + await _until_acknowledged(session, url, subject, refused, reached / 2)
+                given_back = len(refused) + await _until_acknowledged(session, url, subject, refused)
                 broke = {"offered": rate, "reached": reached}
                 break
     there = await asyncio.to_thread(lambda: {blob.name for blob in bucket.list_blobs()})
@@ -258,16 +259,24 @@ async def _at_rate(
 
 
 async def _until_acknowledged(
-    session: aiohttp.ClientSession, url: str, subject: Subject, runs: list[str], rate: float
+    session: aiohttp.ClientSession, url: str, subject: Subject, runs: Sequence[str]
 ) -> int:
-    """Deliver again, at a bearable rate, until all are acknowledged; gives how many were given back once more."""
-    given_back = 0
-    for _ in range(_ROUNDS):
-        if not runs:
-            return given_back
-        runs = await _at_rate(session, url, subject, runs, max(rate, _LEAST))
-        given_back += len(runs)
-    raise RuntimeError(f"{subject.service}: {len(runs)} deliveries were never acknowledged")
+    """Deliver again, a few at once, until all are acknowledged; gives how many were given back once more."""
+    waiting, given_back = iter(runs), 0
+
+    async def worker() -> None:
+        nonlocal given_back
+        for run in waiting:
+            for _ in range(_ATTEMPTS):
+                if await _deliver(session, url, subject, run):
+                    break
+                given_back += 1
+                await asyncio.sleep(_BACKOFF)
+            else:
+                raise RuntimeError(f"{subject.service}: the delivery about {run} was never acknowledged")
+
+    await asyncio.gather(*(worker() for _ in range(_AT_ONCE)))
+    return given_back
 
 
 async def _deliver(session: aiohttp.ClientSession, url: str, subject: Subject, run: str) -> bool:

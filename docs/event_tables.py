@@ -78,7 +78,9 @@ def _who(document: Mapping[str, Any], topic: str) -> str:
     found = _operations(document)
     senders = [service for service, action, at in found if (action, at) == ("send", topic)]
     takers = [service for service, action, at in found if (action, at) == ("receive", topic)]
-    return f"From {', '.join(senders) or 'Cloud Scheduler or a person'}; to {', '.join(takers) or 'whoever listens'}."
+    return (
+        f"From {', '.join(senders) or 'Cloud Scheduler or a person'}; to {', '.join(takers) or 'whoever listens'}."
+    )
 
 
 def _fields(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:

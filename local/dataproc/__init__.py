@@ -8,8 +8,8 @@ over HTTP (`local.dataproc.control`).
 
 Modules: `states`, `filters` and `operations` are pure; `audit` words and delivers the log entries; `faults` keeps
 what was ordered; `driver` runs a process, `spark` gives it spark-submit, `bucket` makes objects of what it wrote;
-`world` holds clusters and jobs, `journal` the calls' operations; `api` is the gRPC table; `server` puts them together; `__main__` reads
-the command line.
+`world` holds clusters and jobs, `journal` their operations and log; `api` is the gRPC table; `server` puts them
+together; `__main__` reads the command line.
 
 It deliberately does not imitate:
 

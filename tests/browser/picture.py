@@ -18,7 +18,7 @@ from tests.browser.surf import DESKTOP, PHONE, WIDE, Theme
 _README = ROOT / "docs" / "images" / "dashboard.png"
 _SCREENSHOTS = ROOT / ".local" / "screenshots"
 _WEEKS = 27
-_SHOWN = (1180, 1140)
+_SHOWN = (1280, 1450)
 _LIMIT = 300 * 1024  # bytes
 
 
@@ -33,7 +33,7 @@ async def take(url: str) -> None:
 
 async def _readme(browser: Browser, url: str) -> None:
     async with surf.sheet(browser, url, size=_SHOWN) as sheet:
-        await sheet.visit("/", market="DK")
+        await sheet.visit()
         _README.parent.mkdir(parents=True, exist_ok=True)
         await sheet.page.screenshot(path=_README)
     size = (await asyncio.to_thread(_README.stat)).st_size

@@ -19,11 +19,15 @@ from aiohttp import web
 from contracts.documents import WarehouseCount
 from eventing.objects import ObjectInfo, StoredObject
 from eventing.settings import load
+from services.batch_trigger import settings as batch_trigger_settings
 from services.batch_trigger import wiring as batch_trigger
+from services.cluster_manager import settings as cluster_manager_settings
 from services.cluster_manager import wiring as cluster_manager
+from services.market_fetcher import settings as market_fetcher_settings
 from services.market_fetcher import wiring as market_fetcher
 from services.market_fetcher.adapters.http import Request
 from services.market_fetcher.decisions import Answer
+from services.scheduler import settings as scheduler_settings
 from services.scheduler import wiring as scheduler
 from tests.builders import TestClock
 from tests.fakes.dataproc import MemoryDataproc
@@ -132,14 +136,14 @@ def _scheduler(
     patch: pytest.MonkeyPatch, store: WatchedStore, publisher: MemoryPublisher, clock: TestClock
 ) -> web.Application:
     _replace_clients(patch, scheduler, store, publisher)
-    return scheduler.build_app(load(scheduler.Settings, _ENVIRONMENT), clock=clock)
+    return scheduler.build_app(load(scheduler_settings.Settings, _ENVIRONMENT), clock=clock)
 
 
 def _batch_trigger(
     patch: pytest.MonkeyPatch, store: WatchedStore, publisher: MemoryPublisher, clock: TestClock
 ) -> web.Application:
     _replace_clients(patch, batch_trigger, store, publisher)
-    return batch_trigger.build_app(load(batch_trigger.Settings, _ENVIRONMENT), clock=clock)
+    return batch_trigger.build_app(load(batch_trigger_settings.Settings, _ENVIRONMENT), clock=clock)
 
 
 def _cluster_manager(
@@ -149,7 +153,7 @@ def _cluster_manager(
     patch.setattr(cluster_manager, "_dataproc", _giving(_Dataproc(clock)))
     patch.setattr(cluster_manager, "BigQueryWarehouse", lambda *_: _Warehouse())
     patch.setattr(cluster_manager, "_LINGER", timedelta(milliseconds=1))
-    return cluster_manager.build_app(load(cluster_manager.Settings, _ENVIRONMENT), clock=clock)
+    return cluster_manager.build_app(load(cluster_manager_settings.Settings, _ENVIRONMENT), clock=clock)
 
 
 def _market_fetcher(
@@ -161,7 +165,7 @@ def _market_fetcher(
         return spotify._answer(request)
 
     outside = market_fetcher.Outside(store=store, send=at_once, time=VirtualTime(), draw=lambda: 0.5)
-    return market_fetcher.build_app(load(market_fetcher.Settings, _ENVIRONMENT), outside)
+    return market_fetcher.build_app(load(market_fetcher_settings.Settings, _ENVIRONMENT), outside)
 
 
 _BUILDERS: Mapping[str, Callable[..., web.Application]] = {

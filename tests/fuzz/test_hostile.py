@@ -7,7 +7,7 @@ import socket
 import tracemalloc
 import zlib
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts import envelope
-from contracts.events import OWN_EVENTS
+from contracts.events import OWN_EVENTS, Canary, RunRequested
 from contracts.faults import ContractError
 from contracts.names import is_run_id
 from tests.fuzz.serving import SERVICES, Running, serving
@@ -35,7 +35,7 @@ NASTY = (
     "2026-11-23/../../x",
     "2026-11-23\n",
     "2026-11-23\x00",
-    "２０２６-11-23",
+    "\uff12\uff10\uff12\uff16-11-23",
     "2026-11-31",
     "0000-01-01",
     "9999-99-99",
@@ -107,8 +107,13 @@ audit = st.fixed_dictionaries(
     optional={"operation": st.fixed_dictionaries({"last": value}) | value},
 )
 kinds = st.sampled_from(
-    [*(event.type for event in OWN_EVENTS), envelope.STORAGE_FINALIZED, envelope.PUBSUB_PUBLISHED]
-    + [envelope.AUDIT_WRITTEN, "newreleases.canary.v1"]
+    [
+        *(event.type for event in OWN_EVENTS),
+        Canary.type,
+        envelope.STORAGE_FINALIZED,
+        envelope.PUBSUB_PUBLISHED,
+        envelope.AUDIT_WRITTEN,
+    ]
 )
 context = st.fixed_dictionaries(
     {"id": st.just("1") | text, "source": st.just("x") | text, "specversion": st.just("1.0"), "type": kinds},
@@ -191,6 +196,10 @@ def _sendable(content: str) -> str:
     return "".join(letter for letter in content[:2000] if " " < letter <= "~").strip()
 
 
+def _as_json(content: object) -> bytes:
+    return json.dumps(content).encode()
+
+
 Sent = tuple[dict[str, str], bytes]
 
 
@@ -199,14 +208,14 @@ def requests_made(draw: st.DrawFn) -> Sent:
     """Headers and body of a request in one of the shapes."""
     shape = draw(st.sampled_from(["valid", "push", "structured", "binary", "nonsense"]))
     if shape == "valid":
-        return {}, json.dumps(draw(valid())).encode()
+        return {}, _as_json(draw(valid()))
     if shape == "push":
-        return {"Content-Type": "application/json"}, json.dumps(draw(push())).encode()
+        return {"Content-Type": "application/json"}, _as_json(draw(push()))
     if shape == "structured":
-        return {"Content-Type": "application/cloudevents+json"}, json.dumps(draw(structured())).encode()
+        return {"Content-Type": "application/cloudevents+json"}, _as_json(draw(structured()))
     if shape == "binary":
         headers = {f"ce-{name}": _sendable(str(content)) for name, content in draw(context).items()}
-        return {**headers, "Content-Type": "application/json"}, json.dumps(draw(data | push() | value)).encode()
+        return {**headers, "Content-Type": "application/json"}, _as_json(draw(data | push() | value))
     return {"Content-Type": _sendable(draw(text))}, draw(
         st.binary(max_size=200) | value.map(json.dumps).map(str.encode)
     )
@@ -243,6 +252,59 @@ def test_nobody_outside_chooses_a_path_or_a_crash(service: Running, sent: Sent) 
     for run_id in service.store.runs():
         assert is_run_id(run_id)
         assert _mentions(sent_text, run_id) or service.name == "scheduler", run_id
+
+
+RUN_REQUESTED = {**CONTEXT, "ce-type": RunRequested.type}
+HALF = "\ud800"  # half a character: JSON can say it, UTF-8 cannot
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "field"),
+    [
+        (
+            "application/cloudevents+json",
+            {"id": "1", "source": "x", "specversion": "1.0", "type": RunRequested.type, "data": HALF},
+            "data",
+        ),
+        (
+            "application/json",
+            {"message": {"messageId": "1", "attributes": {"CloudPubSubDeadLetterSourceSubscription": HALF}}},
+            "subscription",
+        ),
+        *(
+            (
+                "application/json",
+                {
+                    "message": {
+                        "messageId": "1",
+                        "publishTime": moment,
+                        "attributes": RUN_REQUESTED,
+                        "data": "e30=",
+                    }
+                },
+                "message.publishTime",
+            )
+            for moment in ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z")
+        ),
+    ],
+)
+def test_what_was_found_once_stays_refused(
+    service: Running, content_type: str, body: dict[str, Any], field: str
+) -> None:
+    """Each of these was a 5xx before: halves of characters, and times from which the calendar ends."""
+    headers = {"Content-Type": content_type}
+    response = requests.post(service.url, data=_as_json(body), headers=headers, timeout=30)
+    assert response.status_code == 400
+    assert [fault["field"] for fault in response.json()["faults"]] == [field]
+
+
+def test_a_time_without_a_zone_is_utc(service: Running) -> None:
+    """Compared with an aware time it would be an error of ours for something a caller left out."""
+    message = {"messageId": "1", "publishTime": "2026-11-22T23:30:00", "attributes": RUN_REQUESTED, "data": "e30="}
+    delivery = envelope.parse({}, _as_json({"message": message}))
+    assert delivery.publish_time == datetime(2026, 11, 22, 23, 30, tzinfo=UTC)
+    response = requests.post(service.url, json={"message": message}, timeout=30)
+    assert response.status_code == (204 if service.name == "scheduler" else 400)
 
 
 def _decoded(body: bytes) -> str:

@@ -1,7 +1,7 @@
 """The views on the BigQuery emulator, against plain Python over the same rows."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from itertools import product
 from typing import Any
@@ -39,11 +39,11 @@ def before() -> list[Json]:
 
 
 @pytest.fixture(scope="module")
-def loaded(bigquery: BigQuery) -> Iterator[BigQuery]:
+def loaded(bigquery: BigQuery) -> BigQuery:
     """Both weeks in a dataset of their own, with the views as the stack makes them."""
     year.furnish(bigquery, dataset=DATASET)
     year.load(bigquery, 2, dataset=DATASET, markets=MARKETS)
-    yield bigquery
+    return bigquery
 
 
 def view(loaded: BigQuery, name: str) -> list[dict[str, Any]]:
@@ -117,12 +117,12 @@ def test_artists(loaded: BigQuery, rows: list[Json]) -> None:
     """Artists by id, with the name that is theirs even where names are joined."""
     expected: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for row in rows:
-        credits = row["artists"].split(", ")
+        credited = row["artists"].split(", ")
         for place, artist in enumerate(row["artist_ids"]):
             expected[artist]["markets"].add(row["market"])
             expected[artist]["albums"].add(row["album_id"])
-            if len(credits) == len(row["artist_ids"]):
-                expected[artist]["names"].add(credits[place])
+            if len(credited) == len(row["artist_ids"]):
+                expected[artist]["names"].add(credited[place])
     found = {row["artist_id"]: row for row in view(loaded, "artist_reach")}
     assert found.keys() == expected.keys()
     for artist, row in found.items():

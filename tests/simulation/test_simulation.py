@@ -1,6 +1,7 @@
 """Storms of faults by seed: whatever was injected, the seven invariants hold and an end comes."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -30,6 +31,16 @@ def test_a_seed_tells_the_same_story_twice() -> None:
     first, second = simulate("17"), simulate("17")
     assert first.history == second.history
     assert first.ends == second.ends
+
+
+def test_a_failure_tells_how_to_repeat_it() -> None:
+    """Whoever sees a seed fail in a log somewhere needs one command to see it fail here."""
+    outcome = simulate("quiet", case=Case(sweeps=False), chance=Chance.none())
+    told = replace(outcome, seed="17", broken=["a promise"]).story()
+    assert (
+        "seed 17: a promise\nrepeat it with: .venv/bin/python -m tests.simulation --start 17 --seeds 1\n" in told
+    )
+    assert "repeat it" not in outcome.story()
 
 
 def test_a_quiet_run_needs_no_sweep() -> None:

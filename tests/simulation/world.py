@@ -399,6 +399,8 @@ class Outcome:
     def story(self, last: int = 400) -> str:
         """The readable history; with a failure it is all there is to go by."""
         head = [f"seed {self.seed}: " + ("; ".join(self.broken) or "all invariants hold")]
+        if self.broken and self.seed.isdecimal():
+            head.append(f"repeat it with: .venv/bin/python -m tests.simulation --start {self.seed} --seeds 1")
         shown = self.history[-last:]
         left_out = len(self.history) - len(shown)
         lines = [f"{timedelta(seconds=round(at))!s:>15}  {line}" for at, line in shown]

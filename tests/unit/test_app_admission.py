@@ -43,7 +43,7 @@ async def test_a_delivery_too_many_is_given_back_and_later_taken() -> None:
 
         first = [asyncio.create_task(post()) for _ in range(MOST_UNDER_WAY)]
         await eventually(lambda: len(taken) == MOST_UNDER_WAY, within=20)
-        assert await post() == (503, "5")
+        assert await asyncio.wait_for(post(), 10) == (503, "5")
         may_end.set()
         assert {await task for task in first} == {(204, None)}
         assert await post() == (204, None)

@@ -6,6 +6,9 @@ import pytest
 
 from spark_job.arguments import ArgumentError, Arguments, parse
 
+BAD_RECORDS = (
+    "give the folder for bad records, as gs://bucket/quarantine/2026-11-23/0001/, of the run and revision given"
+)
 GOOD = {
     "--input": "gs://new-releases/raw/2026-11-23/",
     "--run-id": "2026-11-23",
@@ -113,8 +116,8 @@ def test_an_argument_is_written_in_full() -> None:
         ),
         (
             "quarantine",
-            "gs://new-releases/quarantine/2026-11-23/0002/",
-            "give the folder for bad records, as gs://bucket/quarantine/2026-11-23/0001/, of the run and revision given",
+            "gs://b/q/",
+            BAD_RECORDS,
         ),
         ("table", "x", "give the existing table, as project.dataset.table"),
     ],
