@@ -207,7 +207,8 @@ def _rows(field: str, order: tuple[str, ...]) -> Chart:
     numbers = base.mark_text(align="left", dx=6, fontWeight=600, style="ink").encode(
         x="releases:Q", text="releases:Q"
     )
-    return (bars + numbers).properties(width="container", height={"step": 48})
+    room = base.mark_point(opacity=0).encode(x="limit:Q")
+    return (bars + numbers + room).properties(width="container", height={"step": 48})
 
 
 def _track_counts() -> Chart:

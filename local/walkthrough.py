@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,12 +20,6 @@ from local.tools import ROOT
 _BLOCK: Final = re.compile(r"(^```console\n)(.*?)(^```$)", re.MULTILINE | re.DOTALL)
 _PROMPT: Final = "$ "
 _STYLE: Final = re.compile(r"\x1b\[[0-9;]*m")
-
-
-def commands_of(document: str) -> Iterator[str]:
-    """The commands of a document, in order."""
-    for block in _BLOCK.finditer(document):
-        yield from (line.removeprefix(_PROMPT) for line in block[2].splitlines() if line.startswith(_PROMPT))
 
 
 def with_output(document: str, run: Callable[[str], str]) -> str:

@@ -19,7 +19,6 @@ from contracts.documents import (
     JobClaim,
     LoadResult,
     Manifest,
-    MissingMarket,
     Order,
     Part,
     Receipt,
@@ -294,12 +293,3 @@ async def _documents(manifest: Manifest, index: RunIndex, ledger: RunLedger, buc
 def job_ids(status: RunStatus) -> tuple[str, ...]:
     """Ids of the run's jobs in the order in which they were claimed."""
     return tuple(job_id(claim.run_id, claim.revision, claim.attempt) for claim in status.jobs)
-
-
-def still_missing(status: RunStatus) -> tuple[MissingMarket, ...]:
-    """The expected markets that have not landed, with why."""
-    return tuple(
-        MissingMarket(market=market.market, reason=market.reason or market.state)
-        for market in status.markets
-        if market.state != "landed"
-    )

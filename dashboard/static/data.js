@@ -142,7 +142,8 @@
       rows: () => {
         const releases = chosenReleases("type");
         const counts = counted(releases, (release) => release.type);
-        return TYPES.map((type) => ({ type, releases: counts.get(type) || 0, share: (counts.get(type) || 0) / (releases.length || 1), faded: Boolean(state.type) && state.type !== type }));
+        const limit = Math.max(1, ...counts.values()) * 1.15; // room for the longest bar's number
+        return TYPES.map((type) => ({ type, limit, releases: counts.get(type) || 0, share: (counts.get(type) || 0) / (releases.length || 1), faded: Boolean(state.type) && state.type !== type }));
       },
       answer: (rows) => {
         const most = rows.reduce((best, row) => (row.releases > best.releases ? row : best));

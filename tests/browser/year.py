@@ -1,7 +1,7 @@
 """A year of runs for the dashboard: the simulator's catalogue, straight into the emulator by Parquet load jobs."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 
 import pyarrow as pa
@@ -59,9 +59,13 @@ def load(
 ) -> int:
     """Load so many weeks up to the newest; gives the number of rows."""
     # One job for all weeks: the emulator takes seconds for each, however little it holds.
-    table = pa.concat_tables(
-        [pa.Table.from_pylist(rows, schema=_COLUMNS) for rows in _runs(weeks, newest, markets)]
-    )
+    return load_rows(warehouse, _runs(weeks, newest, markets), dataset=dataset)
+
+
+def load_rows(warehouse: BigQuery, runs: Iterable[Sequence[Json]], *, dataset: str = DATASET) -> int:
+    """Append the rows of runs to the table; gives their number."""
+    # Run by run: a year of rows as dicts would be a gigabyte.
+    table = pa.concat_tables([pa.Table.from_pylist(list(rows), schema=_COLUMNS) for rows in runs])
     file = io.BytesIO()
     pq.write_table(table, file)
     wanted = bigquery.LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_APPEND")

@@ -33,16 +33,23 @@ def rows() -> list[Json]:
 
 
 @pytest.fixture(scope="module")
-def before() -> list[Json]:
-    """And of the week before."""
-    return Catalogue(1, BEFORE).expected_rows(MARKETS, "browse", 50, run_id=BEFORE.isoformat())
+def before(rows: list[Json]) -> list[Json]:
+    """And of the week before: one album of the newest week, which several list, was known to a single market."""
+    known = Catalogue(1, BEFORE).expected_rows(MARKETS, "browse", 50, run_id=BEFORE.isoformat())
+    was = {row["album_id"] for row in known}
+    spreads = next(
+        found[0]
+        for found in by(rows, "album_id").values()
+        if found[0]["album_id"] not in was and len({row["market"] for row in found}) > 1
+    )
+    return [*known, {**spreads, "load_date": BEFORE, "run_id": BEFORE.isoformat()}]
 
 
 @pytest.fixture(scope="module")
-def loaded(bigquery: BigQuery) -> BigQuery:
+def loaded(bigquery: BigQuery, rows: list[Json], before: list[Json]) -> BigQuery:
     """Both weeks in a dataset of their own, with the views as the stack makes them."""
     year.furnish(bigquery, dataset=DATASET)
-    year.load(bigquery, 2, dataset=DATASET, markets=MARKETS)
+    year.load_rows(bigquery, [before, rows], dataset=DATASET)
     return bigquery
 
 

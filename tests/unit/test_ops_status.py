@@ -16,7 +16,7 @@ from contracts.documents import (
 )
 from contracts.names import decision_name, manifest_name, part_name, throttled_name
 from eventing.ledger import RunLedger
-from ops.status import Documents, MarketStatus, Span, job_ids, read, status_of, still_missing
+from ops.status import Documents, MarketStatus, Span, job_ids, read, status_of
 from ops.why import read_objects, story_of
 from tests.builders import NOW, RUN, START, decision, manifest, part, parts, receipt
 from tests.fakes.objects import MemoryObjectStore
@@ -42,7 +42,6 @@ def test_a_run_without_decision_is_being_fetched() -> None:
     assert status.state == "fetching"
     assert {m.market: m.state for m in status.markets} == {"DK": "landed", "SE": "requested", "NO": "requested"}
     assert not status.is_finished
-    assert [missing.market for missing in still_missing(status)] == ["SE", "NO"]
 
 
 @pytest.mark.parametrize("outcome", ["loaded", "partial", "failed"])
