@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: site actionlint walkthrough help demo up down tick test test-fast simulate chaos mutation bench bench-check docs check setup lock
+.PHONY: browser picture site actionlint walkthrough help demo up down tick test test-fast simulate chaos mutation bench bench-check docs check setup lock
 
 FITS := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(FITS) && { command -v $$p; break; }; done)
@@ -40,17 +40,20 @@ tick: $(MAIN) ## ask the running stack for a run
 	@exec $(RUN) -m local tick
 
 ##@ Try it: which test a change needs stands in CONTRIBUTING.md
-test: setup ## the whole suite
+test: setup browser ## the whole suite
 	@exec $(RUN) -m pytest -q
 
 test-fast: $(MAIN) ## what needs no emulator
-	@exec $(RUN) -m pytest -q -m "not emulator and not spark and not e2e"
+	@exec $(RUN) -m pytest -q -m "not emulator and not spark and not e2e and not browser"
 
 simulate: $(MAIN) ## the services on virtual time, with faults: make simulate SEEDS=20000
 	@exec $(RUN) -m tests.simulation --seeds $${SEEDS:-500}
 
 chaos: setup ## real processes, killed at random: make chaos ROUNDS=10 SEED=7
 	@exec $(RUN) -m pytest -q -s tests/chaos
+
+browser: $(MAIN)
+	@$(RUN) -m tests.browser.surf
 
 ##@ Measure it
 mutation: setup ## change the decisions and the load in every small way; a test must notice: make mutation ON_SPARK=40
@@ -64,6 +67,9 @@ bench-check: $(MAIN) ## the ratios last measured, against the committed ones
 
 bench-%: setup $(BENCH) # one of them: transform storage publish barrier receive overload demo cost fetch
 	@exec $(RUN) -m benchmarks $*
+
+picture: setup browser ## the dashboard's pictures, of a year of made-up weeks: docs/images, .local/screenshots
+	@exec $(RUN) -m tests.browser.picture
 
 walkthrough: setup ## run the commands of docs/operations.md on a fresh stack and write what they print into it
 	@rm -rf .local/walkthrough && export LOCAL_FOLDER=$$PWD/.local/walkthrough MARKETS=DK,FI,NO,PL,SE && \

@@ -50,6 +50,9 @@ REDRIVE_TO = "redrive_to"
 REDRIVES = "redrives"
 """Attribute of a redriven message: how often it was redriven, this time included."""
 
+_HALVES = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+"""Halves of characters. In pairs they are text; a single one could be read, and neither logged nor kept."""
+
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
@@ -374,6 +377,8 @@ def _data_object(data: object) -> dict[str, Any]:
 def _json_object(body: bytes, field: str) -> dict[str, Any]:
     try:
         parsed = json.loads(body)
+        if _HALVES.search(body):
+            json.dumps(parsed, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise ContractError([Fault(field, "is not JSON; send a JSON object")]) from None
     if not isinstance(parsed, dict):

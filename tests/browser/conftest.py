@@ -140,6 +140,8 @@ OPEN_RUN = "2026-11-30"
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    """One browser for all tests; each opens pages of its own."""
+    """One browser for all tests; each opens pages of its own. Where none can be had, one line says so."""
+    if not await surf.there_is_one():
+        pytest.skip(surf.NO_BROWSER)
     async with surf.browser() as launched:
         yield launched

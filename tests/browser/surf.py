@@ -1,6 +1,12 @@
-"""A Chromium for tests and pictures, and pages that remember what went wrong in them."""
+"""A Chromium for tests and pictures, and pages that remember what went wrong in them.
 
+`python -m tests.browser.surf` fetches one where there is none, and says so where that cannot be done.
+"""
+
+import asyncio
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +20,10 @@ DESKTOP = (1280, 900)
 PHONE = (390, 844)
 WIDE = (1920, 1080)
 Theme = Literal["light", "dark"]
+NO_BROWSER = (
+    "no Chromium on this machine; install one with `apt-get install chromium`, or with "
+    "`.venv/bin/python -m playwright install --with-deps chromium`"
+)
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -27,15 +37,36 @@ def executable(driver: Playwright) -> str:
     Raises:
         NoBrowserError: there is neither.
     """
-    found = (
-        next((path for name in _NAMES if (path := shutil.which(name))), None) or driver.chromium.executable_path
-    )
+    found = _installed() or driver.chromium.executable_path
     if not Path(found).exists():
-        raise NoBrowserError(
-            "no Chromium on this machine; install one with `apt-get install chromium`, or with "
-            "`.venv/bin/python -m playwright install chromium`"
-        )
+        raise NoBrowserError(NO_BROWSER)
     return found
+
+
+def _installed() -> str | None:
+    return next((path for name in _NAMES if (path := shutil.which(name))), None)
+
+
+async def there_is_one() -> bool:
+    """Whether `executable` would find one."""
+    async with async_playwright() as driver:
+        return _installed() is not None or Path(driver.chromium.executable_path).exists()  # noqa: ASYNC240 -- one look
+
+
+def fetch() -> None:
+    """Have Playwright fetch its Chromium, unless there is one."""
+    if asyncio.run(there_is_one()):
+        return
+    print("fetching a Chromium for the tests of the dashboard (once)", flush=True)
+    command = [sys.executable, "-m", "playwright", "install", "chromium"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"{NO_BROWSER}. Until then tests/browser is skipped: {_last_line(done.stderr or done.stdout)}")
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1].strip() if lines else "no reason was given"
 
 
 @asynccontextmanager
@@ -121,3 +152,7 @@ async def sheet(
         yield seen
     finally:
         await context.close()
+
+
+if __name__ == "__main__":
+    fetch()

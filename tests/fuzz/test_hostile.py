@@ -264,12 +264,17 @@ HALF = "\ud800"  # half a character: JSON can say it, UTF-8 cannot
         (
             "application/cloudevents+json",
             {"id": "1", "source": "x", "specversion": "1.0", "type": RunRequested.type, "data": HALF},
-            "data",
+            "body",
         ),
         (
             "application/json",
             {"message": {"messageId": "1", "attributes": {"CloudPubSubDeadLetterSourceSubscription": HALF}}},
-            "subscription",
+            "body",
+        ),
+        (
+            "application/json",
+            {"message": {"messageId": "1", "attributes": {HALF: "x"}}, "subscription": "s-dead"},
+            "body",
         ),
         *(
             (

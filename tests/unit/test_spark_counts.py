@@ -50,7 +50,7 @@ def test_a_file_of_nothing_but_bad_records_is_named() -> None:
         counts.check(replace(ARGUMENTS, quarantine_threshold=0.99))
     counts.check(replace(ARGUMENTS, quarantine_threshold=1))
     deep = replace(counts, spoilt=("gs://b/raw/2026-11-23/DK.gz",))
-    with pytest.raises(JobError, match="records in DK.gz; nothing"):
+    with pytest.raises(JobError, match=r"records in DK\.gz; nothing"):
         deep.check(ARGUMENTS)
 
 
