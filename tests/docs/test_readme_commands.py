@@ -31,10 +31,6 @@ ELSEWHERE = {
         "tests/unit/test_local_choices.py",
         "test_with_credentials_the_real_api_is_asked",
     ),
-    ". .local/env": (
-        "tests/integration/test_local_commands.py",
-        "test_any_google_client_reaches_the_stack_by_its_environment",
-    ),
 }
 """Run elsewhere: file, and what in it runs them."""
 
