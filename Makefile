@@ -40,8 +40,8 @@ tick: $(MAIN) ## ask the running stack for a run
 	@exec $(RUN) -m local tick
 
 ##@ Try it: which test a change needs stands in CONTRIBUTING.md
-test: setup browser ## the whole suite
-	@exec $(RUN) -m pytest -q
+test: setup browser ## the whole suite, two files at a time: make test WORKERS=1 for one
+	@exec $(RUN) -m pytest -q -n $${WORKERS:-2} --dist loadfile --durations=12
 
 test-fast: $(MAIN) ## what needs no emulator
 	@exec $(RUN) -m pytest -q -m "not emulator and not spark and not e2e and not browser"

@@ -147,6 +147,7 @@ async def patient(
     """A healthy stack."""
     project, described = f"doctor-{uuid4().hex[:8]}", quick(read(INFRA / "topology.json"))
     bigquery.ensure_table(project, "music", "new_releases", schema=SCHEMA)
+    bigquery.ensure_views(project, "music", "new_releases", folder=INFRA / "bigquery/views")
     async with AsyncExitStack() as running:
         storage = announcing(running.enter_context(Supervisor(tmp_path)), tmp_path, pubsub, project, described)
         emulators = {
@@ -196,7 +197,7 @@ async def test_a_healthy_stack_has_no_complaint(patient: Patient) -> None:
 
 
 async def test_every_fault_of_a_broken_stack_is_found(patient: Patient) -> None:
-    """A subscription gone, a deadline changed, a topic gone, a column missing: each with its name, and nothing else."""
+    """A subscription gone, a deadline changed, a topic, view or column gone: each by its name, and nothing else."""
     site = patient.site
     site.subscriber.delete_subscription(subscription=site.subscription("batch-trigger-raw-finalized"))
     changed = Subscription(
@@ -207,6 +208,7 @@ async def test_every_fault_of_a_broken_stack_is_found(patient: Patient) -> None:
     mask = FieldMask(paths=["ack_deadline_seconds"])
     site.subscriber.update_subscription(request=UpdateSubscriptionRequest(subscription=changed, update_mask=mask))
     site.publisher.delete_topic(topic=site.topic("run-finished"))
+    site.bigquery.delete_table(f"{site.target.project}.{site.target.dataset}.weeks")
     site.bigquery.delete_table(site.target.table_id)
     columns = [
         bigquery.SchemaField.from_api_repr(dict(field)) for field in site.schema if field["name"] != "explicit"
@@ -223,6 +225,7 @@ async def test_every_fault_of_a_broken_stack_is_found(patient: Patient) -> None:
         f"table: {site.target.table_id}: column explicit is missing",
         f"table: {site.target.table_id}: partitioned by nothing, should be DAY load_date",
         f"table: {site.target.table_id}: clustered by nothing, should be market",
+        "views: view weeks does not exist",
     ]
     assert sorted(complaints) == sorted(expected)
 
