@@ -41,6 +41,11 @@ def manifest(markets: str = "DK SE NO", *, minimum: float = 0.6, quiet: float = 
     )
 
 
+def open_manifest(markets: str) -> Manifest:
+    """For a service with a real clock, whose present is far from NOW: its deadline is hours away."""
+    return manifest(markets).model_copy(update={"deadline": datetime.now(UTC) + timedelta(hours=6)})
+
+
 def part(market: str, generation: int = 1, landed_at: datetime = NOW) -> Part:
     return Part(market=market, generation=generation, crc32c="AAAAAA==", size=10, landed_at=landed_at)
 

@@ -26,7 +26,7 @@ from local.pubsub import PubSub
 from local.storage import Storage
 from local.tools import ROOT
 from ops.dead_letters import Filter, carry_out, plan, select, topics_of
-from tests.builders import RUN, manifest
+from tests.builders import RUN, open_manifest
 from tests.integration.services import Running, service
 from tests.waiting import eventually
 
@@ -102,12 +102,12 @@ class World:
     others: Others
 
     async def letters(self, count: int) -> list[DeadLetter]:
-        """Wait for so many records."""
+        """Wait for so many records; that one message is given up twice counts once."""
 
         async def enough() -> list[DeadLetter] | None:
             """The dead letters are on record."""
             found = await self.ledger.letters()
-            return found if len(found) >= count else None
+            return found if len({(letter.subscription, letter.redrives) for letter in found}) >= count else None
 
         return await eventually(enough, within=120)
 
@@ -122,7 +122,7 @@ async def world(
         project=PROJECT, credentials=AnonymousCredentials(), client_options={"api_endpoint": storage.url}
     )
     bucket = client.create_bucket(PROJECT)
-    bucket.blob(names.manifest_name(RUN)).upload_from_string(manifest("DK SE").to_json())
+    bucket.blob(names.manifest_name(RUN)).upload_from_string(open_manifest("DK SE").to_json())
     environment = {
         "GOOGLE_CLOUD_PROJECT": PROJECT,
         "BUCKET": PROJECT,
@@ -164,7 +164,7 @@ async def test_poison_of_every_kind_is_recorded_and_redriven_to_its_one_subscrip
         "cluster-manager-dataproc-operations": "too large",
         "cluster-manager-sweep-requested": "readable, but no delivery was settled",
     }
-    assert len(world.trigger.logged("dead_letter_recorded")) == len(POISON)
+    assert len(world.trigger.logged("dead_letter_recorded")) >= len(POISON)
     assert (await world.ledger.index(RUN)).dead_letters == ("SE",)
     await redrive(world, topics)
 

@@ -13,7 +13,7 @@ from contracts.events import BatchReady, MarketRequested, RunRequested, SweepReq
 from local.processes import Supervisor
 from local.pubsub import PubSub
 from local.storage import Storage
-from tests.builders import RUN, manifest
+from tests.builders import RUN, open_manifest
 from tests.integration.services import Cloud, cloud, service
 
 pytestmark = pytest.mark.emulator
@@ -51,7 +51,7 @@ def test_a_tick_becomes_48_market_messages(world: Cloud, supervisor: Supervisor)
 
 def test_parts_become_a_decision_and_its_event(world: Cloud, supervisor: Supervisor) -> None:
     """The barrier over real objects, real generations and a real topic."""
-    world.bucket.blob(names.manifest_name(RUN)).upload_from_string(manifest("DK SE").to_json())
+    world.bucket.blob(names.manifest_name(RUN)).upload_from_string(open_manifest("DK SE").to_json())
     with service(supervisor, "batch_trigger", world.environment) as trigger:
         for market, status in (("DK", 204), ("SE", 204)):
             name = names.part_name(RUN, market)
