@@ -46,7 +46,10 @@ async def library(settings: Settings, *, clock: Clock = system_clock) -> AsyncIt
 
 @asynccontextmanager
 async def object_store(settings: Settings) -> AsyncIterator[GcsObjectStore]:
-    """The bucket; the client library itself follows STORAGE_EMULATOR_HOST."""
+    """The bucket; the client library itself follows STORAGE_EMULATOR_HOST.
+
+    As `eventing.clients` does it: that module also opens Pub/Sub, which this image does not hold.
+    """
     credentials = AnonymousCredentials() if settings.storage_emulator_host else None
     client = storage.Client(project=settings.google_cloud_project, credentials=credentials)
     store = GcsObjectStore(client, settings.bucket)

@@ -23,6 +23,7 @@ from local.stack import ROOT, FolderInUseError, Stack, publish, sole_use
 
 _LOOK = 0.2  # seconds
 _UP = 120.0  # seconds until the stack must be there
+_EXIT = 10.0  # seconds that a process without the hold may take to exit
 _DOWN = 90.0  # seconds until it must be gone; deliveries under way are let end
 
 
@@ -156,7 +157,19 @@ def down(files: Files) -> Path:
         if time.monotonic() > deadline:
             raise ProcessError(f"process {found['pid']} does not end. Read {home / 'stack.log'}")
         time.sleep(_LOOK)
+    _await_exit(found["pid"])
     return home
+
+
+def _await_exit(pid: int) -> None:
+    """The hold ends a moment before the process does; where nobody reaps it, that moment never comes."""
+    deadline = time.monotonic() + _EXIT
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(_LOOK)
 
 
 def _is_held(home: Path) -> bool:

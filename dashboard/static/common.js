@@ -149,5 +149,15 @@ const Page = (() => {
     );
   }
 
-  return { get, make, number, percent, day, marketName, ask, theme, onTheme, draw, smallTable, tiles: charts.tiles, lists: charts.lists, madeAt: documents && documents.made_at };
+  /** Show the page as loading, empty, error or ready. */
+  function enter(name) {
+    get("main").dataset.state = name;
+    get("main").setAttribute("aria-busy", String(name === "loading"));
+    get("loading").hidden = name !== "loading";
+    get("empty").hidden = name !== "empty";
+    get("error").hidden = name !== "error";
+    get("content").hidden = name !== "ready";
+  }
+
+  return { get, enter, make, number, percent, day, marketName, ask, theme, onTheme, draw, smallTable, tiles: charts.tiles, lists: charts.lists, madeAt: documents && documents.made_at };
 })();

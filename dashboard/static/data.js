@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { get, make, number, percent, day, marketName } = Page;
+  const { get, enter, make, number, percent, day, marketName } = Page;
   const { weekdays: WEEKDAYS, types: TYPES, track_bins: TRACK_BINS, kinds: KINDS } = Page.lists;
   const PLURAL = { album: "albums", single: "singles", compilation: "compilations" };
   const FIRST_ROWS = 25;
@@ -460,13 +460,8 @@
 
   // --- showing ----------------------------------------------------------------------------------------------
 
-  function enter(name) {
-    get("main").dataset.state = name;
-    get("main").setAttribute("aria-busy", String(name === "loading"));
-    get("loading").hidden = name !== "loading";
-    get("empty").hidden = name !== "empty";
-    get("error").hidden = name !== "error";
-    get("content").hidden = name !== "ready";
+  function become(name) {
+    enter(name);
     get("pick").hidden = name === "empty" || (name === "error" && !week);
   }
 
@@ -477,19 +472,19 @@
     try {
       const wanted = state.week || (index && index.weeks.length ? index.weeks[0].week : "newest");
       if (!week || week.week !== wanted) {
-        if (!week) enter("loading");
+        if (!week) become("loading");
         else get("main").setAttribute("aria-busy", "true");
         // Both at once; without an index the week cannot be shown, so it alone may fail unheard.
         const asked = Page.ask(`weeks/${wanted}`);
         asked.catch(() => {});
         if (!index) index = await Page.ask("weeks");
         if (mine !== turn) return;
-        if (!index.weeks.length) return enter("empty");
+        if (!index.weeks.length) return become("empty");
         const found = decode(await asked);
         if (mine !== turn) return; // a newer choice is on its way
         week = found;
       }
-      enter("ready");
+      become("ready");
       drawTitle();
       drawControls();
       drawHeadlines();
@@ -503,7 +498,7 @@
     } catch (error) {
       if (mine !== turn) return;
       get("error-text").textContent = `${error.message}.`;
-      enter("error");
+      become("error");
     }
   }
 
@@ -521,7 +516,7 @@
   get("q").addEventListener("input", (event) => go({ q: event.target.value }, { replace: true }));
   get("clear").addEventListener("click", clear);
   get("more").addEventListener("click", () => { shownRows += 100; drawTable(); });
-  get("retry").addEventListener("click", () => { index = null; week = null; enter("loading"); show(); });
+  get("retry").addEventListener("click", () => { index = null; week = null; become("loading"); show(); });
   addEventListener("popstate", () => { state = read(); show(); });
   let resized = 0;
   addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(redraw, 150); });

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { get, make, number, day, marketName } = Page;
+  const { get, enter, make, number, day, marketName } = Page;
   const LOOK = 2000; // milliseconds between two looks at a run that goes on
   const GLANCE = 15_000; // at one that is finished: a late market may make a new revision
   const STATES = { landed: "landed", requested: "on its way", throttled: "waits for quota", missing: "missing", dead_lettered: "given up" };
@@ -181,15 +181,6 @@
         ...run.orders.map((order) => [`Order ${order.number}`, `${order.kind}, ${moment(order.ordered_at)}: ${order.reason}`]),
       ]),
     );
-  }
-
-  function enter(name) {
-    get("main").dataset.state = name;
-    get("main").setAttribute("aria-busy", String(name === "loading"));
-    get("loading").hidden = name !== "loading";
-    get("empty").hidden = name !== "empty";
-    get("error").hidden = name !== "error";
-    get("content").hidden = name !== "ready";
   }
 
   async function draw() {

@@ -166,7 +166,13 @@ def _later(facts: Facts, newest: Decision, now: datetime) -> Step:
     missing = missing_markets(facts)
     if remaining > timedelta(0) and not _completes(newest, missing):
         return WaitQuiet(remaining)
-    return _close(facts, "complete" if not missing else newest.close_reason)
+    closed = _close(facts, "complete" if not missing else newest.close_reason)
+    return replace(closed, verdict_load=closed.verdict_load or _holds_as_much(facts, newest))
+
+
+def _holds_as_much(facts: Facts, newest: Decision) -> bool:
+    """Whether no market is lost since a batch that was loaded: an operator's word on the quorum goes on to count."""
+    return newest.verdict == "load" and {part.market for part in newest.parts} <= facts.parts.keys()
 
 
 def _completes(newest: Decision, missing: tuple[MissingMarket, ...]) -> bool:

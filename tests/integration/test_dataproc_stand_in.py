@@ -975,8 +975,15 @@ async def test_the_process_runs_a_spark_job(
             prefix = done.driver_output_resource_uri.removeprefix(f"gs://{objects.name}/")
             (output,) = objects.list_blobs(prefix=prefix)
             assert "driver is done" in output.download_as_bytes().decode()
-            state = await (await http.get("/state")).json()
-            assert state["audit"] == {"published": 4, "lost": 0}
+            told: dict[str, int] = {}
+
+            async def is_told() -> bool:
+                """The job's last entry is published after its state is set."""
+                told.update((await (await http.get("/state")).json())["audit"])
+                return told["published"] >= 4
+
+            await eventually(is_told, within=30)
+            assert told == {"published": 4, "lost": 0}
         process.terminate()
         assert await process.wait() == 0
 

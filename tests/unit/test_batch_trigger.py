@@ -178,6 +178,27 @@ def test_an_operator_may_close_early_and_the_reason_is_kept() -> None:
     assert [entry.market for entry in step.missing] == ["SE", "NO"]
 
 
+@pytest.mark.parametrize(
+    ("before", "now_there", "loads"),
+    [
+        ("load", {"DK": 2}, True),
+        ("load", {"DK": 1, "SE": 1}, True),
+        ("load", {"SE": 1}, False),
+        ("fail", {"DK": 2}, False),
+    ],
+)
+def test_what_an_operator_closed_below_the_quorum_stays_closed(
+    before: str, now_there: dict[str, int], *, loads: bool
+) -> None:
+    """A market replayed, or landing late, makes the batch better: it must not fail for what it lacked before."""
+    closed = decision("DK", close_reason="operator", verdict=before, order=1)
+    there = {market: part(market, generation) for market, generation in now_there.items()}
+    facts = Facts(manifest(minimum=0.9), there, newest=closed, newest_has_receipt=True)
+    step = decide(facts, NOW + 5 * MINUTE)
+    assert isinstance(step, Close)
+    assert (step.close_reason, step.verdict_load) == ("operator", loads)
+
+
 def test_an_operator_cannot_load_nothing() -> None:
     """An order to close with no part at all ends the run as failed."""
     step = decide(Facts(manifest(), {}, order=order()), NOW)
