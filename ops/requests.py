@@ -107,6 +107,14 @@ def is_replaced(status: RunStatus, before: Mapping[str, int | None]) -> bool:
     )
 
 
+def has_failed(status: RunStatus, before: Mapping[str, int | None]) -> bool:
+    """Whether the replayed markets have new parts and the revision that should have loaded them failed."""
+    if status.newest is None or status.state != "failed":
+        return False
+    decided = {part.market: part.generation for part in status.newest.decision.parts}
+    return all(decided.get(market) not in (None, generation) for market, generation in before.items())
+
+
 def effect_of(kind: Literal["close", "reopen"], status: RunStatus) -> str:
     """What an order does to a run as it stands, in a sentence.
 

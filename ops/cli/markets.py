@@ -25,7 +25,7 @@ from ops.cli.session import (
     say_json,
 )
 from ops.cli.watching import watch
-from ops.requests import Backfill, is_replaced, markets_of, plan_backfill, plan_replay, run_id_of
+from ops.requests import Backfill, has_failed, is_replaced, markets_of, plan_backfill, plan_replay, run_id_of
 from ops.target import Stack, Target
 
 _MAXIMUM_BYTES = 10 * 1024**3  # one partition is some megabytes; a runaway query must not cost
@@ -60,8 +60,17 @@ def replay(
             console.print(f"{' '.join(before)} of run {status.run_id} {done}{', past the cache' if fresh else ''}")
         if follow:
             found = await watch(
-                stack, status.run_id, lambda now: is_replaced(now, before), timeout=timeout, as_json=as_json
+                stack,
+                status.run_id,
+                lambda now: is_replaced(now, before) or has_failed(now, before),
+                timeout=timeout,
+                as_json=as_json,
             )
+            if not is_replaced(found, before):
+                raise CommandError(
+                    f"revision {found.revision} of run {found.run_id} failed, its rows are as they were; see why with: "
+                    f"releases run show {found.run_id}"
+                )
             if not as_json:
                 console.print(f"replaced: {' '.join(before)}, in revision {found.revision}")
         return Exit.DONE

@@ -12,6 +12,7 @@ from ops.requests import (
     Backfill,
     RequestError,
     effect_of,
+    has_failed,
     is_replaced,
     markets_of,
     plan_backfill,
@@ -93,6 +94,18 @@ def test_a_replay_is_over_when_its_new_part_is_loaded() -> None:
     loaded = replace(landed, decisions=(*landed.decisions, newer), receipts={1: receipt(), 2: receipt(2)})
     assert is_replaced(seen(loaded), before)
     assert is_replaced(seen(loaded), {"DK": None})
+
+
+def test_a_replay_is_over_when_the_revision_with_its_part_failed() -> None:
+    """Waiting on would be waiting for nothing; a failure before the replay is not its own."""
+    before = {"DK": 1}
+    failed = replace(LOADED, receipts={1: receipt(outcome="failed")})
+    assert not has_failed(seen(failed), before)
+    newer = decision("SE NO", 2, parts=(*parts("SE NO").values(), part("DK", 2)))
+    after = replace(failed, decisions=(*LOADED.decisions, newer), receipts={2: receipt(2, outcome="failed")})
+    assert has_failed(seen(after), before)
+    assert not has_failed(seen(replace(after, receipts={2: receipt(2)})), before)
+    assert not has_failed(seen(OPEN), before)
 
 
 def test_closing_needs_something_to_close() -> None:
