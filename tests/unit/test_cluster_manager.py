@@ -358,18 +358,24 @@ class World:
         self.warehouse.answer = WarehouseCount(rows=rows, markets=3, albums=5, revision=revision)
 
 
-async def test_a_decision_becomes_a_receipt_and_no_cluster() -> None:
-    """The whole life: claim, create, submit, receipt, event, delete."""
-    world = World()
-    await world.batch()
+async def job_done(world: World, *, minutes: float) -> str:
+    """The cluster runs after two minutes, its one job ends well after so many more; gives the job's id."""
     world.clock.advance(minutes=2)
     world.dataproc.turn(C1, "RUNNING")
     await world.operation(C1)
     [identity] = world.dataproc.submitted
     await world.loaded()
-    world.clock.advance(minutes=1)
+    world.clock.advance(minutes=minutes)
     world.dataproc.end_job(identity, "DONE")
     await world.operation(identity)
+    return identity
+
+
+async def test_a_decision_becomes_a_receipt_and_no_cluster() -> None:
+    """The whole life: claim, create, submit, receipt, event, delete."""
+    world = World()
+    await world.batch()
+    identity = await job_done(world, minutes=1)
     receipt = await world.ports.ledger.receipt(RUN, 1)
     assert receipt is not None
     assert (receipt.outcome, receipt.error, receipt.job_state) == ("loaded", None, "DONE")
@@ -389,14 +395,7 @@ async def test_the_receipt_says_how_large_the_cluster_was_and_what_it_cost() -> 
     """Nobody adds up machines afterwards: three e2-standard-2 from claim to receipt, by the list prices in `costs`."""
     world = World()
     await world.batch(parts=tuple(replace_size(part, 600) for part in decision("DK SE NO").parts))
-    world.clock.advance(minutes=2)
-    world.dataproc.turn(C1, "RUNNING")
-    await world.operation(C1)
-    [identity] = world.dataproc.submitted
-    await world.loaded()
-    world.clock.advance(minutes=4)
-    world.dataproc.end_job(identity, "DONE")
-    await world.operation(identity)
+    await job_done(world, minutes=4)
     receipt = await world.ports.ledger.receipt(RUN, 1)
     assert receipt is not None
     assert (receipt.machine_type, receipt.workers) == ("e2-standard-2", 2)
