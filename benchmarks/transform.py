@@ -17,6 +17,7 @@ from typing import Any, Final
 from benchmarks import corpus, report
 from benchmarks.benchmark import Benchmark, Claim, Figures, Size
 from local import tools
+from local.spark import class_archive
 
 CORPORA: Final = tools.ROOT / ".local" / "benchmarks"
 PEERS: Final = tools.ROOT / ".venv-bench" / "bin" / "python"
@@ -33,8 +34,8 @@ Run = dict[str, float]
 
 def measure(size: Size) -> Figures:
     """Every subject at every scale."""
-    found: Figures = {"scales": []}
     java = tools.java(os.environ, tools.ROOT / ".tools")
+    found: Figures = {"scales": [], "archived": class_archive.existing(java.home) is not None}
     with tempfile.TemporaryDirectory() as scratch:
         for scale in SCALES[size]:
             found["scales"].append(_at(scale, java.home, Path(scratch)))
@@ -169,11 +170,12 @@ def section(figures: Figures) -> str:
         for name, label in _LABELS.items()
         if name in at["runs"]
     ]
+    archived = "with the archive of Spark's classes" if figures["archived"] else "without an archive of classes"
     header = ("scale", "tracks", "what", "seconds", "CPU seconds", "peak MiB", "start of the session")
     return f"""
 The same albums, field for field, as each pipeline stores them; rows as Parquet in place of the load; two cores, one
-JVM of 1 GB heap, the local stack's settings for all. Seconds are the median, from the session's start on; CPU seconds
-and memory are those of the whole process.
+JVM of 1 GB heap, the local stack's settings for all, {archived}. Seconds are the
+median, from the session's start on; CPU seconds and memory are those of the whole process.
 
 {report.table(header, rows)}
 """

@@ -44,8 +44,11 @@ _ALBUM = _struct(
     tracks=_struct(items=ArrayType(_TRACK)),
 )
 
-RECORD: Final = _struct(market=_TEXT, run_id=_TEXT, source=_TEXT, album=_ALBUM, **{UNPARSED: _TEXT})
+RECORD: Final = _struct(market=_TEXT, run_id=_TEXT, source=_TEXT, album=_ALBUM)
 """One raw line: our four fields (when it was fetched does not reach the table) and Spotify's album."""
+
+LINE: Final = _struct(records=ArrayType(RECORD), whole=BooleanType(), **{UNPARSED: _TEXT})
+"""A raw line in the brackets in which it is parsed: one record, then a mark."""
 
 ROWS: Final = StructType(
     [

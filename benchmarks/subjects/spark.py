@@ -4,11 +4,12 @@ WHAT: `ours` is the job as it is shipped, its rows written as Parquet in place o
 reference job, which counts after every step; `read` parses our files with our schema and drops what it parsed, the
 least that a Spark job on them can do; `text` only reads their lines.
 
-All with the same settings, those of the local stack: two cores and one JVM. FOLDER holds the reference's files, or
-the bucket with ours.
+All with the same settings, those of the local stack: two cores, one JVM, and the archive of Spark's classes if
+`make setup` has recorded it. FOLDER holds the reference's files, or the bucket with ours.
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from pyspark.sql import functions as F  # noqa: N812 -- the name the field uses
 
 from benchmarks.corpus import RUN
 from benchmarks.subjects.usage import usage_of
-from local.spark import submit
+from local.spark import class_archive, submit
 from spark_job import job
 from spark_job.arguments import Arguments, parse
 from spark_job.schemas import RECORD
@@ -96,7 +97,8 @@ def main(what: str, folder: Path, out: Path) -> None:
     """Start a session, run, tell."""
     started = time.monotonic()
     builder = SparkSession.builder.appName(what)
-    for name, value in submit.properties(folder.parent, _BUCKET).items():
+    archive = class_archive.existing(Path(os.environ["JAVA_HOME"]))
+    for name, value in submit.properties(folder.parent, _BUCKET, archive).items():
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
     begun = time.monotonic()

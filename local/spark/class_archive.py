@@ -5,7 +5,7 @@
 records one, once, into `.tools/`; it takes as long as a job and a half, and is part of the setup so that no demo pays
 for it. It is a convenience: where it cannot be made, jobs start without it, and the command says so and ends well.
 
-An archive fits one Java and one Spark, so its name carries both. Source: JEP 350, dynamic archives.
+An archive fits one Java and the very files of one Spark, so its name carries both. Source: JEP 350, dynamic archives.
 """
 
 import gzip
@@ -26,17 +26,20 @@ from local import tools
 from local.spark import package, submit
 
 FOLDER: Final = tools.ROOT / ".tools" / "spark-classes"
+JARS: Final = Path(pyspark.__file__).parent / "jars"
 _BUCKET: Final = "recording"
 _RUN: Final = "2026-11-23"
 _TIMEOUT: Final = 300.0  # seconds; about 25 on two quiet cores
 
 
-def archive_of(java_home: Path, folder: Path = FOLDER) -> Path:
+def archive_of(java_home: Path, folder: Path = FOLDER, jars: Path = JARS) -> Path:
     """Where the archive of this Java and this Spark is, or would be."""
     release = java_home / "release"
     told = release.read_text() if release.exists() else ""
-    # The home as well: an archive is bound to the paths of the classes it was recorded from.
-    identity = "\n".join((str(java_home.resolve()), told, pyspark.__version__, pyspark.__file__))
+    # Java compares the paths, sizes and times of what was recorded, and goes without an archive that does not fit: it
+    # says so where nobody looks, and Spark installed again would stay slow for ever.
+    files = [f"{jar} {jar.stat().st_size} {jar.stat().st_mtime_ns}" for jar in sorted(jars.glob("*.jar"))]
+    identity = "\n".join((str(java_home.resolve()), told, *files))
     return folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.jsa"
 
 

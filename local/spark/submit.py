@@ -62,9 +62,7 @@ def command(submission: Submission, environment: Mapping[str, str]) -> Command:
     Raises:
         ValueError: a file of the job is not in the bucket.
     """
-    settings = properties(submission.storage_root, submission.bucket)
-    if submission.class_archive is not None:
-        settings[_JAVA_OPTIONS] += f" -XX:SharedArchiveFile={submission.class_archive}"
+    settings = properties(submission.storage_root, submission.bucket, submission.class_archive)
     settings |= submission.properties
     argv = [str(_home() / "bin" / "spark-submit")]
     for name, value in sorted(settings.items()):
@@ -76,14 +74,15 @@ def command(submission: Submission, environment: Mapping[str, str]) -> Command:
     return Command(tuple(argv), _environment(submission, environment))
 
 
-def properties(storage_root: Path, bucket: str) -> dict[str, str]:
+def properties(storage_root: Path, bucket: str, class_archive: Path | None = None) -> dict[str, str]:
     """Spark's settings on the local stack: two cores, nothing listening but on loopback, `gs://` as files."""
+    archived = f" -XX:SharedArchiveFile={class_archive}" if class_archive is not None else ""
     return {
         "spark.master": "local[2]",
         "spark.driver.host": LOOPBACK,
         "spark.driver.bindAddress": LOOPBACK,
         "spark.driver.memory": "1g",
-        _JAVA_OPTIONS: _SHORT_LIVED,
+        _JAVA_OPTIONS: f"{_SHORT_LIVED}{archived}",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "WARN",

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from local import tools
 from local.bigquery import BigQuery
-from local.spark import package, submit
+from local.spark import class_archive, package, submit
 from local.storage import Storage
 from spark_job.arguments import Arguments, parse
 from tests.spark.reference import RUN, Row
@@ -49,7 +49,8 @@ def spark(
         patch.setenv("JAVA_HOME", str(java.home))
         patch.setenv("TMPDIR", str(temporary))
         builder = SparkSession.builder.appName("tests")
-        for name, value in submit.properties(storage.root, bucket.name).items():
+        archive = class_archive.existing(java.home)
+        for name, value in submit.properties(storage.root, bucket.name, archive).items():
             builder = builder.config(name, value)
         session = builder.getOrCreate()
         yield session

@@ -29,6 +29,7 @@ def test_bad_lines_are_kept_with_reason_file_and_line(
 ) -> None:
     """Every bad line is quarantined with its reason, its file and its number there; every good one is loaded."""
     good = [record(album(name, "t1", "t2")) for name in "ab"]
+    spaced = record(album("s", "t"))  # blanks around a record are JSON
     text = json.dumps(record(album("c", "t")))
     bad: list[tuple[bytes, str]] = [
         (b"", "is an empty line"),
@@ -39,7 +40,12 @@ def test_bad_lines_are_kept_with_reason_file_and_line(
         (text.encode() + b" tail", "is not one JSON object whose fields have the expected types"),
         (text.replace("1000", '"long"').encode(), "is not one JSON object whose fields have the expected types"),
         (text.encode().replace(b"Album", b"\xff\xfe"), "is not UTF-8"),
-        (text.encode() * 2, "holds more than one record"),
+        (text.encode() * 2, "is not one JSON object whose fields have the expected types"),
+        (text.encode() + b" " + text.encode(), "is not one JSON object whose fields have the expected types"),
+        (text.encode() + b"," + text.encode(), "is not one JSON object whose fields have the expected types"),
+        (text.encode() + b"]} tail", "is not one JSON object whose fields have the expected types"),
+        (text.encode() + b',"x":{}', "is not one JSON object whose fields have the expected types"),
+        (b'{"records":[' + text.encode() + b"]}", "has no market"),
         (json.dumps({**record(album("c")), "market": None}).encode(), "has no market"),
         (json.dumps(record(album("c"), market="SE")).encode(), "is of market SE in the file DK.jsonl.gz"),
         (json.dumps({**record(album("c")), "run_id": None}).encode(), "has no run id"),
@@ -51,7 +57,7 @@ def test_bad_lines_are_kept_with_reason_file_and_line(
         (json.dumps(record({"name": "without id"})).encode(), "has no album id"),
         (json.dumps(record(album(""))).encode(), "has no album id"),
     ]
-    write_part(bucket, "DK", [good[0], *(line for line, _ in bad), good[1]])
+    write_part(bucket, "DK", [good[0], *(line for line, _ in bad), good[1], f" {json.dumps(spaced)} \r".encode()])
     # Files beside it share its task, so that a line's number is not the number of the row in the task.
     others = [record(album(f"o{market}", "x"), market=market) for market in ("AD", "SE", "ZZ")]
     for other in others:
@@ -70,7 +76,7 @@ def test_bad_lines_are_kept_with_reason_file_and_line(
         found["line"]: found["record"] for found in _quarantined(bucket) if found["file"] == "DK.jsonl.gz"
     }
     assert originals == {number: line.decode(errors="replace") for number, (line, _) in enumerate(bad, 2)}
-    loaded = [*good, *others, *others, record(album("q", "}{"), market="TR")]
+    loaded = [*good, spaced, *others, *others, record(album("q", "}{"), market="TR")]
     assert sortable(warehouse.rows()) == sortable(row for line in loaded for row in rows_of(line))
     assert (counts.files, counts.quarantined, counts.albums) == (5, len(bad) + 1, len(loaded))
 

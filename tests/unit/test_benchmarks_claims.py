@@ -35,7 +35,7 @@ def _storm(count: int) -> dict[str, Any]:
 
 
 GOOD: dict[str, Figures] = {
-    "transform": {"scales": [_scale(1, 4, 9, 3), _scale(10, 8, 25, 5)]},
+    "transform": {"archived": True, "scales": [_scale(1, 4, 9, 3), _scale(10, 8, 25, 5)]},
     "storage": {"albums": 2400, "reference": 64e6, "ours": 2e6, "lines": 24e6, "zstd": {"3": 1.6e6, "19": 1.4e6}},
     "publish": {"tick": 0.1, "publisher": {"1000": 0.2, "10000": 2.0}, "limit": {"1000": 0.1, "10000": 0.5}},
     "barrier": {"runs": {"1000": _storm(1000), "10000": _storm(10_000)}},

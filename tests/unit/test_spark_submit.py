@@ -1,6 +1,7 @@
 """The command line with which the local stack runs a PySpark job."""
 
 import itertools
+import os
 import subprocess
 from pathlib import Path
 
@@ -72,15 +73,21 @@ def test_files_outside_the_bucket_are_refused(tmp_path: Path, uri: str) -> None:
         command(_submission(tmp_path, main_python_file_uri=uri), {})
 
 
-def test_an_archive_is_of_one_java(tmp_path: Path) -> None:
-    """Another Java in the same place, or elsewhere, has one of its own; without one a job starts all the same."""
+def test_an_archive_is_of_one_java_and_one_spark(tmp_path: Path) -> None:
+    """Another Java or Spark, or the same installed again, has its own; without one a job starts all the same."""
     java, folder = tmp_path / "java", tmp_path / "archives"
     java.mkdir()
     names = {class_archive.archive_of(java, folder)}
     (java / "release").write_text('JAVA_VERSION="17.0.15"')
     mine = class_archive.archive_of(java, folder)
     names |= {mine, class_archive.archive_of(tmp_path / "other", folder)}
-    assert len(names) == 3
+    jar = tmp_path / "jars" / "spark.jar"
+    jar.parent.mkdir()
+    for when in (1, 2):  # the same jar, installed twice
+        jar.touch()
+        os.utime(jar, (when, when))
+        names.add(class_archive.archive_of(java, folder, jar.parent))
+    assert len(names) == 5
     assert class_archive.existing(java, folder) is None
     folder.mkdir()
     mine.touch()
