@@ -1,7 +1,7 @@
 # One file for the four services: docker build --build-arg SERVICE=scheduler --build-arg BASE=python:3.12-slim@sha256:… .
 #
 # BASE has no default on purpose: a tag moves, so whoever builds names the digest. Cloud Build looks it up once for all
-# four (cloudbuild.yaml).
+# of them (cloudbuild.yaml).
 #
 # checkov:skip=CKV_DOCKER_2: Cloud Run asks /health/live itself (infra/modules/push_service) and heeds no HEALTHCHECK
 # checkov:skip=CKV_DOCKER_7: BASE is a digest, which checkov does not see

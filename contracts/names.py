@@ -7,6 +7,7 @@ from outside is validated here before it becomes a path.
 import hashlib
 import re
 from datetime import date
+from functools import lru_cache
 from typing import Annotated, Final, NamedTuple
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -266,6 +267,7 @@ def run_of_resource(name: str) -> str | None:
     return run_id if is_run_id(run_id) else None
 
 
+@lru_cache(maxsize=16)
 def trace_id(run_id: str) -> str:
     """The W3C trace id of a run, 32 hexadecimal digits: the same from the tick to the receipt."""
     return hashlib.sha256(f"run/{run_id}".encode()).hexdigest()[:32]

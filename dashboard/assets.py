@@ -1,6 +1,8 @@
 """Loads what the pages are made of: our own files beside this one, and the chart library out of its package."""
 
-from importlib import resources
+import tempfile
+from importlib import metadata, resources
+from pathlib import Path
 from typing import Final
 
 import vl_convert
@@ -8,17 +10,34 @@ import vl_convert
 from dashboard.page import Assets
 
 _SNIPPET: Final = "window.vegaEmbed = vegaEmbed;"
-_OURS: Final = ("data.html", "runs.html", "style.css", "common.js", "data.js", "runs.js", "icon.svg")
+_OURS: Final = ("data.html", "runs.html", "style.css", "page.js", "data.js", "runs.js", "icon.svg")
 
 
-def load() -> Assets:
+def load(keep: Path | None = None) -> Assets:
     """Read them; the chart library takes about two seconds to be put together.
 
     vl-convert carries Vega, Vega-Lite and vega-embed (BSD-3-Clause), so that nothing is fetched and nothing of
     theirs is kept here.
+
+    Args:
+        keep: A folder that keeps the chart library for the next process.
     """
     folder = resources.files("dashboard") / "static"
     texts = {name: (folder / name).read_text(encoding="utf-8") for name in _OURS}
     # In a function of its own: its hundreds of names would otherwise be those of our scripts.
-    texts["vega.js"] = f"(function(){{{vl_convert.javascript_bundle(_SNIPPET)}}})();"
+    texts["vega.js"] = f"(function(){{{_kept_bundle(keep) if keep else _bundle()}}})();"
     return Assets(texts)
+
+
+def _bundle() -> str:
+    return str(vl_convert.javascript_bundle(_SNIPPET))
+
+
+def _kept_bundle(folder: Path) -> str:
+    file = folder / f"vl-convert-{metadata.version('vl-convert-python')}.js"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=folder, encoding="utf-8", delete=False) as written:
+            written.write(_bundle())
+        Path(written.name).replace(file)
+    return file.read_text(encoding="utf-8")

@@ -12,9 +12,6 @@ from typing import Any, Final
 Row = Mapping[str, Any]
 Json = dict[str, Any]
 
-ALL: Final = "all"
-"""Stands for every market together."""
-
 RELEASE_COLUMNS: Final = (
     "id",
     "name",

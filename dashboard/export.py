@@ -16,14 +16,23 @@ WEEKS: Final = 8
 """Weeks in the file, at about 100 KiB each; the history of all weeks is in it anyway."""
 
 
-async def to_file(settings: Settings, file: Path, *, weeks: int = WEEKS, clock: Clock = system_clock) -> int:
-    """Write the file, and give its size in bytes.
+async def to_file(
+    settings: Settings,
+    file: Path,
+    *,
+    keep: Path | None = None,
+    weeks: int = WEEKS,
+    clock: Clock = system_clock,
+) -> int:
+    """Write the file, and give its size in bytes; `keep` is that of `assets.load`.
 
     Raises:
         Retryable: the table could not be asked.
     """
     async with wiring.library(settings, clock=clock) as library:
-        loaded, documents = await asyncio.gather(asyncio.to_thread(assets.load), documents_of(library, weeks))
+        loaded, documents = await asyncio.gather(
+            asyncio.to_thread(assets.load, keep), documents_of(library, weeks)
+        )
     page = exported_page(loaded, documents, made_at=f"{clock():%Y-%m-%d %H:%M} UTC").encode()
     await asyncio.to_thread(_write, file, page)
     return len(page)

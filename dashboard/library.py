@@ -1,9 +1,11 @@
 """Keeps what the page asks for: each document is made once, by however many ask, and again when it is old.
 
-What is kept is bounded by the number of runs in the table's history. A document that could not be made is not kept.
+What is kept is bounded by the number of runs in the table's history. A document that could not be made is not kept, and
+neither is that there is nothing: the first run is to be seen at once.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -14,6 +16,8 @@ from dashboard.documents import Json, WeekRows, week_document, weeks_document
 from dashboard.queries import Query, Views
 from dashboard.warehouse import Row, Warehouse
 from eventing.clock import Clock
+
+log = logging.getLogger(__name__)
 
 KeptT = TypeVar("KeptT")
 
@@ -44,7 +48,8 @@ class Library:
     async def weeks(self) -> Json:
         """All weeks in short."""
         index = await self._index()
-        return weeks_document(index, await self._cached("history", lambda: self._make_history(index)))
+        history = await self._cached("history", lambda: self._make_history(index)) if index else ()
+        return weeks_document(index, history)
 
     async def newest(self) -> Json | None:
         """The newest week in full; None where there is none."""
@@ -65,8 +70,17 @@ class Library:
         before = max((other for other in known if other < week), default=None)
         return await self._cached(week.isoformat(), lambda: self._make_week(week, before))
 
+    async def warm(self) -> None:
+        """Make what the data page asks for first; what cannot be made is logged, and left to who asks for it."""
+        for outcome in await asyncio.gather(self.weeks(), self.newest(), return_exceptions=True):
+            if isinstance(outcome, Exception):
+                log.warning("not_warmed", extra={"reason": str(outcome)}, exc_info=outcome)
+
     async def _index(self) -> Sequence[Row]:
-        return await self._cached("index", self._make_index)
+        found = await self._cached("index", self._make_index)
+        if not found:
+            self._kept.pop("index", None)
+        return found
 
     async def _make_index(self) -> Sequence[Row]:
         since = self._clock().date() - self._history
@@ -76,8 +90,6 @@ class Library:
         return [row for row in found if row["load_date"] >= found[0]["load_date"] - self._history]
 
     async def _make_history(self, index: Sequence[Row]) -> Sequence[Row]:
-        if not index:
-            return []
         since, until = index[-1]["load_date"], index[0]["load_date"]
         return await self._ask(queries.history(self._views, since=since, until=until))
 

@@ -18,8 +18,8 @@ from dashboard.theme import chart_configs, stylesheet_variables
 
 STYLES: Final = "style.css"
 SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "data": ("common.js", "data.js", "vega.js"),
-    "runs": ("common.js", "runs.js", "vega.js"),
+    "data": ("page.js", "data.js", "vega.js"),
+    "runs": ("page.js", "runs.js", "vega.js"),
 }
 """In the order in which they run: ours ask for the data and show the figures while the large one is on its way."""
 ICON: Final = "icon.svg"

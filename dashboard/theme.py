@@ -26,7 +26,6 @@ class Palette:
     """Text of second rank."""
     accent: str
     """What is looked at: new, chosen, albums."""
-    on_accent: str
     accent_soft: str
     second: str
     """The counterpart of the accent: singles, throttled."""
@@ -48,7 +47,6 @@ LIGHT: Final = Palette(
     ink="#1d2228",
     muted="#5d6570",
     accent="#1f5fa8",
-    on_accent="#ffffff",
     accent_soft="#dfe9f5",
     second="#c46a0a",
     third="#8a929c",
@@ -65,7 +63,6 @@ DARK: Final = Palette(
     ink="#e9ebee",
     muted="#a3abb6",
     accent="#86b5ee",
-    on_accent="#0d1622",
     accent_soft="#22344b",
     second="#f0a04b",
     third="#7f8995",
@@ -82,11 +79,7 @@ def stylesheet_variables() -> str:
     lines = [
         f"  --{name.replace('_', '-')}: light-dark({light[name]}, {dark[name]});"
         for name in light
-        if name != "ramp"
-    ]
-    lines += [
-        f"  --ramp-{place}: light-dark({one}, {other});"
-        for place, (one, other) in enumerate(zip(LIGHT.ramp, DARK.ramp, strict=True))
+        if name != "ramp"  # of the charts alone
     ]
     return ":root {\n" + "\n".join(lines) + f"\n  --font: {FONT};\n}}\n"
 
@@ -125,21 +118,15 @@ def chart_config(palette: Palette) -> dict[str, Any]:
         "bar": {"color": palette.accent},
         "rect": {"color": palette.accent},
         "point": {"color": palette.accent, "filled": True},
-        "rule": {"color": palette.quiet},
-        "tick": {"color": palette.accent},
         "range": {
             "category": [palette.accent, palette.second, palette.third],
             "diverging": [palette.accent, palette.third],  # two kinds, one of which is meant
             "heatmap": list(palette.ramp),
             "ramp": list(palette.ramp),
-            "ordinal": list(palette.ramp),
         },
         "style": {
-            "chosen": {"fill": palette.accent},
-            "second": {"fill": palette.second},
             "quiet": {"fill": palette.quiet, "stroke": palette.quiet},
             "ink": {"fill": palette.ink},
-            "muted": {"fill": palette.muted},
             "outline": {"stroke": palette.ink, "strokeWidth": 2},
         },
     }

@@ -61,14 +61,18 @@ async def object_store(settings: Settings) -> AsyncIterator[GcsObjectStore]:
 
 @asynccontextmanager
 async def ports(settings: Settings, *, clock: Clock = system_clock) -> AsyncIterator[Ports]:
-    """Everything the handlers act through."""
+    """Everything the handlers act through. Meanwhile the table is asked for what the first reader will ask for."""
     async with library(settings, clock=clock) as books, object_store(settings) as store:
-        yield Ports(
-            library=books,
-            runs=Runs(store, settings.bucket, clock),
-            assets=await asyncio.to_thread(assets.load),
-            ready={"storage": store.ping},
-        )
+        warming = asyncio.create_task(books.warm())
+        try:
+            yield Ports(
+                library=books,
+                runs=Runs(store, settings.bucket, clock),
+                assets=await asyncio.to_thread(assets.load),
+                ready={"storage": store.ping},
+            )
+        finally:
+            warming.cancel()
 
 
 async def build_app(ready: Ports) -> web.Application:

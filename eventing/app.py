@@ -17,7 +17,8 @@ from typing import Any
 
 from aiohttp import web
 
-from contracts import envelope
+from contracts.envelope.push import BODY_LIMIT
+from contracts.envelope.reading import parse
 from contracts.events import DeadLettered, Delivery, RedrivenElsewhere
 from contracts.faults import ContractError, Fault
 from eventing import logs
@@ -75,7 +76,7 @@ _TOO_MANY = Settled(503, (Fault("service", f"has {MOST_UNDER_WAY} deliveries und
 
 
 def create_app(
-    opening: Opening, *, verifier: CallerVerifier | None, body_limit: int = envelope.BODY_LIMIT
+    opening: Opening, *, verifier: CallerVerifier | None, body_limit: int = BODY_LIMIT
 ) -> web.Application:
     """The aiohttp application of a service; without a verifier every caller is believed (emulator only).
 
@@ -139,7 +140,7 @@ async def _receive(request: web.Request, verifier: CallerVerifier | None) -> Set
     try:
         if verifier is not None:
             await verifier.verify(request.headers.get("Authorization"))
-        delivery = envelope.parse(request.headers, await request.read())
+        delivery = parse(request.headers, await request.read())
     except web.HTTPRequestEntityTooLarge:
         return _refused(413, [Fault("body", f"is larger than {request.client_max_size} bytes; events are small")])
     except Refused as error:
@@ -190,7 +191,8 @@ def _bind(delivery: Delivery) -> None:
     event = delivery.event
     if isinstance(event, DeadLettered):
         event = event.original
-    run_id = getattr(event, "run_id", None)
-    if run_id:
-        logs.bind_run(run_id, getattr(event, "market", None))
-    logs.bind(event_id=delivery.event_id, message_id=delivery.message_id)
+    ids = {"event_id": delivery.event_id, "message_id": delivery.message_id}
+    if run_id := getattr(event, "run_id", None):
+        logs.bind_run(run_id, getattr(event, "market", None), **ids)
+    else:
+        logs.bind(**ids)

@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, to_json
+
 from contracts.names import trace_id
 
 _context: ContextVar[Mapping[str, str]] = ContextVar("log_context", default={})  # noqa: B039 -- never mutated
@@ -23,9 +25,9 @@ def bind(**fields: str | None) -> None:
     _context.set({**_context.get(), **{name: value for name, value in fields.items() if value is not None}})
 
 
-def bind_run(run_id: str, market: str | None = None) -> None:
+def bind_run(run_id: str, market: str | None = None, **fields: str | None) -> None:
     """Every further log line of this task is about this run: it carries the run's trace, too."""
-    bind(run_id=run_id, market=market, trace_id=trace_id(run_id))
+    bind(run_id=run_id, market=market, trace_id=trace_id(run_id), **fields)
 
 
 class CloudLoggingFormatter(logging.Formatter):
@@ -50,11 +52,23 @@ class CloudLoggingFormatter(logging.Formatter):
             line["logging.googleapis.com/trace"] = f"projects/{self._project}/traces/{trace}"
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return _json(line)
+
+
+def _json(line: Mapping[str, Any]) -> str:
+    try:
+        return to_json(line, fallback=str).decode()
+    except PydanticSerializationError:
+        # Half a character, or bytes that are no text: written as escapes, so that no line is lost.
+        return json.dumps(line, default=str)
 
 
 def configure(*, project: str, service: str, level: str) -> None:
     """Send everything to stdout in Cloud Logging's format."""
+    # Where in the source, in which thread and in which process: no line tells, so no record asks
+    # (docs.python.org/3/howto/logging.html#optimization).
+    logging._srcfile = None  # noqa: SLF001 -- the switch that page documents
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(CloudLoggingFormatter(project=project, service=service))
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -12,7 +12,7 @@ from google.cloud.pubsub_v1.publisher.futures import Future
 from google.pubsub_v1 import PublisherClient as GeneratedClient
 from google.pubsub_v1.types import PubsubMessage
 
-from contracts.envelope import Message, Origin, to_message
+from contracts.envelope.messages import Message, Origin, to_message
 from contracts.events import OwnEvent, RunFinished
 from contracts.names import traceparent
 from eventing.clock import Clock

@@ -6,6 +6,7 @@ locals {
   log_metrics = {
     runs_requested   = "jsonPayload.message=\"markets_requested\" AND jsonPayload.requested>0"
     runs_finished    = "jsonPayload.message=\"run_finished\""
+    runs_missing     = "jsonPayload.message=\"run_missing\""
     runs_failed      = "jsonPayload.message=\"run_finished\" AND jsonPayload.outcome=\"failed\""
     markets_fetched  = "jsonPayload.message=\"market_fetched\""
     markets_given_up = "jsonPayload.message=\"market_dead_lettered\""
@@ -21,7 +22,23 @@ locals {
     name => "logging_googleapis_com:user_new_releases_${name}{monitored_resource=\"cloud_run_revision\"}"
   }
 
+  swept = "pubsub_googleapis_com:topic_send_message_operation_count{monitored_resource=\"pubsub_topic\",topic_id=\"sweep-requested\"}"
+
   log_alerts = {
+    run_missing = {
+      name     = "A tick was due and its run has not begun"
+      severity = "ERROR"
+      # Said by each sweep until there is the run: an absence condition reaches a day, and a run is weekly.
+      query    = "sum(increase(${local.counted["runs_missing"]}[1h])) > 0"
+      duration = 0
+    }
+    sweeps_stopped = {
+      name     = "Nothing has been swept for three hours"
+      severity = "ERROR"
+      # There were sweeps within the day, and then no more: whoever tells of what is lost is lost itself.
+      query    = "(sum(increase(${local.swept}[24h])) > 0) unless (sum(increase(${local.swept}[3h])) > 0)"
+      duration = 0
+    }
     run_failed = {
       name     = "A run failed"
       severity = "ERROR"

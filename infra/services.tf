@@ -17,6 +17,7 @@ locals {
       memory        = "512Mi"
       env = {
         TIME_ZONE     = var.time_zone
+        SCHEDULE      = var.schedule
         MARKETS       = join(",", var.markets)
         RUN_DEADLINE  = tostring(var.run_deadline)
         MINIMUM_SHARE = tostring(var.minimum_share)

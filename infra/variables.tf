@@ -101,7 +101,7 @@ variable "bigquery_connector_version" {
 }
 
 variable "image_tag" {
-  description = "Tag of the four services' images, a new one for each build; without one there is no service, no push and no tick."
+  description = "Tag of the images, a new one for each build; without one there is no service, no push and no tick."
   type        = string
   default     = null
 
@@ -193,10 +193,15 @@ variable "run_deadline" {
 }
 
 variable "schedule" {
-  description = "When a run is asked for, as a cron expression in the time zone."
+  description = "When a run is asked for, as a cron expression in the time zone: MINUTE HOUR * * WEEKDAY, or * for each day."
   type        = string
   default     = "0 0 * * 1"
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[0-5]?[0-9] ([01]?[0-9]|2[0-3]) \\* \\* [0-7*]$", var.schedule))
+    error_message = "schedule must be weekly or daily, as in \"0 0 * * 1\": the scheduler tells of ticks that do not come."
+  }
 }
 
 variable "spotify_rate" {

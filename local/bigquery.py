@@ -38,6 +38,7 @@ class BigQuery:
         data: Path,
         environment: Mapping[str, str],
         bucket_root: Path | None = None,
+        port: int | None = None,
     ) -> "BigQuery":
         """Start on this folder; with `bucket_root`, load jobs read gs:// from the fake storage's files."""
         home = python.parent.parent / "home"
@@ -52,7 +53,7 @@ class BigQuery:
         if bucket_root is not None:
             settings["BQEMU_GCS_LOCAL_ROOT"] = str(bucket_root)
         command: list[str | Path] = [python, "-m", "bqemulator", "start", "--persistent", "--data-dir", data]
-        port = supervisor.ports.take()
+        port = port or supervisor.ports.take()
         command += ["--rest-port", str(port), "--grpc-port", "0", "--log-format", "json"]
         return cls(supervisor.start("bigquery", command, {**environment, **settings}), port)
 

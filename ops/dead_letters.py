@@ -19,7 +19,8 @@ from typing import Final, Protocol
 
 from contracts.documents import DeadLetter
 from contracts.documents import Redrive as Mark
-from contracts.envelope import DEAD_LETTER_SOURCE, REDRIVE_TO, REDRIVES, Message
+from contracts.envelope.dead_letters import DEAD_LETTER_SOURCE, REDRIVE_TO, REDRIVES
+from contracts.envelope.messages import Message
 from contracts.events import MarketRequested
 from eventing.ledger import RunLedger
 

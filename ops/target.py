@@ -155,7 +155,6 @@ class Stack:
     store: GcsObjectStore
     ledger: RunLedger
     publisher: PubSubPublisher
-    publisher_client: pubsub_v1.PublisherClient
     clock: Clock
 
 
@@ -180,7 +179,7 @@ async def opened(
     store = GcsObjectStore(client, target.bucket)
     publisher = PubSubPublisher(publishing, project=target.project, source="operator", clock=clock)
     try:
-        yield Stack(target, store, RunLedger(store), publisher, publishing, clock)
+        yield Stack(target, store, RunLedger(store), publisher, clock)
     finally:
         await publisher.aclose()
         await store.aclose()

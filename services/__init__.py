@@ -1,1 +1,1 @@
-"""The four services. Each has the same files: settings, ports, decisions, handlers, wiring, `__main__`."""
+"""The four services. Each has settings, decisions, handlers, wiring and `__main__`; ports where it needs more."""

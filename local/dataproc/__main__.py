@@ -37,8 +37,8 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
     parser.add_argument("--storage-root", type=Path, required=True, help="folder with a folder for each bucket")
     parser.add_argument("--log-dir", type=Path, required=True, help="drivers' outputs go to jobs/ in it")
     parser.add_argument("--topic", default="dataproc-operations", help="where audit entries go")
-    parser.add_argument("--creating-seconds", type=float, default=2.0)
-    parser.add_argument("--deleting-seconds", type=float, default=0.5)
+    parser.add_argument("--creating-seconds", type=float, default=0.2)
+    parser.add_argument("--deleting-seconds", type=float, default=0.1)
     for option, variable in _FROM_ENVIRONMENT.items():
         name = f"--{option.replace('_', '-')}"
         parser.add_argument(name, default=environment.get(variable), help=f"default: {variable}")

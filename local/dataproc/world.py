@@ -33,8 +33,8 @@ class Setting:
 
     bucket: str  # takes the drivers' outputs
     log_dir: Path
-    creating: float = 2.0  # seconds; the real service needs about 90
-    deleting: float = 0.5  # seconds; the real service needs about 60
+    creating: float = 0.2  # seconds; the real service needs about 90
+    deleting: float = 0.1  # seconds; the real service needs about 60
 
 
 class _Going(NamedTuple):

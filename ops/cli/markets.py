@@ -1,6 +1,7 @@
 """`releases replay | why | receipt | backfill | sweep`: one market, one receipt, many runs."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -59,23 +60,30 @@ def replay(
             done = "would be fetched again" if dry_run else "is asked for again"
             console.print(f"{' '.join(before)} of run {status.run_id} {done}{', past the cache' if fresh else ''}")
         if follow:
-            found = await watch(
-                stack,
-                status.run_id,
-                lambda now: is_replaced(now, before) or has_failed(now, before),
-                timeout=timeout,
-                as_json=as_json,
-            )
-            if not is_replaced(found, before):
-                raise CommandError(
-                    f"revision {found.revision} of run {found.run_id} failed, its rows are as they were; see why with: "
-                    f"releases run show {found.run_id}"
-                )
-            if not as_json:
-                console.print(f"replaced: {' '.join(before)}, in revision {found.revision}")
+            await _until_replaced(stack, status.run_id, before, timeout, as_json=as_json)
         return Exit.DONE
 
     act(context, work)
+
+
+async def _until_replaced(
+    stack: Stack, run_id: str, before: Mapping[str, int | None], seconds: float, *, as_json: bool
+) -> None:
+    """Follow a run until the parts of these generations are replaced in the table."""
+    found = await watch(
+        stack,
+        run_id,
+        lambda now: is_replaced(now, before) or has_failed(now, before),
+        timeout=seconds,
+        as_json=as_json,
+    )
+    if not is_replaced(found, before):
+        raise CommandError(
+            f"revision {found.revision} of run {run_id} failed, its rows are as they were; see why with: "
+            f"releases run show {run_id}"
+        )
+    if not as_json:
+        console.print(f"replaced: {' '.join(before)}, in revision {found.revision}")
 
 
 def _generation(market: Any) -> int | None:

@@ -42,6 +42,7 @@ def examine(site: Site, now: datetime) -> Iterator[Finding]:
     yield from _guarded("table", lambda: data.table(site))
     yield from _guarded("views", lambda: data.views(site))
     yield from _guarded("clusters", lambda: running.clusters(site, now))
+    yield from _guarded("dashboard", lambda: running.dashboard(site))
     for name, check in CLOUD_ONLY.items():
         if site.is_local:
             yield Finding(name, "not in the local stack", "not_local")

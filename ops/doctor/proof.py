@@ -16,7 +16,8 @@ from google.api_core.exceptions import DeadlineExceeded, GoogleAPIError, RetryEr
 from google.cloud.storage import Blob, Bucket
 
 from contracts.documents import DeadLetter
-from contracts.envelope import DEAD, Origin, to_message
+from contracts.envelope.dead_letters import DEAD
+from contracts.envelope.messages import Origin, to_message
 from contracts.events import Canary
 from contracts.names import LETTERS_PREFIX, UNKNOWN_SUBSCRIPTION, canary_name
 from contracts.topology import PushSubscription

@@ -1,4 +1,4 @@
-"""What runs: the services, and clusters that should not run any more."""
+"""What runs: the services, the dashboard, and clusters that should not run any more."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 import requests
 
 from contracts.topology import PUSHER, run_name
-from ops.doctor.findings import Finding, fail, ok
+from ops.doctor.findings import Finding, fail, ok, warn
 from ops.doctor.rights import of_json
 from ops.doctor.site import Site
 
@@ -37,12 +37,14 @@ def services(site: Site, seen: Mapping[str, Service | None]) -> list[Finding]:
 
 def look(site: Site) -> dict[str, Service | None]:
     """Every service, as far as it is there."""
-    one = _local if site.is_local else _cloud_run
-    return {name: one(site, name) for name in site.topology.services}
+    return {name: _look(site, name, site.target.services.get(name)) for name in site.topology.services}
 
 
-def _local(site: Site, name: str) -> Service | None:
-    url = site.target.services.get(name)
+def _look(site: Site, name: str, local_url: str | None) -> Service | None:
+    return _local(local_url) if site.is_local else _cloud_run(site, name)
+
+
+def _local(url: str | None) -> Service | None:
     if url is None:
         return None
     try:
@@ -83,6 +85,33 @@ def judge_service(name: str, seen: Service | None, pusher: str | None) -> list[F
         remedy = f"take roles/run.invoker on {run_name(name)} away from them"
         findings.append(fail("services", f"{name} may be called by {', '.join(sorted(others))}", remedy))
     return findings or [ok("services", f"{name} is ready")]
+
+
+# --- dashboard -----------------------------------------------------------------------------------------------------
+
+
+_EVERYBODY = frozenset({"allUsers", "allAuthenticatedUsers"})
+
+
+def dashboard(site: Site) -> list[Finding]:
+    """The dashboard, where there is one, is ready for those who are named, and closed to the rest of the world."""
+    return judge_dashboard(_look(site, "dashboard", site.target.dashboard), is_local=site.is_local)
+
+
+def judge_dashboard(seen: Service | None, *, is_local: bool) -> list[Finding]:
+    """No run needs it, so that only its being open to everybody is a fault."""
+    if seen is None:
+        return [ok("dashboard", "there is none, and no run needs one")]
+    findings = []
+    if seen.problem:
+        findings.append(warn("dashboard", f"is not ready: {seen.problem}", "look at its log"))
+    if everybody := seen.invokers & _EVERYBODY:
+        remedy = f"take roles/run.invoker on {run_name('dashboard')} away from them"
+        findings.append(fail("dashboard", f"may be looked at by {', '.join(sorted(everybody))}", remedy))
+    if not is_local and not seen.invokers:
+        remedy = "name them in dashboard_viewers and run terraform apply"
+        findings.append(warn("dashboard", "nobody may look at it", remedy))
+    return findings or [ok("dashboard", "is ready")]
 
 
 # --- clusters ------------------------------------------------------------------------------------------------------

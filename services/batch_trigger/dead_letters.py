@@ -4,7 +4,7 @@ from datetime import datetime
 
 from contracts import names
 from contracts.documents import DeadLetter, DeadLetterRecord
-from contracts.envelope import BODY_LIMIT
+from contracts.envelope.push import BODY_LIMIT
 from contracts.events import DataprocOperation, DeadLettered, MarketRequested, ObjectFinalized
 
 _REASON_SHOWN = 500  # characters

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
+class Ports:  # each service names its own, and may need another tomorrow: pylint: disable=duplicate-code
     """What the handlers act on."""
 
     ledger: RunLedger
@@ -35,7 +35,7 @@ class Ports:
 
 
 def handlers(ports: Ports, coalescer: Coalescer) -> Mapping[type, Handler]:
-    """The events this service takes."""
+    """The events this service takes; the coalescer calls `reconcile`, once for many of them."""
     return {
         ObjectFinalized: partial(on_object_finalized, ports=ports, coalescer=coalescer),
         DeadLettered: partial(on_dead_lettered, ports=ports, coalescer=coalescer),

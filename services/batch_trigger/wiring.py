@@ -7,7 +7,7 @@ from functools import partial
 
 from aiohttp import web
 
-from contracts.envelope import ANY_MESSAGE
+from contracts.envelope.push import ANY_MESSAGE
 from eventing.app import Service, create_app
 from eventing.canaries import canary_handlers
 from eventing.clients import google_publisher, object_store, push_verifier

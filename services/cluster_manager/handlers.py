@@ -53,7 +53,7 @@ class Ports:
 
 
 def handlers(ports: Ports, coalescer: Coalescer) -> Mapping[type, Handler]:
-    """The events this service takes."""
+    """The events this service takes; the coalescer calls `reconcile`, once for many of them."""
     return {
         BatchReady: partial(on_batch_ready, coalescer=coalescer),
         DataprocOperation: partial(on_dataproc_operation, coalescer=coalescer),

@@ -1,7 +1,7 @@
 """How large a cluster a decision needs, from the bytes it is to load: pure.
 
 A gzip file cannot be split, so that one part is one task: more cores than parts would stand idle, whatever the bytes.
-Not here: what the cluster's machines are otherwise made of (`dataproc.ClusterShape`) and what they cost (`costs`).
+Not here: what the cluster's machines are otherwise made of (`adapters.dataproc`) and what they cost (`costs`).
 """
 
 from collections.abc import Sequence

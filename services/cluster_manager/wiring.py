@@ -18,12 +18,12 @@ from eventing.clients import anonymous, google_publisher, object_store, push_ver
 from eventing.clock import Clock, system_clock
 from eventing.coalescing import Coalescer
 from eventing.ledger import RunLedger
-from services.cluster_manager.dataproc import ClusterShape, GoogleDataproc, JobShape
+from services.cluster_manager.adapters.dataproc import ClusterShape, GoogleDataproc, JobShape
+from services.cluster_manager.adapters.warehouse import BigQueryWarehouse
 from services.cluster_manager.decisions import Limits
 from services.cluster_manager.handlers import Ports, handlers, reconcile
 from services.cluster_manager.settings import Settings
 from services.cluster_manager.sizing import SizeLimits
-from services.cluster_manager.warehouse import BigQueryWarehouse
 
 _LINGER = timedelta(milliseconds=20)  # gathers the few events that come together; nobody waits for it
 

@@ -18,7 +18,8 @@ from eventing.app import Handler
 from eventing.errors import Retryable
 from eventing.ledger import RunLedger
 from eventing.objects import ObjectStore
-from services.market_fetcher.albums import AlbumReader, Albums
+from services.market_fetcher.albums import Albums
+from services.market_fetcher.batches import AlbumReader
 from services.market_fetcher.decisions import already_done, throttled_record, times_of
 from services.market_fetcher.ports import Throttled, Time
 from services.market_fetcher.releases import Ability, Listings

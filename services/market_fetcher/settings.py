@@ -64,6 +64,12 @@ class Settings(ServiceSettings):
         le=256,
         description="Calls under way at once; at 50 ms a call more would only make bursts sharper.",
     )
+    spotify_batch_quiet: Seconds = Field(
+        default=timedelta(milliseconds=50),
+        gt=_ZERO,
+        le=timedelta(seconds=5),
+        description="Seconds without a market on its way before a batch of albums that is not full is asked for.",
+    )
     spotify_max_wait: Seconds = Field(
         default=timedelta(seconds=60),
         ge=_ZERO,

@@ -24,7 +24,8 @@ from services.market_fetcher.adapters.credentials import ManagedSecret, PlainSec
 from services.market_fetcher.adapters.http import HttpSend, Send, Timeouts
 from services.market_fetcher.adapters.limiter import Budget, Limiter
 from services.market_fetcher.adapters.web_api import Caller, SpotifyApi, Tokens
-from services.market_fetcher.albums import AlbumMemory, AlbumReader, Albums
+from services.market_fetcher.albums import AlbumMemory, Albums
+from services.market_fetcher.batches import AlbumReader
 from services.market_fetcher.handlers import Ports, handlers
 from services.market_fetcher.ports import Credentials, Time
 from services.market_fetcher.releases import Ability, Listings, Releases
@@ -89,7 +90,7 @@ async def open_service(
 
 def _ports(settings: Settings, api: SpotifyApi, limiter: Limiter, store: ObjectStore, time: Time) -> Ports:
     ability = Ability()
-    reader = AlbumReader(api, ability)
+    reader = AlbumReader(api, ability, settings.spotify_batch_quiet)
     releases = Releases(api, ability, time, settings.albums_per_market, settings.spotify_source)
     memory = AlbumMemory(settings.album_memory_mib * _MIB)
     return Ports(

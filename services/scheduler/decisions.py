@@ -1,8 +1,8 @@
-"""What the scheduler decides, as pure functions: which run a tick means, what it expects, whom to ask."""
+"""What the scheduler decides, as pure functions: which run a tick means and expects, whom to ask, what was lost."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from contracts.documents import CompletenessPolicy, Manifest, ThrottledRecord
@@ -75,6 +75,51 @@ def slot_of(manifest: Manifest, now: datetime, interval: timedelta) -> int:
 def is_recent(run_id: str, now: datetime, span: timedelta) -> bool:
     """Whether a run's date is near enough that its missing markets are still asked for."""
     return abs(now.date() - date.fromisoformat(run_id)) <= span + timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Which ticks are expected, and how long after one its run must have begun."""
+
+    schedule: str
+    """As cron writes it: MINUTE HOUR * * WEEKDAY, with * for every day."""
+    zone: ZoneInfo
+    grace: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A run that must have begun, and when its tick was due."""
+
+    run_id: str
+    at: datetime
+
+
+def newest_due(watch: Watch, now: datetime) -> Due:
+    """The newest run that must have begun by now."""
+    minute, hour, _, _, weekday = watch.schedule.split()
+    latest = now - watch.grace
+    today = latest.astimezone(watch.zone).date()
+    at = time(int(hour), int(minute), tzinfo=watch.zone)
+    ticks = [
+        datetime.combine(day, at)
+        for day in (today - timedelta(days=back) for back in range(8))
+        if weekday == "*" or int(weekday) % 7 == day.isoweekday() % 7  # cron's Sunday is 0 and 7
+    ]
+    due = max(tick for tick in ticks if tick <= latest)
+    return Due(run_id_at(due, watch.zone), due)
+
+
+def is_missing(due: Due, runs: Collection[str], before: Manifest | None) -> bool:
+    """Whether a tick was lost: its run has no manifest, although the stack was there when it was due.
+
+    Args:
+        due: The run.
+        runs: Ids of the runs that have a manifest.
+        before: Manifest of the newest run of an earlier date. Where it was made after the tick was due, or there is
+            none, the stack is new, and a past week was at most filled in.
+    """
+    return due.run_id not in runs and before is not None and before.created_at < due.at
 
 
 def _requests(manifest: Manifest, markets: list[str], *, reason: str) -> list[MarketRequested]:

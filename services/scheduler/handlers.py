@@ -1,4 +1,4 @@
-"""A tick makes or completes a run; a sweep asks again for what must be taken for lost."""
+"""A tick makes or completes a run; a sweep asks again for what must be taken for lost, and tells of a lost tick."""
 
 import logging
 from collections.abc import Mapping
@@ -16,8 +16,11 @@ from eventing.publisher import Publisher
 from services.scheduler.decisions import (
     Plan,
     Waiting,
+    Watch,
+    is_missing,
     is_recent,
     manifest_for,
+    newest_due,
     requests_on_sweep,
     requests_on_tick,
     run_id_at,
@@ -44,11 +47,11 @@ class AskAgain:
     during: timedelta
 
 
-def handlers(ports: Ports, plan: Plan, ask_again: AskAgain) -> Mapping[type, Handler]:
-    """The events this service takes."""
+def handlers(ports: Ports, plan: Plan, ask_again: AskAgain, watch: Watch | None) -> Mapping[type, Handler]:
+    """The events this service takes; without a watch no tick is missed."""
     return {
         RunRequested: partial(on_run_requested, ports=ports, plan=plan),
-        SweepRequested: partial(on_sweep, ports=ports, ask_again=ask_again),
+        SweepRequested: partial(on_sweep, ports=ports, ask_again=ask_again, watch=watch),
     }
 
 
@@ -68,12 +71,13 @@ async def on_run_requested(delivery: Delivery, *, ports: Ports, plan: Plan) -> N
     log.info("markets_requested", extra={"requested": len(requests), "landed": len(landed)})
 
 
-async def on_sweep(delivery: Delivery, *, ports: Ports, ask_again: AskAgain) -> None:
-    """Ask again, once per interval, for the missing markets of every recent run."""
+async def on_sweep(delivery: Delivery, *, ports: Ports, ask_again: AskAgain, watch: Watch | None) -> None:
+    """Ask again, once per interval, for the missing markets of every recent run; tell of a run that never began."""
     now = ports.clock()
     owner = delivery.message_id or delivery.event_id
-    for index in await ports.ledger.indexes():
-        if not index.has_manifest or not is_recent(index.run_id, now, ask_again.during):
+    indexes = [index for index in await ports.ledger.indexes() if index.has_manifest]
+    for index in indexes:
+        if not is_recent(index.run_id, now, ask_again.during):
             continue
         manifest = await ports.ledger.manifest(index.run_id)
         if manifest is None or now - manifest.created_at > ask_again.during:
@@ -87,6 +91,16 @@ async def on_sweep(delivery: Delivery, *, ports: Ports, ask_again: AskAgain) -> 
         slot = slot_of(manifest, now, ask_again.every)
         if requests and slot > 0 and await ports.ledger.claim_asking(index.run_id, slot, owner):
             await _ask(requests, manifest, slot, ports=ports)
+    if watch is not None:
+        await _look_for_a_lost_tick([index.run_id for index in indexes], watch, ports)
+
+
+async def _look_for_a_lost_tick(runs: list[str], watch: Watch, ports: Ports) -> None:
+    due = newest_due(watch, ports.clock())
+    before = [run_id for run_id in runs if run_id < due.run_id]
+    if is_missing(due, runs, await ports.ledger.manifest(before[-1]) if before else None):
+        remedy = f"./releases run start --date {due.run_id}; then see why new-releases-weekly-tick did not come"
+        log.error("run_missing", extra={"run_id": due.run_id, "due": due.at.isoformat(), "remedy": remedy})
 
 
 async def _ask(requests: list[MarketRequested], manifest: Manifest, slot: int, *, ports: Ports) -> None:

@@ -1,6 +1,8 @@
 """What the scheduler is told by its environment."""
 
+import re
 from datetime import timedelta
+from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator
@@ -9,6 +11,9 @@ from contracts.documents import CompletenessPolicy
 from contracts.events import Markets
 from contracts.names import MARKETS
 from eventing.settings import Seconds, ServiceSettings, Words
+
+WATCHED: Final = r"[0-5]?[0-9] ([01]?[0-9]|2[0-3]) \* \* [0-7*]"
+"""Schedules whose ticks can be missed: weekly or daily."""
 
 
 class Settings(ServiceSettings):
@@ -48,6 +53,16 @@ class Settings(ServiceSettings):
         description="Seconds after a run's start during which its missing markets are asked for again.",
     )
 
+    schedule: str | None = Field(
+        default=None,
+        description="When a tick is due in TIME_ZONE, as `MINUTE HOUR * * WEEKDAY`; without it none is missed.",
+    )
+    tick_grace: Seconds = Field(
+        default=timedelta(hours=3),
+        gt=timedelta(0),
+        description="Seconds after a tick was due in which its run must have begun; a lost one is then in the log.",
+    )
+
     @field_validator("markets")
     @classmethod
     def _are_markets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -63,6 +78,13 @@ class Settings(ServiceSettings):
     def _is_zone(cls, value: str) -> str:
         if value not in available_timezones():
             raise ValueError("is not an IANA time zone; write it as Europe/Copenhagen")
+        return value
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_weekly_or_daily(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(WATCHED, value):
+            raise ValueError("is neither weekly nor daily; write it as 0 0 * * 1, or leave it out")
         return value
 
     @property

@@ -10,7 +10,7 @@ from eventing.canaries import canary_handlers
 from eventing.clients import google_publisher, object_store, push_verifier
 from eventing.clock import Clock, system_clock
 from eventing.ledger import RunLedger
-from services.scheduler.decisions import Plan
+from services.scheduler.decisions import Plan, Watch
 from services.scheduler.handlers import AskAgain, Ports, handlers
 from services.scheduler.settings import Settings
 
@@ -27,7 +27,8 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> web.Applica
         ):
             ports = Ports(RunLedger(store), publisher, clock)
             asking = AskAgain(settings.ask_again, settings.ask_again_for)
-            table = {**handlers(ports, plan, asking), **canary_handlers(store, clock)}
+            watch = Watch(settings.schedule, settings.zone, settings.tick_grace) if settings.schedule else None
+            table = {**handlers(ports, plan, asking, watch), **canary_handlers(store, clock)}
             yield Service("scheduler", table, ready={"storage": store.ping, "pubsub": publisher.ping})
 
     return create_app(opening, verifier=push_verifier(settings))

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 NOTHING: Any = None
 """The tables only bind what they are given."""
 TABLES: Mapping[str, Mapping[type, Any]] = {
-    "scheduler": scheduler(NOTHING, NOTHING, NOTHING),
+    "scheduler": scheduler(NOTHING, NOTHING, NOTHING, watch=None),
     "market_fetcher": market_fetcher(NOTHING, NOTHING),
     "batch_trigger": batch_trigger(NOTHING, NOTHING),
     "cluster_manager": cluster_manager(NOTHING, NOTHING),

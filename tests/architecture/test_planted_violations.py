@@ -147,3 +147,20 @@ def test_a_rule_finds_a_planted_violation(rule: rules.Rule, file: str, line: str
 def test_every_rule_was_seen_to_fail() -> None:
     """A new rule needs a plant, too."""
     assert {rule for rule, _, _ in SOURCES} == set(rules.RULES)
+
+
+def test_six_lines_that_stand_twice_are_found(tmp_path: Path) -> None:
+    """`make check` refuses six lines of code that stand in two modules, and five may stand."""
+    lines = [f"    number = number * {factor} + {factor}" for factor in range(2, 7)]
+    assert _duplicates(tmp_path / "five", lines) == ""
+    assert "Similar lines in 2 files" in _duplicates(tmp_path / "six", [*lines, "    number = number % 11"])
+
+
+def _duplicates(folder: Path, lines: list[str]) -> str:
+    folder.mkdir()
+    for name in ("one", "other"):
+        text = "\n".join([f"def {name}(number):", *lines, f"    return number, '{name}'"])
+        (folder / f"{name}.py").write_text(text + "\n", encoding="utf-8")
+    [command] = re.findall(r"-m pylint ([^$\n]+)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    tool = [sys.executable, "-m", "pylint", f"--rcfile={ROOT / 'pyproject.toml'}", *command.split(), str(folder)]
+    return subprocess.run(tool, capture_output=True, text=True, check=False, cwd=folder).stdout

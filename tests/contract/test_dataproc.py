@@ -24,7 +24,7 @@ from eventing.errors import Permanent, Retryable
 from local.dataproc import server
 from local.dataproc.faults import Kind, Order, Step
 from local.dataproc.world import Setting, World
-from services.cluster_manager.dataproc import ClusterShape, GoogleDataproc, JobShape
+from services.cluster_manager.adapters.dataproc import ClusterShape, GoogleDataproc, JobShape
 from services.cluster_manager.ports import APP_LABEL, Cluster, Dataproc, Job, JobRequest
 from services.cluster_manager.sizing import ClusterSize
 from tests.builders import NOW, RUN, TestClock

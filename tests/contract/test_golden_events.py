@@ -9,10 +9,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from contracts import envelope
 from contracts.__main__ import main
 from contracts.catalogue import asyncapi, event_schema, files
-from contracts.envelope import Origin
+from contracts.envelope import messages, reading
+from contracts.envelope.messages import Origin
 from contracts.events import BY_TYPE, OWN_EVENTS, DeadLettered, MarketRequested, RunFinished
 from contracts.faults import ContractError
 from contracts.names import traceparent
@@ -27,7 +27,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def parse(golden: dict[str, Any]) -> Any:
-    return envelope.parse(golden["headers"], json.dumps(golden["body"]).encode())
+    return reading.parse(golden["headers"], json.dumps(golden["body"]).encode())
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
@@ -72,8 +72,8 @@ def test_what_is_published_is_what_is_read() -> None:
     """Building and parsing are inverse for every event, with id, source, trace and time on the wire."""
     origin = Origin("scheduler", "cause-1", datetime(2026, 11, 23, tzinfo=UTC))
     event = MarketRequested(run_id="2026-11-23", market="DK", replay=True, reason="æøå")
-    message = envelope.to_message(event, origin, traceparent=traceparent("2026-11-23", "x"))
-    delivery = envelope.parse_message(message, message_id="5", subscription="s")
+    message = messages.to_message(event, origin, traceparent=traceparent("2026-11-23", "x"))
+    delivery = reading.parse_message(message, message_id="5", subscription="s")
     assert delivery.event == event
     assert delivery.event_id == message.attributes["ce-id"]
     assert delivery.traceparent == traceparent("2026-11-23", "x")
@@ -81,13 +81,29 @@ def test_what_is_published_is_what_is_read() -> None:
     assert message.attributes["ce-time"] == "2026-11-23T00:00:00Z"
 
 
+@pytest.mark.parametrize(
+    "path", [p for p in GOLDEN if p.stem.startswith("market-requested.")], ids=lambda p: p.stem
+)
+def test_an_event_without_a_time_has_none(path: Path) -> None:
+    """A time drawn here would be another at every delivery, and a redelivered replay would never be done."""
+    golden = load(path)
+    for context in (golden["headers"], golden["body"], golden["body"].get("message", {}).get("attributes", {})):
+        for name in ("ce-time", "time"):
+            context.pop(name, None)
+    assert parse(golden).event_time is None
+    message = golden["body"].get("message", {})
+    if "attributes" in message:
+        message["attributes"]["ce-unknown"] = "read by the SDK"
+        assert parse(golden).event_time is None
+
+
 def test_the_same_event_of_the_same_cause_has_the_same_id() -> None:
     """A redelivery that publishes again must not look like something new."""
     event = MarketRequested(run_id="2026-11-23", market="DK")
-    assert envelope.event_id(event, "a") == envelope.event_id(event, "a")
-    assert envelope.event_id(event, "a") != envelope.event_id(event, "b")
+    assert messages.event_id(event, "a") == messages.event_id(event, "a")
+    assert messages.event_id(event, "a") != messages.event_id(event, "b")
     other = MarketRequested(run_id="2026-11-23", market="SE")
-    assert envelope.event_id(event, "a") != envelope.event_id(other, "a")
+    assert messages.event_id(event, "a") != messages.event_id(other, "a")
 
 
 BAD = [
@@ -128,7 +144,7 @@ def test_each_bad_field_is_named_and_has_a_remedy(kind: str, data: dict[str, Any
         "content-type": "application/json",
     }
     with pytest.raises(ContractError) as caught:
-        envelope.parse(headers, json.dumps(data).encode())
+        reading.parse(headers, json.dumps(data).encode())
     assert sorted(fault.field for fault in caught.value.faults) == sorted(fields)
     assert all(";" in fault.problem for fault in caught.value.faults)
 
@@ -157,7 +173,7 @@ def test_each_bad_field_is_named_and_has_a_remedy(kind: str, data: dict[str, Any
 def test_what_is_no_event_is_refused_with_the_field(headers: dict[str, str], body: bytes, field: str) -> None:
     """Anything may arrive at an HTTP endpoint; it never becomes more than a list of faults."""
     with pytest.raises(ContractError) as caught:
-        envelope.parse(headers, body)
+        reading.parse(headers, body)
     assert field in [fault.field for fault in caught.value.faults]
 
 

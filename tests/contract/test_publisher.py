@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pytest
 from google.cloud.pubsub_v1 import PublisherClient
 
-from contracts.envelope import Message, parse_message
+from contracts.envelope.messages import Message
+from contracts.envelope.reading import parse_message
 from contracts.events import BatchReady, Delivery, MarketRequested, OwnEvent
 from contracts.names import MARKETS, trace_id
 from eventing.errors import Retryable

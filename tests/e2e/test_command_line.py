@@ -15,7 +15,7 @@ import pytest
 import requests
 from google.pubsub_v1.types import PubsubMessage
 
-from contracts.envelope import Origin, to_message
+from contracts.envelope.messages import Origin, to_message
 from contracts.events import MarketRequested
 from local.choices import PROJECT, Choices
 from local.detached import Files, write_state

@@ -16,7 +16,8 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contracts import envelope
+from contracts.envelope import google_events, reading
+from contracts.envelope.push import PUBSUB_PUBLISHED
 from contracts.events import OWN_EVENTS, Canary, RunRequested
 from contracts.faults import ContractError
 from contracts.names import is_run_id
@@ -110,9 +111,9 @@ kinds = st.sampled_from(
     [
         *(event.type for event in OWN_EVENTS),
         Canary.type,
-        envelope.STORAGE_FINALIZED,
-        envelope.PUBSUB_PUBLISHED,
-        envelope.AUDIT_WRITTEN,
+        google_events.STORAGE_FINALIZED,
+        PUBSUB_PUBLISHED,
+        google_events.AUDIT_WRITTEN,
     ]
 )
 context = st.fixed_dictionaries(
@@ -230,7 +231,7 @@ def service(request: pytest.FixtureRequest) -> Iterator[Running]:
 
 def _is_understood(headers: dict[str, str], body: bytes) -> bool:
     try:
-        envelope.parse(headers, body)
+        reading.parse(headers, body)
     except ContractError:
         return False
     return True
@@ -306,7 +307,7 @@ def test_what_was_found_once_stays_refused(
 def test_a_time_without_a_zone_is_utc(service: Running) -> None:
     """Compared with an aware time it would be an error of ours for something a caller left out."""
     message = {"messageId": "1", "publishTime": "2026-11-22T23:30:00", "attributes": RUN_REQUESTED, "data": "e30="}
-    delivery = envelope.parse({}, _as_json({"message": message}))
+    delivery = reading.parse({}, _as_json({"message": message}))
     assert delivery.publish_time == datetime(2026, 11, 22, 23, 30, tzinfo=UTC)
     response = requests.post(service.url, json={"message": message}, timeout=30)
     assert response.status_code == (204 if service.name == "scheduler" else 400)

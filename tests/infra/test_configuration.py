@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from contracts import envelope, events, names, topology
+from contracts import events, names, topology
 from contracts.documents import Order
-from contracts.envelope import Message, parse_message
+from contracts.envelope import dead_letters
+from contracts.envelope.messages import Message
+from contracts.envelope.reading import parse_message
 from dashboard.settings import Settings as DashboardSettings
 from eventing.settings import ServiceSettings
 from local import topology as local_topology
@@ -18,6 +20,7 @@ from services.batch_trigger.settings import Settings as BatchTriggerSettings
 from services.cluster_manager.ports import APP_LABEL
 from services.cluster_manager.settings import Settings as ClusterManagerSettings
 from services.market_fetcher.settings import Settings as MarketFetcherSettings
+from services.scheduler.settings import WATCHED
 from services.scheduler.settings import Settings as SchedulerSettings
 from tests.infra.configuration import INFRA, Resource, files, local, module, parsed, resource, resources, strings
 
@@ -32,7 +35,7 @@ SETTINGS: dict[str, type[ServiceSettings]] = {
 }
 LEFT_ALONE = {"PORT", "HOST", "PUBSUB_EMULATOR_HOST", "STORAGE_EMULATOR_HOST", "DRAIN_SECONDS", "LOG_LEVEL"}
 LEFT_ALONE_BY = {
-    "scheduler": {"QUIET", "ASK_AGAIN", "ASK_AGAIN_FOR"},
+    "scheduler": {"QUIET", "ASK_AGAIN", "ASK_AGAIN_FOR", "TICK_GRACE"},
     "market_fetcher": {
         "SPOTIFY_API_URL",
         "SPOTIFY_TOKEN_URL",
@@ -103,6 +106,7 @@ def test_terraform_makes_what_the_topology_names() -> None:
     assert {*accounts.values(), *map(topology.run_name, TOPOLOGY.services)} == set(TOPOLOGY.service_accounts)
     assert accounts["pusher"] == topology.PUSHER
     assert module("service")["name"] == "new-releases-${local.short_names[each.key]}"
+    assert resource("google_cloud_run_v2_service", "dashboard")["name"] == topology.run_name("dashboard")
     assert "https://new-releases-${local.short_names[service]}" in local("audiences")
     assert topology.audience_of("batch_trigger") == "https://new-releases-batch-trigger"
 
@@ -189,7 +193,7 @@ def test_dead_letters_are_known_by_the_name_of_their_subscription() -> None:
     """A dead letter without Pub/Sub's attributes is one by who brings it, and nothing else is taken for one."""
     dead = {push.dead_letter_topic for push in TOPOLOGY.push_subscriptions}
     for push in TOPOLOGY.push_subscriptions:
-        assert push.name.endswith(envelope.DEAD) == (push.topic in dead)
+        assert push.name.endswith(dead_letters.DEAD) == (push.topic in dead)
         assert names.source_subscription(push.name) == push.name
 
 
@@ -570,6 +574,33 @@ def test_alerts_count_metrics_that_exist() -> None:
         r"user/new_releases_(\w+)", (INFRA / "monitoring/dashboard.json").read_text(encoding="utf-8")
     )
     assert set(shown) == known
+
+
+def test_the_alert_on_silence_knows_the_topic_of_the_sweeps() -> None:
+    """It counts messages of one topic; a topic of another name is silent for ever."""
+    (sweep,) = [job for job in TOPOLOGY.scheduler_jobs if job.name == "new-releases-sweep"]
+    assert f'topic_id="{sweep.topic}"' in local("swept")
+
+
+def test_what_is_missed_is_what_was_scheduled() -> None:
+    """The service is told the tick's own schedule and zone, and takes every schedule that Terraform takes."""
+    told = local("service_shapes")["scheduler"]["env"]
+    job = resource("google_cloud_scheduler_job", "this")
+    assert (told["SCHEDULE"], told["TIME_ZONE"]) == ("${var.schedule}", job["time_zone"])
+    assert local("ticks")["weekly-tick"]["schedule"] == told["SCHEDULE"]
+    (variable,) = [
+        block["schedule"] for block in parsed(INFRA / "variables.tf")["variable"] if "schedule" in block
+    ]
+    (accepted,) = re.findall(r'regex\(\\?"(.*?)\\?",', variable["validation"][0]["condition"])
+    assert accepted.replace("\\\\", "\\") == f"^{WATCHED}$"
+    assert re.fullmatch(WATCHED, variable["default"])
+
+
+def test_the_cost_page_counts_the_conditions() -> None:
+    """Each may be billed, and together they may cost more than all the rest."""
+    alone = [entry for entry in resources("google_monitoring_alert_policy") if entry.name != "log"]
+    page = (ROOT / "docs/cost.md").read_text(encoding="utf-8")
+    assert f"| alerting, {len(local('log_alerts')) + len(alone)} conditions |" in page
 
 
 def test_the_alert_on_old_clusters_knows_our_label() -> None:

@@ -14,7 +14,8 @@ import requests
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Bucket, Client
 
-from contracts.envelope import Message, Origin, parse_message, to_message
+from contracts.envelope.messages import Message, Origin, to_message
+from contracts.envelope.reading import parse_message
 from contracts.events import Event, OwnEvent
 from local import topology
 from local.processes import Supervisor, answers

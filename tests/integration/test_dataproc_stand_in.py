@@ -41,7 +41,8 @@ from google.cloud.storage import Bucket
 from google.pubsub_v1 import SubscriberClient
 from google.pubsub_v1.types import PubsubMessage, Subscription
 
-from contracts.envelope import Message, parse_message
+from contracts.envelope.messages import Message
+from contracts.envelope.reading import parse_message
 from local.dataproc import __main__ as command_line
 from local.dataproc import bucket as bucket_files
 from local.dataproc import driver, server

@@ -15,7 +15,8 @@ from google.cloud.storage import Client
 
 from contracts import names
 from contracts.documents import DeadLetter, Redrive
-from contracts.envelope import BODY_LIMIT, Message, Origin, to_message
+from contracts.envelope.messages import Message, Origin, to_message
+from contracts.envelope.push import BODY_LIMIT
 from contracts.events import BatchReady, MarketRequested, RunFinished, RunRequested, SweepRequested
 from eventing.ledger import RunLedger
 from eventing.objects import GcsObjectStore

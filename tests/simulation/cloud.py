@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from contracts.documents import LoadResult, WarehouseCount
-from contracts.envelope import DEAD_LETTER_SOURCE, Message
+from contracts.envelope.dead_letters import DEAD_LETTER_SOURCE
+from contracts.envelope.messages import Message
 from contracts.names import cluster_claim_name, parse_part_name, run_of_resource
 from eventing.errors import Retryable
 from local.dataproc import audit
-from services.cluster_manager import dataproc as adapter
-from services.cluster_manager.dataproc import ClusterShape, JobShape, cluster_message, job_message
+from services.cluster_manager.adapters import dataproc as adapter
+from services.cluster_manager.adapters.dataproc import ClusterShape, JobShape, cluster_message, job_message
 from services.cluster_manager.decisions import is_active, takes_jobs
 from services.cluster_manager.ports import Cluster, Job, JobRequest, JobState
 from services.cluster_manager.sizing import ClusterSize

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from contracts import names
 from contracts.documents import DeadLetter, Decision, Manifest, Order, Receipt
-from contracts.envelope import DEAD, DEAD_LETTER_SOURCE
+from contracts.envelope.dead_letters import DEAD, DEAD_LETTER_SOURCE
 from contracts.events import BatchReady, DeadLettered, Delivery, MarketRequested, RunRequested
 from contracts.names import trace_id
 from tests.simulation.cloud import Bucket, Row, is_part_of, rows_of

@@ -17,9 +17,9 @@ from typing import Any, Protocol, TypeVar
 
 from google.api_core.exceptions import ServiceUnavailable
 
-from contracts import envelope
 from contracts.documents import WarehouseCount
-from contracts.envelope import Message
+from contracts.envelope import reading
+from contracts.envelope.messages import Message
 from contracts.events import Delivery
 from contracts.faults import ContractError
 from eventing.app import Service, settle
@@ -118,7 +118,7 @@ class Process:
     async def receive(self, body: bytes) -> tuple[int, Delivery | None]:
         """What `POST /` does: the status it answers, and what was delivered."""
         try:
-            delivery = envelope.parse({"content-type": "application/json"}, body)
+            delivery = reading.parse({"content-type": "application/json"}, body)
         except ContractError:
             return 400, None
         if self.service is None:
@@ -357,7 +357,7 @@ async def _scheduler(process: Process) -> Service:
     ledger = RunLedger(StorePort(process, process.shared.bucket))
     ports = scheduler.Ports(ledger, _publisher(process), process.shared.outside.now)
     ask_again = scheduler.AskAgain(settings.ask_again, settings.ask_again_for)
-    return Service("scheduler", scheduler.handlers(ports, plan, ask_again))
+    return Service("scheduler", scheduler.handlers(ports, plan, ask_again, watch=None))
 
 
 async def _batch_trigger(process: Process) -> Service:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from contracts.envelope import Message, parse_message
+from contracts.envelope.messages import Message
+from contracts.envelope.reading import parse_message
 from eventing.objects import ObjectStore
 from eventing.publisher import PubSubPublisher
 from tests.contract import test_object_store as store_suite

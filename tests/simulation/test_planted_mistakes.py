@@ -19,9 +19,9 @@ from contracts.events import DeadLettered, Delivery, MarketRequested
 from contracts.names import cluster_name, parse_part_name
 from services.batch_trigger import decisions as barrier
 from services.batch_trigger import handlers as batch_trigger
-from services.cluster_manager import dataproc as adapter
 from services.cluster_manager import decisions as life_cycle
 from services.cluster_manager import handlers as cluster_manager
+from services.cluster_manager.adapters import dataproc as adapter
 from services.cluster_manager.ports import Cluster
 from services.cluster_manager.sizing import ClusterSize
 from services.market_fetcher import decisions as fetching

@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from contracts.documents import Manifest, Redrive
-from contracts.envelope import DEAD, Message, Origin, to_message
+from contracts.envelope.dead_letters import DEAD
+from contracts.envelope.messages import Message, Origin, to_message
 from contracts.events import Delivery, MarketRequested, OwnEvent, RunRequested, SweepRequested
 from contracts.names import manifest_name
 from eventing.ledger import RunLedger

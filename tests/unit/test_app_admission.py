@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp.test_utils import TestClient, TestServer
 
-from contracts.envelope import Origin, to_message
+from contracts.envelope.messages import Origin, to_message
 from contracts.events import Delivery, MarketRequested
 from eventing.app import MOST_UNDER_WAY, Service, create_app
 from tests.builders import NOW, RUN

@@ -12,7 +12,7 @@ import pytest
 
 from contracts import names
 from contracts.documents import DeadLetterRecord, MissingMarket, Order, ThrottledRecord
-from contracts.envelope import BODY_LIMIT
+from contracts.envelope.push import BODY_LIMIT
 from contracts.events import (
     BatchReady,
     DataprocOperation,

@@ -2,10 +2,12 @@
 
 import copy
 import importlib
+import json
 from typing import Any
 
 import pytest
 
+from benchmarks import demo
 from benchmarks.__main__ import NAMES
 from benchmarks.benchmark import Benchmark, Figures
 
@@ -41,7 +43,13 @@ GOOD: dict[str, Figures] = {
     "barrier": {"runs": {"1000": _storm(1000), "10000": _storm(10_000)}},
     "receive": {
         "requests": 1000,
-        "runs": {"ours": _run(0.12), "bare": _run(0.1), "functions-framework": _run(0.5)},
+        "runs": {
+            "ours": _run(0.12),
+            "unlogged": _run(0.115),
+            "read": _run(0.11),
+            "bare": _run(0.1),
+            "functions-framework": _run(0.5),
+        },
     },
     "overload": {
         "services": {
@@ -55,7 +63,19 @@ GOOD: dict[str, Figures] = {
         }
     },
     "demo": {
-        "demo": {"total": 40.0, "install": 0.0, "spark": 20.0},
+        "demo": {
+            "total": 40.0,
+            "install": 0.0,
+            "emulators": 6.0,
+            "fetch": 3.0,
+            "cluster": 0.2,
+            "spark": 27.0,
+            "load": 0.4,
+            "dashboard": 1.0,
+            "stop": 1.0,
+        },
+        "calls": 100,
+        "loading": 0.4,
         "emulators": 5.0,
         "session": 6.0,
         "job": 21.0,
@@ -118,3 +138,25 @@ def test_claims_that_are_compared_have_names_of_their_own(name: str) -> None:
     """Two ratios under one name would hide each other from the comparison with the committed ones."""
     compared = [claim.what for claim in benchmark(name).claims(GOOD[name]) if claim.ratio is not None]
     assert len(compared) == len(set(compared))
+
+
+def test_only_the_load_itself_is_the_warehouse_s_share_of_a_demo() -> None:
+    """What the emulator does before the first upload and after the staging table is gone is not charged to it."""
+    asked = [
+        ("GET", "/bigquery/v2/x", 1),
+        ("PUT", "/upload/bigquery/v2/jobs", 200),
+        ("POST", "/bigquery/v2/jobs", 150),
+    ]
+    asked += [("DELETE", "/bigquery/v2/staging", 50), ("POST", "/bigquery/v2/jobs", 900)]
+    lines = [
+        json.dumps({"event": "http.request", "method": method, "path": path, "elapsed_ms": spent})
+        for method, path, spent in asked
+    ]
+    assert demo.loading_seconds("\n".join(["Started server process", *lines])) == 0.4
+
+
+def test_the_stages_of_a_demo_add_up_to_all_of_it() -> None:
+    """What no stage accounts for is told as well, and no second that is not ours is counted twice."""
+    told = demo.stages(GOOD["demo"])
+    assert sum(took for _, took, _, _ in told) == pytest.approx(40.0)
+    assert sum(others for _, _, others, _ in told) == pytest.approx(sum(demo.limits(GOOD["demo"]).values()))

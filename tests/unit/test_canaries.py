@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from contracts import names
-from contracts.envelope import Message, Origin, parse_message, to_message
+from contracts.envelope.messages import Message, Origin, to_message
+from contracts.envelope.reading import parse_message
 from contracts.events import Canary, DeadLettered
 from contracts.faults import ContractError
 from eventing.app import Service, settle

@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from contracts.documents import Receipt
 from contracts.faults import ContractError
 from contracts.names import MARKETS
-from dashboard import charts, europe, page, queries, theme
+from dashboard import assets, charts, europe, page, queries, theme, wiring
 from dashboard.documents import WeekRows, by_likeness, week_document
 from dashboard.handlers import Ports, guarded, routes
 from dashboard.library import Library, UnknownWeekError
@@ -32,6 +32,7 @@ from eventing.settings import load
 from tests import builders
 from tests.builders import TestClock
 from tests.fakes.objects import MemoryObjectStore
+from tests.waiting import eventually
 
 WEEK, BEFORE = date(2026, 11, 23), date(2026, 11, 16)
 VIEWS = Views("p", "d")
@@ -40,7 +41,7 @@ ASSETS = Assets(
         "data.html": "<head><!-- head --></head><!-- foot -->",
         "runs.html": "<head><!-- head --></head><!-- foot -->",
         "style.css": "p{}",
-        "common.js": "1;",
+        "page.js": "1;",
         "data.js": "2;",
         "runs.js": "3;",
         "vega.js": "var x = '</script>';",
@@ -189,18 +190,24 @@ def test_markets_stand_beside_those_they_are_like() -> None:
 # --- what is kept ----------------------------------------------------------------------------------------------
 
 
+AWAY = Retryable("no answer", after=timedelta(seconds=10))
+
+
 class Table:
     """A `Warehouse` that counts what it is asked."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        self.fails = False
+        self.fails: Exception | None = None
+        self.is_empty = False
 
     async def rows(self, query: Query) -> Sequence[Row]:
         self.asked.append(query.name)
         await asyncio.sleep(0)
         if self.fails:
-            raise Retryable("no answer", after=timedelta(seconds=10))
+            raise self.fails
+        if self.is_empty:
+            return []
         if query.name == "weeks":
             return [
                 {"load_date": day, "markets": 3, "albums": 2, "row_count": 9, "revision": 1}
@@ -230,11 +237,66 @@ async def test_a_failure_is_not_kept() -> None:
     """After BigQuery has come back the page works at once, not ten minutes later."""
     table = Table()
     books = library(table, TestClock())
-    table.fails = True
+    table.fails = AWAY
     with pytest.raises(Retryable):
         await books.weeks()
-    table.fails = False
+    table.fails = None
     assert len((await books.weeks())["weeks"]) == 2
+
+
+async def test_the_first_reader_finds_what_was_made_at_the_start() -> None:
+    """Whoever comes first waits for nothing that could have been asked before."""
+    table = Table()
+    books = library(table, TestClock())
+    await books.warm()
+    asked = list(table.asked)
+    await books.weeks()
+    await books.newest()
+    assert {"weeks", "history", "releases", "delays"} <= set(asked)
+    assert table.asked == asked
+
+
+async def test_a_table_that_does_not_answer_at_the_start_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """The server starts all the same, and the reason is not lost: neither a known nor an unknown one."""
+    table = Table()
+    books = library(table, TestClock())
+    for fault in (AWAY, RuntimeError("a defect")):
+        table.fails = fault
+        await books.warm()
+    told = [vars(record)["reason"] for record in caplog.records if record.message == "not_warmed"]
+    assert told == ["no answer"] * 2 + ["a defect"] * 2
+    table.fails = None
+    assert len((await books.weeks())["weeks"]) == 2
+
+
+async def test_the_table_is_asked_while_the_server_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it: neither the start for the table, nor the table for the first reader."""
+    table, clock = Table(), TestClock()
+
+    @asynccontextmanager
+    async def opened(made: object) -> AsyncIterator[object]:
+        yield made
+
+    monkeypatch.setattr(wiring, "library", lambda _settings, clock: opened(library(table, clock)))
+    monkeypatch.setattr(wiring, "object_store", lambda _settings: opened(MemoryObjectStore(clock)))
+    monkeypatch.setattr(assets, "load", lambda: ASSETS)
+    settings = Settings(google_cloud_project="p", bucket="b")
+    async with wiring.ports(settings, clock=clock):
+        await eventually(lambda: {"history", "releases"} <= set(table.asked), within=5)
+
+
+async def test_an_empty_table_is_not_remembered(caplog: pytest.LogCaptureFixture) -> None:
+    """The stack starts before its first run; that run is seen as soon as it is loaded, not ten minutes later."""
+    table = Table()
+    table.is_empty = True
+    books = library(table, TestClock())
+    await books.warm()
+    assert await books.newest() is None
+    assert await books.weeks() == {"weeks": [], "history": []}
+    assert caplog.records == []
+    table.is_empty = False
+    assert [week["week"] for week in (await books.weeks())["weeks"]] == ["2026-11-23", "2026-11-16"]
+    assert await books.newest() is not None
 
 
 async def test_whoever_leaves_does_not_take_the_answer_from_others() -> None:
@@ -412,7 +474,7 @@ async def test_only_what_is_there_is_given(path: str, status: int) -> None:
 async def test_a_store_that_does_not_answer_is_503_with_a_reason() -> None:
     """The page can show a reason, and a load balancer understands the status."""
     table = Table()
-    table.fails = True
+    table.fails = AWAY
     async with serving(table, MemoryObjectStore()) as client:
         response = await client.get("/api/weeks")
         assert (response.status, response.headers["Retry-After"]) == (503, "10")

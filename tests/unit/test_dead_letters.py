@@ -10,9 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contracts import envelope, names
+from contracts import names
 from contracts.documents import DeadLetter, DeadLetterRecord, Redrive
-from contracts.envelope import DEAD_LETTER_SOURCE, Message, Origin, to_message
+from contracts.envelope import reading
+from contracts.envelope.dead_letters import DEAD_LETTER_SOURCE
+from contracts.envelope.messages import Message, Origin, to_message
+from contracts.envelope.push import PUBSUB_PUBLISHED
 from contracts.events import DeadLettered, MarketRequested, RedrivenElsewhere, SweepRequested
 from eventing.app import Service, settle
 from eventing.errors import Retryable
@@ -44,7 +47,7 @@ def push(message: Message, subscription: str, *, message_id: str = "1", **more: 
 
 
 def parse(message: Message, subscription: str) -> Any:
-    return envelope.parse({}, push(message, subscription)).event
+    return reading.parse({}, push(message, subscription)).event
 
 
 def died(message: Message, subscription: str, count: int = 5) -> Message:
@@ -126,7 +129,7 @@ def test_whatever_comes_on_a_dead_letter_subscription_can_be_recorded(told: dict
 def test_a_letter_in_a_letter_is_recorded_as_what_it_is() -> None:
     """Eventarc's wrapping of a dead letter of a dead letter is a message, too, and must not be lost."""
     inner = json.loads(push(died(SWEEP, SWEEPERS[0]), "x-dead"))
-    context = {"id": "1", "source": "s", "specversion": "1.0", "type": envelope.PUBSUB_PUBLISHED}
+    context = {"id": "1", "source": "s", "specversion": "1.0", "type": PUBSUB_PUBLISHED}
     wrapped = Message(json.dumps(inner).encode(), {f"ce-{name}": text for name, text in context.items()})
     event = parse(died(wrapped, SWEEPERS[0]), "batch-trigger-sweep-requested-dead")
     assert (
@@ -303,11 +306,11 @@ async def test_a_service_acknowledges_what_is_redriven_to_another(caplog: pytest
     caplog.set_level("INFO")
     service = Service("cluster_manager", {SweepRequested: act})
     for message in (poison, replace_attributes(SWEEP, redrive_to=SWEEPERS[0])):
-        delivery = envelope.parse({}, push(message, SWEEPERS[2]))
+        delivery = reading.parse({}, push(message, SWEEPERS[2]))
         assert (await settle(service, delivery)).status == 204
     assert acted == []
     assert "redriven_elsewhere" in caplog.text
-    mine = envelope.parse({}, push(replace_attributes(SWEEP, redrive_to=SWEEPERS[2]), SWEEPERS[2]))
+    mine = reading.parse({}, push(replace_attributes(SWEEP, redrive_to=SWEEPERS[2]), SWEEPERS[2]))
     assert (await settle(service, mine)).status == 204
     assert len(acted) == 1
 

@@ -316,6 +316,51 @@ def test_a_service_that_is_not_ready_or_open_is_a_finding(seen: running.Service 
     )
 
 
+VIEWER = frozenset({"user:a@b.org"})
+
+
+@pytest.mark.parametrize(
+    ("seen", "is_local", "status", "says"),
+    [
+        (None, False, "ok", "there is none"),
+        (running.Service("u", invokers=VIEWER), False, "ok", "is ready"),
+        (running.Service("u"), True, "ok", "is ready"),
+        (running.Service("u"), False, "warn", "nobody may look at it"),
+        (running.Service("u", "image not found", VIEWER), False, "warn", "is not ready: image not found"),
+        (running.Service("u", invokers=VIEWER | {"allUsers"}), False, "fail", "may be looked at by allUsers"),
+        (
+            running.Service("u", invokers=frozenset({"allAuthenticatedUsers"})),
+            False,
+            "fail",
+            "may be looked at by allAuthenticatedUsers",
+        ),
+    ],
+)
+def test_a_dashboard_may_be_away_but_not_open(
+    seen: running.Service | None,
+    is_local: bool,  # noqa: FBT001 -- a fact of the case
+    status: str,
+    says: str,
+) -> None:
+    """No run needs it; but what it shows is for those who were named."""
+    [finding] = running.judge_dashboard(seen, is_local=is_local)
+    assert (finding.status, finding.check) == (status, "dashboard")
+    assert says in finding.what
+    assert bool(finding.remedy) == (status != "ok")
+
+
+def test_the_dashboard_of_a_project_is_looked_at_by_its_name() -> None:
+    """The name is Terraform's; readiness and callers are Cloud Run's own words."""
+    address = "https://run.googleapis.com/v2/projects/p/locations/r/services/new-releases-dashboard"
+    answers = {
+        address: {"uri": "https://d", "terminalCondition": {"state": "CONDITION_FAILED", "message": "no image"}},
+        f"{address}:getIamPolicy": {"bindings": [{"role": "roles/run.invoker", "members": ["user:a@b.org"]}]},
+    }
+    target = SimpleNamespace(project="p", region="r", dashboard=None)
+    site: Any = SimpleNamespace(rest=SimpleNamespace(get=answers.get), target=target, is_local=False)
+    assert whats(running.dashboard(site)) == ["is not ready: no image"]
+
+
 @pytest.mark.parametrize(
     ("age", "ttl", "status"), [(100, 120, "ok"), (134, 120, "ok"), (136, 120, "fail"), (1, None, "fail")]
 )

@@ -4,6 +4,8 @@ import json
 import logging
 import sys
 
+import pytest
+
 from eventing import logs
 from eventing.logs import CloudLoggingFormatter
 
@@ -45,3 +47,17 @@ def test_an_exception_stays_on_its_line() -> None:
     except ValueError:
         made.exc_info = sys.exc_info()
     assert "ValueError: invalid literal" in str(line(made)["exception"])
+
+
+@pytest.mark.parametrize("value", ["\ud800", b"\xff", {1, 2}, ValueError("x"), object(), 10**400, float("nan")])
+def test_no_value_costs_a_line(value: object) -> None:
+    """What a caller sent is logged where it is refused: half a character in it must not swallow the refusal."""
+    read = line(record("refused", found=[value]))
+    assert read["message"] == "refused"
+    assert read["found"]
+
+
+def test_a_line_is_text_that_a_stream_takes() -> None:
+    """A line with half a character in it would fail where it is written, after it was formatted."""
+    formatted = CloudLoggingFormatter(project="p", service="s").format(record("refused", found="\ud800 æ"))
+    assert json.loads(formatted.encode())["found"] == "\ud800 æ"

@@ -1,6 +1,6 @@
 """A tick becomes one run, whatever arrives twice or stops half-way."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -12,7 +12,17 @@ from contracts.documents import CompletenessPolicy, DeadLetterRecord, ThrottledR
 from contracts.events import MarketRequested, OwnEvent, RunRequested, SweepRequested
 from eventing.errors import Retryable
 from eventing.ledger import RunLedger
-from services.scheduler.decisions import Plan, Waiting, is_recent, requests_on_sweep, run_id_at
+from services.scheduler.decisions import (
+    Due,
+    Plan,
+    Waiting,
+    Watch,
+    is_missing,
+    is_recent,
+    newest_due,
+    requests_on_sweep,
+    run_id_at,
+)
 from services.scheduler.handlers import AskAgain, Ports, on_run_requested, on_sweep
 from tests.builders import NOW, RUN, START, TestClock, delivery, manifest
 from tests.fakes.objects import MemoryObjectStore
@@ -20,6 +30,8 @@ from tests.fakes.publisher import MemoryPublisher
 
 PLAN = Plan(ZoneInfo("Europe/Copenhagen"), ("DK", "SE", "NO"), timedelta(hours=6), CompletenessPolicy())
 TICK = delivery(RunRequested(), event_id="tick")
+COPENHAGEN = ZoneInfo("Europe/Copenhagen")
+WATCH = Watch("0 0 * * 1", COPENHAGEN, timedelta(hours=3))
 
 
 class World:
@@ -35,9 +47,10 @@ class World:
         await on_run_requested(TICK, ports=self.ports, plan=PLAN)
         return self.asked()
 
-    async def sweep(self, event_id: str) -> list[str]:
+    async def sweep(self, event_id: str, watch: Watch | None = None) -> list[str]:
         again = AskAgain(timedelta(hours=1), timedelta(days=7))
-        await on_sweep(delivery(SweepRequested(), event_id=event_id), ports=self.ports, ask_again=again)
+        event = delivery(SweepRequested(), event_id=event_id)
+        await on_sweep(event, ports=self.ports, ask_again=again, watch=watch)
         return self.asked()
 
     def asked(self) -> list[str]:
@@ -181,3 +194,95 @@ def test_recent_is_the_span_and_a_day_for_the_time_zone(day: int, recent: bool) 
     """A run is named for a date in its zone, which may be a day off from UTC's, before or behind."""
     now = datetime(2026, 12, 1, tzinfo=UTC) + timedelta(days=day)
     assert is_recent("2026-12-24", now, timedelta(days=7)) is recent
+
+
+# --- a tick that never comes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("schedule", "now", "run_id", "at"),
+    [
+        # Monday at midnight in Copenhagen is Sunday, 23:00 UTC, in winter; three hours later its run must be there.
+        ("0 0 * * 1", "2026-11-23T02:00:00+00:00", "2026-11-23", "2026-11-22T23:00:00+00:00"),
+        ("0 0 * * 1", "2026-11-23T01:59:59+00:00", "2026-11-16", "2026-11-15T23:00:00+00:00"),
+        ("0 0 * * 1", "2026-11-29T23:00:00+00:00", "2026-11-23", "2026-11-22T23:00:00+00:00"),
+        # In summer an hour earlier, and across the change of clocks on Sunday, 25 October, the wall counts.
+        ("0 0 * * 1", "2026-06-15T01:00:00+00:00", "2026-06-15", "2026-06-14T22:00:00+00:00"),
+        ("0 0 * * 1", "2026-06-15T00:59:59+00:00", "2026-06-08", "2026-06-07T22:00:00+00:00"),
+        ("0 0 * * 1", "2026-10-26T01:59:59+00:00", "2026-10-19", "2026-10-18T22:00:00+00:00"),
+        ("0 0 * * 1", "2026-10-26T02:00:00+00:00", "2026-10-26", "2026-10-25T23:00:00+00:00"),
+        # The hour and the minute of the schedule; a day of every week, or each day.
+        ("30 18 * * 5", "2026-11-23T12:00:00+00:00", "2026-11-20", "2026-11-20T17:30:00+00:00"),
+        ("30 18 * * 5", "2026-11-20T20:29:59+00:00", "2026-11-13", "2026-11-13T17:30:00+00:00"),
+        ("0 6 * * *", "2026-11-23T08:00:00+00:00", "2026-11-23", "2026-11-23T05:00:00+00:00"),
+        ("0 6 * * *", "2026-11-23T07:59:59+00:00", "2026-11-22", "2026-11-22T05:00:00+00:00"),
+        # cron has two numbers for Sunday.
+        ("0 0 * * 0", "2026-11-23T12:00:00+00:00", "2026-11-22", "2026-11-21T23:00:00+00:00"),
+        ("0 0 * * 7", "2026-11-23T12:00:00+00:00", "2026-11-22", "2026-11-21T23:00:00+00:00"),
+    ],
+)
+def test_which_run_must_have_begun(schedule: str, now: str, run_id: str, at: str) -> None:
+    """A run is missed a grace after its tick was due on the wall clock of the schedule's zone, and not before."""
+    due = newest_due(replace(WATCH, schedule=schedule), datetime.fromisoformat(now))
+    assert due == Due(run_id, datetime.fromisoformat(at))
+
+
+DUE = Due("2026-11-23", datetime(2026, 11, 22, 23, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("runs", "before_made", "missing"),
+    [
+        ((), None, False),  # a first deployment
+        (("2026-11-16",), "2026-11-15T23:00:05+00:00", True),
+        (("2026-11-16", "2026-11-23"), "2026-11-15T23:00:05+00:00", False),
+        (("2026-11-16", "2026-11-25"), "2026-11-15T23:00:05+00:00", True),  # asked for by hand is another run
+        (("2026-11-25",), None, False),  # deployed after the tick was due, and first run by hand
+        (("2026-11-09",), "2026-11-25T10:00:00+00:00", False),  # the same, and a past week filled in
+        (("2026-11-16",), "2026-11-22T23:00:00+00:00", False),
+    ],
+)
+def test_a_tick_is_lost_where_there_had_been_runs(
+    runs: Sequence[str],
+    before_made: str | None,
+    missing: bool,  # noqa: FBT001 -- expected
+) -> None:
+    """A stack that was there when the tick was due has its run, or somebody is told; a new stack owes nothing."""
+    made = before_made and datetime.fromisoformat(before_made)
+    before = manifest().model_copy(update={"created_at": made}) if made else None
+    assert is_missing(DUE, runs, before) is missing
+
+
+async def test_the_sweep_tells_of_a_run_that_never_began(caplog: pytest.LogCaptureFixture) -> None:
+    """A lost or paused tick makes no sound by itself; each sweep says it, with what to do, until there is the run."""
+    world = World()
+    await world.tick()
+    world.clock.now = datetime(2026, 11, 30, 1, 59, 59, tzinfo=UTC)
+    await world.sweep("s1", WATCH)
+    assert _missed(caplog) == []
+    world.clock.advance(seconds=1)
+    filled_in = RunRequested(run_id="2026-11-09", reason="backfill")
+    await on_run_requested(delivery(filled_in), ports=world.ports, plan=PLAN)
+    await world.sweep("s2", WATCH)
+    await world.sweep("s3", WATCH)
+    assert _missed(caplog) == ["2026-11-30", "2026-11-30"]
+    assert "./releases run start --date 2026-11-30" in vars(caplog.records[-1])["remedy"]
+    event = RunRequested(run_id="2026-11-30", reason="by hand")
+    await on_run_requested(delivery(event), ports=world.ports, plan=PLAN)
+    await world.sweep("s4", WATCH)
+    assert len(_missed(caplog)) == 2
+
+
+async def test_without_a_schedule_no_tick_is_missed(caplog: pytest.LogCaptureFixture) -> None:
+    """A stack on one machine has no schedule, and its sweeps stay quiet."""
+    world = World()
+    await world.tick()
+    world.clock.now = datetime(2027, 11, 30, tzinfo=UTC)
+    await world.sweep("s1")
+    assert _missed(caplog) == []
+
+
+def _missed(caplog: pytest.LogCaptureFixture) -> list[str]:
+    lines = [vars(record) for record in caplog.records if record.message == "run_missing"]
+    assert {line["levelname"] for line in lines} <= {"ERROR"}
+    return [line["run_id"] for line in lines]

@@ -73,6 +73,20 @@ def test_values_are_read_as_a_person_writes_them() -> None:
     assert len(MARKETS) == len(set(MARKETS)) == 48
 
 
+@pytest.mark.parametrize("schedule", ["0 0 * * 1", "59 23 * * 7", "5 09 * * *"])
+def test_a_weekly_or_daily_schedule_is_watched(schedule: str) -> None:
+    """What Cloud Scheduler is told, the sweep holds it to."""
+    assert load(SchedulerSettings, EMULATED | {"SCHEDULE": schedule}).schedule == schedule
+
+
+@pytest.mark.parametrize(
+    "schedule", ["0 0 1 * *", "*/5 * * * *", "0 24 * * 1", "60 0 * * 1", "0 0 * * 8", "weekly"]
+)
+def test_another_schedule_is_refused(schedule: str) -> None:
+    """A schedule that is not understood would miss ticks that were never due, or none at all."""
+    assert faults(SchedulerSettings, EMULATED | {"SCHEDULE": schedule}) == ["SCHEDULE"]
+
+
 def test_spark_properties_are_pairs() -> None:
     """A property without a value would be dropped without a word by the cluster."""
     assert faults(ClusterManagerSettings, EMULATED | {"JOB_PROPERTIES": "a=1,b"}) == ["JOB_PROPERTIES"]

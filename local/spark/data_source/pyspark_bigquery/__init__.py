@@ -34,12 +34,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql.datasource import DataSource, DataSourceArrowWriter, WriterCommitMessage
 from pyspark.sql.types import StructType
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from google.cloud import bigquery
 
 _STAGING_LIFE: Final = timedelta(hours=6)
@@ -137,7 +136,7 @@ class Writer(DataSourceArrowWriter):
         self.host = host
         self.folder = folder
 
-    def write(self, iterator: Iterator[pa.RecordBatch]) -> Written:
+    def write(self, iterator: "Iterator[pa.RecordBatch]") -> Written:
         """Write one task's rows; refuse a row outside the partition, as the load job would."""
         import pyarrow.parquet as pq  # noqa: PLC0415 -- costs the driver's planner time it does not need
 
@@ -152,7 +151,10 @@ class Writer(DataSourceArrowWriter):
                 parquet.write_batch(batch)
         return Written(file)
 
-    def _check_day(self, batch: pa.RecordBatch) -> None:
+    def _check_day(self, batch: "pa.RecordBatch") -> None:
+        import pyarrow as pa  # noqa: PLC0415 -- as above
+        import pyarrow.compute as pc  # noqa: PLC0415 -- as above
+
         column = batch.column(self.target.field)
         inside = pc.fill_null(pc.equal(column, pa.scalar(self.target.day, pa.date32())), False)  # noqa: FBT003
         if not pc.all(inside).as_py():

@@ -1,0 +1,49 @@
+"""What Google tells in its own words: an object was written, a Dataproc operation began or ended."""
+
+from typing import Any
+
+from contracts.envelope.checking import validate
+from contracts.events import DataprocOperation, ObjectFinalized
+from contracts.faults import ContractError, Fault
+
+STORAGE_FINALIZED = "google.cloud.storage.object.v1.finalized"
+AUDIT_WRITTEN = "google.cloud.audit.log.v1.written"
+
+
+def is_notification(attributes: dict[str, str]) -> bool:
+    """Whether a message is the Pub/Sub form of what happened to an object."""
+    return {"eventtype", "bucketid"} <= {name.lower() for name in attributes}
+
+
+def object_finalized(attributes: dict[str, str]) -> ObjectFinalized:
+    """The Pub/Sub form of an object's birth: everything needed is in the attributes, whatever the payload.
+
+    Raises:
+        ContractError: it is not its birth, or the object is not named.
+    """
+    if attributes.get("eventType") != "OBJECT_FINALIZE":
+        problem = f"{attributes.get('eventType')!r} is not handled; notify OBJECT_FINALIZE alone"
+        raise ContractError([Fault("message.attributes.eventType", problem)])
+    names = {"bucketId": "bucket", "objectId": "name", "objectGeneration": "generation"}
+    found = {ours: attributes[theirs] for theirs, ours in names.items() if theirs in attributes}
+    return validate(ObjectFinalized, found, prefix="message.attributes")
+
+
+def dataproc_operation(entry: dict[str, Any]) -> DataprocOperation:
+    """A log entry of Dataproc's audit log, from a logging sink or from Eventarc.
+
+    Raises:
+        ContractError: it is another log's entry, or none.
+    """
+    payload = entry.get("protoPayload")
+    if not isinstance(payload, dict) or payload.get("serviceName") != "dataproc.googleapis.com":
+        problem = "is neither a CloudEvent, nor a storage notification, nor a Dataproc audit entry"
+        raise ContractError([Fault("message", f"{problem}; see the event catalogue for the known shapes")])
+    operation = entry.get("operation")
+    last = operation.get("last", False) if isinstance(operation, dict) else False
+    fields = {
+        "method": payload.get("methodName"),
+        "resource": str(payload.get("resourceName", "")).rsplit("/", 1)[-1],
+        "last": last,
+    }
+    return validate(DataprocOperation, fields, prefix="protoPayload")

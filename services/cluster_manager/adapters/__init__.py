@@ -1,0 +1,1 @@
+"""The cluster manager's ways out: Dataproc, and the table to be counted."""
