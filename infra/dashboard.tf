@@ -59,6 +59,7 @@ resource "google_cloud_run_v2_service" "dashboard" {
       max_instance_count = 1 # one cache, and a bound on what a loop in somebody's browser costs
     }
 
+    # As in modules/push_service, which is for services that Pub/Sub alone may call, with their subscriptions.
     containers {
       image = "${local.image_prefix}/dashboard:${local.tag}"
 

@@ -145,3 +145,12 @@ async def chromium() -> AsyncIterator[Browser]:
         pytest.skip(surf.NO_BROWSER)
     async with surf.browser() as launched:
         yield launched
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def sheet(chromium: Browser, served: Served) -> AsyncIterator[surf.Sheet]:
+    """A page that, whatever a test does with it, complains of nothing and asks nobody else."""
+    async with surf.sheet(chromium, served.url) as opened:
+        yield opened
+        assert opened.complaints == []
+        assert opened.strangers == []

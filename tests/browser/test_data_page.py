@@ -4,12 +4,10 @@ import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, Route, expect
 
@@ -42,15 +40,6 @@ SELECT
   CAST(ROUND(SUM(tracks.ms) / 3600000) AS INT64) AS hours
 FROM here JOIN reach ON reach.album_id = here.album_id JOIN tracks ON tracks.album_id = here.album_id
 """
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def sheet(chromium: Browser, served: Served) -> AsyncIterator[Sheet]:
-    """A page that, whatever a test does with it, complains of nothing and asks nobody else."""
-    async with surf.sheet(chromium, served.url) as opened:
-        yield opened
-        assert opened.complaints == []
-        assert opened.strangers == []
 
 
 def figures_of(served: Served, market: str | None) -> dict[str, int]:

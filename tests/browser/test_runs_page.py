@@ -1,10 +1,8 @@
 """The run view in a real browser: where every market stands, and a run that goes on while one looks."""
 
 import re
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Route, expect
 
 from contracts import names
@@ -15,15 +13,6 @@ from tests.browser.conftest import OPEN_RUN, Served
 from tests.browser.surf import Sheet
 
 pytestmark = [pytest.mark.browser, pytest.mark.emulator, pytest.mark.asyncio(loop_scope="session")]
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def sheet(chromium: Browser, served: Served) -> AsyncIterator[Sheet]:
-    """A page that complains of nothing and asks nobody else."""
-    async with surf.sheet(chromium, served.url) as opened:
-        yield opened
-        assert opened.complaints == []
-        assert opened.strangers == []
 
 
 async def test_every_market_shows_its_state(sheet: Sheet) -> None:
