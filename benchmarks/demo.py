@@ -19,6 +19,7 @@ from benchmarks.benchmark import Benchmark, Claim, Figures, Size
 from benchmarks.transform import CORPORA, run_subject, spark_subject
 from local import tools
 from local.bigquery import BigQuery
+from local.choices import SIMULATOR_RATE
 from local.processes import Supervisor
 from local.pubsub import PubSub
 from local.spark import class_archive, submit
@@ -26,8 +27,6 @@ from local.storage import Storage
 
 WITHIN: Final = 60.0
 OWN: Final = 10.0
-RATE: Final = 1000.0
-"""Calls a second that the simulator is asked for, as `local.choices` has it."""
 
 
 def measure(size: Size) -> Figures:
@@ -119,7 +118,7 @@ def limits(figures: Figures) -> dict[str, float]:
     """Seconds that are not ours, by what they go to."""
     return {
         "emulators' start": figures["emulators"],
-        "calls at the allowed rate": figures["calls"] / RATE,
+        "calls at the allowed rate": figures["calls"] / SIMULATOR_RATE,
         "Spark's start and end": figures["session"],
         "job": figures["job"],
         "BigQuery emulator's load": figures["loading"],
@@ -190,8 +189,9 @@ Spark's classes.
 {report.table(("stage", "took", "not ours", "ours", "what ours is"), rows)}
 
 Not ours, alone on the same machine: emulators' start {figures["emulators"]:.1f} s, {figures["calls"]} calls at
-{RATE:.0f} a second, a Spark application that does nothing {figures["session"]:.1f} s, the job with Parquet in place of
-the load {figures["job"]:.1f} s; and of the load what the BigQuery emulator's own log says, {figures["loading"]:.1f} s.
+{SIMULATOR_RATE} a second, a Spark application that does nothing {figures["session"]:.1f} s, the job with Parquet
+in place of the load {figures["job"]:.1f} s; and of the load what the BigQuery emulator's own log says,
+{figures["loading"]:.1f} s.
 BigQuery's emulator starts while the first markets are fetched, so the first stage can be shorter than what is not ours.
 """
 

@@ -17,6 +17,8 @@ REGION: Final = "europe-west3"
 SERVICES: Final = ("scheduler", "market_fetcher", "batch_trigger", "cluster_manager")
 
 AppKind = Literal["developer", "extended"]
+SIMULATOR_RATE = 1000
+"""Calls a second that a stack on the simulator allows itself."""
 _MARKET_LETTERS = 2
 _CLIENT_ID = "local-client"
 _CLIENT_SECRET = "local-secret"  # noqa: S105 -- the simulator takes any
@@ -166,7 +168,7 @@ def service_environment(
         told["SPOTIFY_API_URL"] = f"{addresses.simulator}/v1"
         told["SPOTIFY_TOKEN_URL"] = f"{addresses.simulator}/api/token"
         # The simulator has no quota worth saving, and of two markets at a time a batch is seldom full.
-        told |= {"SPOTIFY_RATE": "1000", "SPOTIFY_BATCH_QUIET": "0.005"}
+        told |= {"SPOTIFY_RATE": str(SIMULATOR_RATE), "SPOTIFY_BATCH_QUIET": "0.005"}
     else:
         told |= {name: caller[name] for name in _PROXIES if name in caller}
         told["NO_PROXY"] = f"{LOOPBACK},localhost"

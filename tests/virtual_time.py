@@ -70,7 +70,18 @@ class VirtualTime:
 
     async def sleep(self, seconds: float, /) -> None:
         """Wait."""
-        await asyncio.sleep(seconds)
+        await let_pass(seconds)
+
+
+async def let_pass(seconds: float) -> None:
+    """Let virtual seconds pass; where seconds are real, a test has to wait for a condition.
+
+    Raises:
+        AssertionError: the running loop's clock does not jump.
+    """
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop), "seconds are real here: wait for a condition (tests.waiting)"
+    await asyncio.sleep(seconds)
 
 
 def run(main: Callable[[], Coroutine[Any, Any, ResultT]]) -> ResultT:

@@ -63,6 +63,11 @@ SOURCES: list[tuple[rules.Rule, str, str]] = [
     (rules.modules_say_what_they_are_for, "local/planted.py", "x = 1"),
     (rules.tests_say_which_rule_they_protect, "tests/unit/test_planted.py", "def test_planted(): assert 1"),
     (rules.tests_wait_for_conditions, "tests/unit/test_planted.py", "def test_planted(): time.sleep(1)"),
+    (
+        rules.tests_wait_for_conditions,
+        "tests/unit/test_planted.py",
+        "async def test_planted(): await asyncio.sleep(1)",
+    ),
 ]
 """Rule, file that breaks it, and the line that is added to the file; no line takes the file away."""
 

@@ -39,7 +39,7 @@ from tests.builders import RUN
 from tests.fakes.objects import MemoryObjectStore
 from tests.fetching import ENVIRONMENT, Fetcher
 from tests.integration.services import Cloud, cloud, service
-from tests.virtual_time import VirtualTime, run
+from tests.virtual_time import VirtualTime, let_pass, run
 
 CATALOGUE = Catalogue(1, date(2026, 11, 23))
 FEW = ("DK", "SE", "XK")
@@ -93,7 +93,7 @@ async def until_all_land(fetcher: Fetcher, markets: Sequence[str]) -> None:
         missing = [market for market, settled in ended.items() if settled.status != 204]
         if not missing:
             return
-        await asyncio.sleep(600)
+        await let_pass(600)
     raise AssertionError(f"{missing} never land")
 
 
@@ -245,7 +245,7 @@ def test_one_market_told_to_wait_for_two_hours() -> None:
         made = len(simulator.calls)
         while (await fetcher.fetch("DK")).status != 204:
             assert len(simulator.calls) == made
-            await asyncio.sleep(600)
+            await let_pass(600)
         await expect_parts(fetcher, MARKETS, "search")
         assert await fetcher.store.read(throttled_name(RUN, "DK")) is None
 

@@ -21,7 +21,7 @@ from services.market_fetcher.decisions import Answer
 from tests import fetching
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.spotify import FakeSpotify, album, answer, error
-from tests.virtual_time import run
+from tests.virtual_time import let_pass, run
 
 MARKETS = "DK SE NO FI DE".split()
 IDS = [f"a{number:02}" for number in range(25)]
@@ -126,7 +126,7 @@ async def deliver_until_done(fetcher: fetching.Fetcher, market: str) -> int:
         if settled.status == 204:
             return given_back
         assert settled.retry_after is not None
-        await asyncio.sleep(min(settled.retry_after.total_seconds(), 600))
+        await let_pass(min(settled.retry_after.total_seconds(), 600))
     raise AssertionError(f"{market} never lands")
 
 

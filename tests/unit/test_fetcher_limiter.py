@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.market_fetcher.adapters.limiter import Budget, Limiter
 from services.market_fetcher.ports import Throttled
-from tests.virtual_time import VirtualTime, run
+from tests.virtual_time import VirtualTime, let_pass, run
 
 HOURS = 7200.0
 SECONDS_30 = 30.0
@@ -53,7 +53,7 @@ def test_no_window_holds_more_than_the_rate_allows(rate: int, starts: list[float
 
     async def main(limiter: Limiter) -> None:
         async def later(start: float) -> None:
-            await asyncio.sleep(start)
+            await let_pass(start)
             left.append(await call(limiter))
 
         await asyncio.gather(*(later(start) for start in starts))
@@ -97,7 +97,7 @@ def test_calls_under_way_are_bounded() -> None:
             async with limiter.turn(None):
                 under_way += 1
                 most = max(most, under_way)
-                await asyncio.sleep(1)
+                await let_pass(1)
                 under_way -= 1
 
         await asyncio.gather(*(slow() for _ in range(10)))
@@ -121,11 +121,11 @@ def test_the_rate_halves_on_429_and_grows_back() -> None:
 
     async def main(limiter: Limiter) -> None:
         await told_to_wait(limiter, 1)
-        await asyncio.sleep(31)
+        await let_pass(31)
         times = [await call(limiter) for _ in range(20)]
         assert times[14] - times[0] < 1
         assert times[-1] - times[0] > 10
-        await asyncio.sleep(3600)
+        await let_pass(3600)
         times = [await call(limiter) for _ in range(31)]
         assert times[29] == times[0]
         assert times[30] > times[0] + SECONDS_30
@@ -139,11 +139,11 @@ def test_one_burst_of_429_is_one_piece_of_news() -> None:
     async def main(limiter: Limiter) -> None:
         async def refused() -> None:
             async with limiter.turn(None) as sent_at:
-                await asyncio.sleep(1)
+                await let_pass(1)
             limiter.slow_down(1, market=None, quota=False, sent_at=sent_at)
 
         await asyncio.gather(*(refused() for _ in range(4)))
-        await asyncio.sleep(40)
+        await let_pass(40)
         times = [await call(limiter) for _ in range(50)]
         assert sum(time < times[0] + 1 for time in times) >= 50
 
@@ -161,7 +161,7 @@ def test_a_long_wait_of_one_market_leaves_the_others_free() -> None:
         assert await call(limiter, "SE") == 0
         assert await call(limiter) == 0
         assert list(limiter.status()) == ["DK"]
-        await asyncio.sleep(HOURS - 30)
+        await let_pass(HOURS - 30)
         assert await call(limiter, "DK") == HOURS
         assert limiter.status() == {}
 
@@ -205,7 +205,7 @@ def test_those_who_wait_already_hear_of_a_longer_wait() -> None:
     async def main(limiter: Limiter) -> None:
         await told_to_wait(limiter, 10)
         waiting = asyncio.create_task(call(limiter))
-        await asyncio.sleep(1)
+        await let_pass(1)
         limiter.rest(timedelta(hours=1), "mend the credentials")
         with pytest.raises(Throttled, match="mend the credentials"):
             await waiting

@@ -23,7 +23,7 @@ from tests import fetching
 from tests.builders import NOW, RUN
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.spotify import FakeSpotify, album, answer, error
-from tests.virtual_time import VirtualTime, run
+from tests.virtual_time import VirtualTime, let_pass, run
 
 BROWSE, SEARCH, TOKEN = "/browse/new-releases", "/search", "/api/token"
 Body = Callable[[fetching.Fetcher], Coroutine[Any, Any, None]]
@@ -111,7 +111,7 @@ def test_a_part_another_wrote_meanwhile_stands() -> None:
 
     async def body(fetcher: fetching.Fetcher) -> None:
         async def other() -> None:
-            await asyncio.sleep(0.12)
+            await let_pass(0.12)
             await store.create(part_name(RUN, "DK"), b"theirs")
 
         settled, _ = await asyncio.gather(fetcher.fetch(), other())
@@ -256,7 +256,7 @@ def test_an_app_that_may_nothing_rests_and_says_why() -> None:
         assert (await fetcher.fetch("SE")).status == 503
         assert len(spotify.requests) == made
         spotify.trick = lambda _: None
-        await asyncio.sleep(601)
+        await let_pass(601)
         assert (await fetcher.fetch("SE")).status == 204
         assert (await fetcher.part("SE"))[0]["source"] == "browse"
 
@@ -302,7 +302,7 @@ def test_an_album_that_is_gone_is_asked_for_once() -> None:
     async def body(fetcher: fetching.Fetcher) -> None:
         assert [(await fetcher.fetch(market)).status for market in ("DK", "SE")] == [204, 204]
         assert spotify.count("/albums/x") == 1
-        await asyncio.sleep(2 * 3600)
+        await let_pass(2 * 3600)
         spotify.albums = {**spotify.albums, "x": album("x")}
         await fetcher.fetch("SE", replay=True, event_id="replay")
         assert await fetcher.albums("SE") == ["x", "a"]
@@ -359,7 +359,7 @@ def test_a_fresh_replay_of_all_markets_reads_each_album_once() -> None:
 
     async def body(fetcher: fetching.Fetcher) -> None:
         await asyncio.gather(fetcher.fetch("DK"), fetcher.fetch("SE"))
-        await asyncio.sleep(10)
+        await let_pass(10)
         spotify.albums = {name: {**known, "name": "renamed"} for name, known in spotify.albums.items()}
         made = spotify.count("/albums")
         asked = NOW + timedelta(seconds=5)
@@ -551,10 +551,10 @@ def test_a_token_is_renewed_before_it_ends() -> None:
 
     async def body(fetcher: fetching.Fetcher) -> None:
         await fetcher.fetch("DK")
-        await asyncio.sleep(3000)
+        await let_pass(3000)
         await fetcher.fetch("SE")
         assert spotify.count(TOKEN) == 1
-        await asyncio.sleep(541)
+        await let_pass(541)
         await fetcher.fetch("NO")
         assert spotify.count(TOKEN) == 2
 
@@ -572,7 +572,7 @@ def test_wrong_credentials_are_not_the_messages_fault(status: int, caplog: pytes
         assert {settled.status for settled in ended} == {503}
         assert "SPOTIFY_CLIENT_SECRET" in ended[0].faults[0].problem
         assert len(spotify.requests) == 1
-        await asyncio.sleep(301)
+        await let_pass(301)
         assert (await fetcher.fetch("DK")).status == 204
 
     fetched(spotify, body)
@@ -605,7 +605,7 @@ def test_one_market_that_waits_for_hours_holds_no_other_up() -> None:
         while (await fetcher.fetch("DK")).status != 204:
             assert len(spotify.requests) == made
             deliveries += 1
-            await asyncio.sleep(600)  # Pub/Sub's longest backoff
+            await let_pass(600)  # Pub/Sub's longest backoff
         assert deliveries == 12
         assert loop_time() >= 7200
         assert await fetcher.albums("DK") == ["a", "b", "c"]
@@ -636,7 +636,7 @@ def test_a_used_up_quota_stops_every_market_without_losing_what_was_read() -> No
         assert made <= 300 + 16  # those under way when the news came
         await asyncio.gather(*(fetcher.fetch(market) for market in MARKETS))
         assert len(spotify.requests) == made
-        await asyncio.sleep(40_001)
+        await let_pass(40_001)
         ended = await asyncio.gather(*(fetcher.fetch(market) for market in MARKETS))
         assert {settled.status for settled in ended} == {204}
         assert max(spotify.count(f"/albums/{album_id}") for album_id in ALBUMS) <= 2
