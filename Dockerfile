@@ -9,17 +9,19 @@ ARG BASE
 
 # hadolint ignore=DL3006
 FROM ${BASE} AS packages
-COPY requirements/services.txt /tmp/services.txt
-RUN python -m venv /packages \
-    && /packages/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes -r /tmp/services.txt
+WORKDIR /build
+COPY requirements/__init__.py requirements/find_uv.py requirements/install.py requirements/uv.txt requirements/build.txt \
+     requirements/services.txt requirements/
+RUN python -m requirements.install /packages services
 
 # The dashboard: docker build --target dashboard --build-arg BASE=… .
 #
 # hadolint ignore=DL3006
 FROM ${BASE} AS dashboard-packages
-COPY requirements/dashboard.txt /tmp/dashboard.txt
-RUN python -m venv /packages \
-    && /packages/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes -r /tmp/dashboard.txt
+WORKDIR /build
+COPY requirements/__init__.py requirements/find_uv.py requirements/install.py requirements/uv.txt requirements/build.txt \
+     requirements/dashboard.txt requirements/
+RUN python -m requirements.install /packages dashboard
 
 # hadolint ignore=DL3006
 FROM ${BASE} AS dashboard

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import pythons
 from tests.infra.configuration import INFRA
 
 ROOT = INFRA.parent
@@ -82,6 +83,18 @@ def test_actionlint_finds_a_fault_and_none_of_ours(tmp_path: Path) -> None:
     assert 'unexpected key "stepz"' in bad.stderr
 
 
+INSTALLER = ("__init__.py", "find_uv.py", "install.py", "uv.txt", "build.txt")
+
+
+def test_the_images_run_a_python_that_the_suite_runs_on() -> None:
+    """Another Python words, parses and recurses otherwise."""
+    files = ("cloudbuild.yaml", ".github/workflows/ci.yml", "Dockerfile")
+    images = [version for file in files for version in re.findall(r"python:(3\.\d+)-slim", (ROOT / file).read_text())]
+    assert len(images) >= len(files)
+    assert set(images) == {"3.12"}
+    assert "3.12" in pythons.NAMED
+
+
 def test_the_dockerfile_is_clean() -> None:
     """Hadolint knows the usual mistakes."""
     done = run(Path(sys.executable).parent / "hadolint", "Dockerfile")
@@ -91,7 +104,10 @@ def test_the_dockerfile_is_clean() -> None:
 def test_the_image_takes_pinned_packages_and_drops_rights() -> None:
     """Hashes make the build repeatable; a number as user is what Cloud Run and a scanner can check."""
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    assert "--require-hashes -r /tmp/services.txt" in text
+    for stage, name in {"packages": "services", "dashboard-packages": "dashboard"}.items():
+        assert f"\nRUN python -m requirements.install /packages {name}\n" in text
+        copied = set(_copied("", stage))
+        assert copied == {f"requirements/{file}" for file in (*INSTALLER, f"{name}.txt")}
     assert "\nUSER 10001\n" in text
     assert "\nARG BASE\n" in text  # no default: whoever builds names the digest
 
@@ -138,5 +154,6 @@ def _copied(service: str, stage: str = "") -> Sequence[str]:
     """What a stage copies from the clone; the services' stage is the last and has no name."""
     stages = (ROOT / "Dockerfile").read_text(encoding="utf-8").split("\nFROM ${BASE}")
     (text,) = [text for text in stages if text.split("\n")[0] == (f" AS {stage}" if stage else "")]
+    text = text.replace("\\\n", " ")
     lines = [line.split() for line in text.splitlines() if line.startswith("COPY ") and "--from" not in line]
     return [source.replace("${SERVICE}", service) for line in lines for source in line[1:-1]]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import demo
+from benchmarks import demo, install
 from benchmarks.__main__ import NAMES
 from benchmarks.benchmark import Benchmark, Figures
 
@@ -37,6 +37,14 @@ def _storm(count: int) -> dict[str, Any]:
 
 
 GOOD: dict[str, Figures] = {
+    "install": {
+        "clone": 1.0,
+        "total": 60.0,
+        "demo": {"total": 30.0, "emulators": 3.0, "fetch": 4.0, "cluster": 0.2, "spark": 20.0},
+        "rows": 9,
+        "lists": {"local": 25.0, "bigquery-emulator": 9.0},
+        "cached_bytes": 2.5e9,
+    },
     "transform": {"archived": True, "scales": [_scale(1, 4, 9, 3), _scale(10, 8, 25, 5)]},
     "storage": {"albums": 2400, "reference": 64e6, "ours": 2e6, "lines": 24e6, "zstd": {"3": 1.6e6, "19": 1.4e6}},
     "publish": {"tick": 0.1, "publisher": {"1000": 0.2, "10000": 2.0}, "limit": {"1000": 0.1, "10000": 0.5}},
@@ -84,6 +92,7 @@ GOOD: dict[str, Figures] = {
     "cost": {"receipt": {"spark": 30.0}, "jobs": {"ours": 8.0, "reference": 16.0}},
 }
 BAD: list[tuple[str, Path, Any]] = [
+    ("install", ("total",), 80.0),
     ("transform", ("scales", 0, "runs", "reference"), _run(7)),
     ("transform", ("scales", 1, "runs", "reference"), _run(23)),
     ("transform", ("scales", 1, "runs", "read"), _run(3.9)),
@@ -160,3 +169,8 @@ def test_the_stages_of_a_demo_add_up_to_all_of_it() -> None:
     told = demo.stages(GOOD["demo"])
     assert sum(took for _, took, _, _ in told) == pytest.approx(40.0)
     assert sum(others for _, _, others, _ in told) == pytest.approx(sum(demo.limits(GOOD["demo"]).values()))
+
+
+def test_the_stages_of_an_installation_add_up_to_all_of_it() -> None:
+    """The environments are made side by side: their seconds are told, and counted once."""
+    assert sum(seconds for _, seconds, _ in install.stages(GOOD["install"])) == pytest.approx(60.0)

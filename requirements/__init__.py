@@ -1,0 +1,1 @@
+"""What is installed, pinned by hash, and what installs it."""
