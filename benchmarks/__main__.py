@@ -24,7 +24,18 @@ from benchmarks import check, report, results
 from benchmarks.benchmark import Benchmark, Claim, Size
 from benchmarks.results import Result
 
-NAMES: Final = ("install", "transform", "storage", "publish", "barrier", "receive", "overload", "demo", "cost", "fetch")
+NAMES: Final = (
+    "install",
+    "transform",
+    "storage",
+    "publish",
+    "barrier",
+    "receive",
+    "overload",
+    "demo",
+    "cost",
+    "fetch",
+)
 COMMITTED: Final = Path(__file__).with_name("committed.json")
 _HEADER = ("what", "ours", "reference", "limit or peer", "target", "held")
 

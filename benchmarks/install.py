@@ -93,8 +93,8 @@ def section(figures: Figures) -> str:
 
 {report.table(("stage", "took", "what"), rows)}
 
-The package cache held {figures["cached_bytes"] / 1e9:.1f} GB afterwards, unpacked. The longest wait is for pyspark, which is
-published as source and packed here.
+The package cache held {figures["cached_bytes"] / 1e9:.1f} GB afterwards, unpacked. The longest wait is for pyspark:
+it is published as source and packed here.
 """
 
 

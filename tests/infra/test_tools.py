@@ -89,7 +89,9 @@ INSTALLER = ("__init__.py", "find_uv.py", "install.py", "uv.txt", "build.txt")
 def test_the_images_run_a_python_that_the_suite_runs_on() -> None:
     """Another Python words, parses and recurses otherwise."""
     files = ("cloudbuild.yaml", ".github/workflows/ci.yml", "Dockerfile")
-    images = [version for file in files for version in re.findall(r"python:(3\.\d+)-slim", (ROOT / file).read_text())]
+    images = [
+        version for file in files for version in re.findall(r"python:(3\.\d+)-slim", (ROOT / file).read_text())
+    ]
     assert len(images) >= len(files)
     assert set(images) == {"3.12"}
     assert "3.12" in pythons.NAMED
