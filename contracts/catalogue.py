@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from pydantic import BaseModel
+
 from contracts.documents import (
     DeadLetter,
     DeadLetterRecord,
@@ -15,6 +17,7 @@ from contracts.documents import (
 )
 from contracts.events import OWN_EVENTS, OwnEvent
 from contracts.openapi import openapi
+from contracts.parts import PartLine, PartMetadata
 
 _DEAD = (
     "run-requested-dead",
@@ -48,13 +51,16 @@ _DOCUMENTS: tuple[type[Document], ...] = (
     LoadResult,
     Order,
 )
+PART: tuple[type[BaseModel], ...] = (PartLine, PartMetadata)
+"""The raw object's line, and what stands beside it."""
+
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def files() -> dict[str, str]:
     """Every generated file: path from the repository's root, and text."""
     schemas = {f"contracts/schemas/{event.type}.json": event_schema(event) for event in OWN_EVENTS}
-    documents = {f"contracts/schemas/{model.__name__}.json": _schema(model) for model in _DOCUMENTS}
+    documents = {f"contracts/schemas/{model.__name__}.json": _schema(model) for model in (*_DOCUMENTS, *PART)}
     described = {"contracts/asyncapi.json": asyncapi(), "contracts/openapi.json": openapi()}
     made = {**schemas, **documents, **described}
     return {path: json.dumps(content, indent=2, ensure_ascii=False) + "\n" for path, content in made.items()}
@@ -67,7 +73,7 @@ def event_schema(event: type[OwnEvent]) -> dict[str, Any]:
     return {"$id": event.type, **schema}
 
 
-def _schema(model: type[OwnEvent | Document]) -> dict[str, Any]:
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
     return {"$schema": _DIALECT, **model.model_json_schema()}
 
 

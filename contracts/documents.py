@@ -57,6 +57,14 @@ class Part(Document):
     size: int
     """Bytes, compressed."""
     landed_at: datetime
+    form: int = Field(default=1, ge=1)
+    """Which form the part has (`contracts.parts`)."""
+    albums: int | None = Field(default=None, ge=0)
+    """Lines it must hold; None where the fetcher did not say."""
+    tracks: int | None = Field(default=None, ge=0)
+    """Track entries it must hold, null ones not counted."""
+    empty: bool = False
+    """Whether the market had no new album, and said so."""
 
 
 class MissingMarket(Document):
@@ -83,6 +91,11 @@ class Decision(Document):
     """Number of the newest order that was known; an order is obeyed once."""
     note: str | None = None
     """What the operator gave as a reason, where one closed the batch."""
+    least: int = Field(default=0, ge=0)
+    """How many of the parts must prove whole when they are read for anything to be loaded."""
+    holds: tuple[Market, ...] = ()
+    """Markets of earlier decisions to load: while one of their parts proves bad nothing is loaded, since the partition
+    is replaced whole and the market would be gone from the table. Empty where a person asked for the load."""
 
 
 class Order(Document):
@@ -183,11 +196,29 @@ class JobClaim(Document):
     claimed_at: datetime
 
 
+class PartResult(Document):
+    """What the Spark job found in one part that the decision names."""
+
+    market: Market
+    reason: str | None = None
+    """Why the part is bad and was left out of the load: missing, damaged, short, glued, foreign, or nothing but bad
+    records. None where it is as decided."""
+    albums: int = 0
+    rows: int = 0
+    quarantined: int = 0
+
+
 class LoadResult(Document):
-    """What the Spark job of one decision counted; it writes this after its load."""
+    """What the Spark job of one decision found, counted and did; it writes this also where it loads nothing."""
 
     run_id: RunId
     revision: Revision
+    loaded: bool = True
+    """Whether the partition was replaced. The counts below are of what was loaded, or would have been."""
+    error: str | None = None
+    """Why nothing was loaded."""
+    parts: tuple[PartResult, ...] = ()
+    """Every part of the decision, by market; empty in results that are older than this field."""
     files: int
     albums: int
     tracks: int
@@ -231,6 +262,9 @@ class Receipt(Document):
     """Address of the page that shows the run's week, where there is a dashboard."""
     load: LoadResult | None = None
     warehouse: WarehouseCount | None = None
+    """What the table holds for the run now, whatever became of the decision."""
+    warnings: tuple[str, ...] = ()
+    """What was loaded and still wants a person's eye, such as a run much smaller than the one before."""
     error: str | None = None
     """Why the outcome is failed."""
     seconds: dict[str, float] = Field(default_factory=dict)

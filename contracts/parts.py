@@ -1,0 +1,79 @@
+"""The part: one market's raw object, as much a contract as an event. Its line, and what stands beside the object.
+
+The market fetcher writes it, the barrier reads the metadata, the Spark job the lines. A part lies in the bucket for
+weeks and is loaded again, so every form that was ever written stays readable: form 1 had neither numbers on its lines
+nor most of the counts.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from contracts.faults import ContractError, faults_of
+from contracts.names import Market, RunId
+
+FORM: Final = 2
+"""The form that is written now."""
+
+
+class PartLine(BaseModel):
+    """One line: an album as a market lists it. Gzip JSON lines, UTF-8, each ended by a line feed, in listed order."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    market: Market
+    run_id: RunId
+    source: str
+    """How the market was listed: `browse` or `search`."""
+    fetched_at: str
+    """When the listing was read, UTC, as `2026-11-23T05:00:00Z`."""
+    number: int | None = Field(default=None, ge=1)
+    """Which line of the part this is, from 1. Form 1 has none."""
+    album: dict[str, Any]
+    """Spotify's album with all its tracks in `tracks.items`; the last key of the line."""
+
+
+class PartMetadata(BaseModel):
+    """What is told of a part without reading it: the metadata of the object, in which each value is text."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, alias_generator=lambda name: name.replace("_", "-")
+    )
+
+    form: int = Field(default=1, ge=1)
+    album_count: int = Field(ge=0)
+    """Albums in the part, which is its number of lines."""
+    track_count: int = Field(ge=0)
+    """Entries in all `tracks.items`, null ones not counted."""
+    albums_listed: int | None = Field(default=None, ge=0)
+    """Distinct albums that the listing named: `album_count`, `albums_gone` and `albums_unusable` together."""
+    albums_gone: int = Field(default=0, ge=0)
+    """Listed albums that Spotify said twice, at two looks apart, it does not have."""
+    albums_unusable: int = Field(default=0, ge=0)
+    """Listed albums whose answer cannot be an album."""
+    albums_short: int = Field(default=0, ge=0)
+    """Albums in the part with fewer tracks than Spotify says they have."""
+    tracks_short: int = Field(default=0, ge=0)
+    """Tracks that those albums lack."""
+    odd_values: int = Field(default=0, ge=0)
+    """Fields whose value had another type than documented and became null."""
+    empty: bool = False
+    """Whether the market had no new album, and said so: a part without lines that is whole."""
+
+    def to_text(self) -> dict[str, str]:
+        """As it is written beside the object."""
+        told = self.model_dump(by_alias=True, exclude_none=True)
+        return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in told.items()}
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, str]) -> "PartMetadata":
+        """Read what stands beside an object.
+
+        Raises:
+            ContractError: it is not what a fetcher of any form wrote; names every fault.
+        """
+        try:
+            return cls.model_validate(dict(metadata))
+        except ValidationError as error:
+            raise ContractError(faults_of(error)) from error
