@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from contracts import __version__
 from contracts.documents import (
     DeadLetter,
     DeadLetterRecord,
@@ -77,7 +78,7 @@ def asyncapi() -> dict[str, Any]:
         "asyncapi": "3.0.0",
         "info": {
             "title": "New Releases",
-            "version": "1.0.0",
+            "version": __version__,
             "description": "Events between the services, as CloudEvents 1.0 in the Pub/Sub protocol binding: "
             "attributes carry the context (`ce-id`, `ce-type`, …), the message's data carries JSON.",
         },
