@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in .venv/bin/python python3.11 python3.12 python3.13 pyt
 RUN := .venv/bin/python
 FAST := not emulator and not spark and not e2e and not browser
 # In the order in which one is compiled from another.
-LISTS := uv build services dashboard local dev bigquery-emulator bench checkov docs
+LISTS := uv services dashboard local dev build bigquery-emulator bench checkov docs
 SITE_SCRIPTS := .tools/site
 ACTIONLINT := .tools/actionlint
 CODE := contracts eventing services spark_job ops dashboard local benchmarks docs infra requirements tests

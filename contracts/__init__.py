@@ -2,3 +2,6 @@
 
 Pure data. Nothing here opens a socket, reads the environment or asks for the time.
 """
+
+__version__ = "0.1.0"
+"""The project's version, here alone: the package, `releases --version`, AsyncAPI and OpenAPI have it from here."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from contracts import __version__
 from contracts.documents import (
     DeadLetter,
     DeadLetterRecord,
@@ -83,7 +84,7 @@ def asyncapi() -> dict[str, Any]:
         "asyncapi": "3.0.0",
         "info": {
             "title": "New Releases",
-            "version": "1.0.0",
+            "version": __version__,
             "description": "Events between the services, as CloudEvents 1.0 in the Pub/Sub protocol binding: "
             "attributes carry the context (`ce-id`, `ce-type`, …), the message's data carries JSON.",
         },

@@ -6,6 +6,7 @@ AsyncAPI tells. Not here: the dashboard, which serves people.
 
 from typing import Any
 
+from contracts import __version__
 from contracts.events import OWN_EVENTS, OwnEvent
 
 _PUSH_LINK = "https://cloud.google.com/pubsub/docs/push"
@@ -18,7 +19,7 @@ def openapi() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "New Releases",
-            "version": "1.0.0",
+            "version": __version__,
             "description": "What each service answers: Pub/Sub pushes to `/`, the platform asks for its health.",
         },
         "paths": {

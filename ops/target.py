@@ -30,7 +30,9 @@ from eventing.ledger import RunLedger
 from eventing.objects import GcsObjectStore
 from eventing.publisher import PubSubPublisher
 
-INFRA: Final = Path(__file__).parents[1] / "infra"
+_PACKAGED: Final = Path(__file__).parent / "infra"
+INFRA: Final = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1] / "infra"
+"""What a stack should be like: installed, it is in the package (pyproject.toml puts it there); else the clone's."""
 TOPOLOGY: Final = INFRA / "topology.json"
 STATE_FILE: Final = Path(".local/stack.json")
 _EMULATORS: Final = (
@@ -120,7 +122,7 @@ def _local(state: Path) -> Target:
             dashboard=found.get("dashboard"),
         )
     except FileNotFoundError:
-        raise TargetError(f"{state}: no stack is up there; start one with: make up") from None
+        raise TargetError(f"{state}: no stack is up there; start one with: make up, in a clone") from None
     except (ValueError, KeyError, TypeError) as error:
         raise TargetError(f"{state}: cannot be read ({error!r}); end that stack and start it again") from error
 
@@ -129,8 +131,8 @@ def _cloud(wanted: Wanted, environment: Mapping[str, str]) -> Target:
     project = wanted.project or environment.get("GOOGLE_CLOUD_PROJECT")
     if not project:
         raise TargetError(
-            "no stack is up in this folder and no project is named; start a stack with `make up`, or name a project "
-            "with --project or GOOGLE_CLOUD_PROJECT"
+            "no stack is up in this folder and no project is named; start a stack with `make up` in a clone, or name "
+            "a project with --project or GOOGLE_CLOUD_PROJECT"
         )
     bucket = wanted.bucket or environment.get("BUCKET")
     if not bucket:
@@ -198,7 +200,8 @@ def _require_answer(url: str) -> None:
         requests.get(url, timeout=5)
     except requests.RequestException:
         raise TargetError(
-            f"the local stack does not answer at {url}; clear it with `make down` and start it with `make up`"
+            f"the local stack does not answer at {url}; in its clone, clear it with `make down` and start it with "
+            "`make up`"
         ) from None
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from contracts import __version__
 from ops.cli import dead_letters, markets, runs
 from ops.cli.examining import doctor
 from ops.target import Wanted
@@ -20,10 +21,19 @@ app = typer.Typer(
 )
 
 
+def _say_version(*, asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     context: typer.Context,
     *,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Say the version and end.", callback=_say_version, is_eager=True)
+    ] = False,
     stack: Annotated[
         Path | None,
         typer.Option(envvar="RELEASES_STACK", help="A local stack: the folder that holds its stack.json."),

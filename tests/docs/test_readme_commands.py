@@ -21,6 +21,9 @@ CHEAP = {"make help": "make demo", "./releases --help": "dead-letter"}
 """Run by a test below; what they print."""
 
 ELSEWHERE = {
+    # Every week, from nothing: they fetch what the package depends on.
+    "uv tool install .": (".github/workflows/weekly.yml", "uv tool install ."),
+    "pipx install .": (".github/workflows/weekly.yml", "pipx install ."),
     "make demo": ("tests/docs/test_readme_commands.py", "MARKETS=DK,SE make demo"),
     "make test": (".ci/run", "make test"),
     "make up": ("tests/integration/test_local_commands.py", 'local("up"'),
@@ -37,7 +40,7 @@ ELSEWHERE = {
 
 def commands() -> set[str]:
     """Every command of the README: lines of its shell blocks, and code that begins as a command does."""
-    spans = {span for span in code(README) if re.match(r"(\w+=\S* )*(make|\./releases|\. )\b|\. ", span)}
+    spans = {span for span in code(README) if re.match(r"(\w+=\S* )*(make|uv|pipx|\./releases|\. )\b|\. ", span)}
     return spans | set(shell(README))
 
 

@@ -94,6 +94,7 @@ def test_the_images_run_a_python_that_the_suite_runs_on() -> None:
     ]
     assert len(images) >= len(files)
     assert set(images) == {"3.12"}
+    assert 'python: "3.12"' in (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
     assert "3.12" in pythons.NAMED
 
 
