@@ -16,15 +16,18 @@ _WRONG_USAGE = 2
 
 def _run(arguments: list[str]) -> None:
     # Here, not above: Google's clients take a second to import, in which a Ctrl-C must end as quietly as later.
-    from local.commands import EXPECTED, VERBS  # noqa: PLC0415
+    from local.commands import VERBS, explain  # noqa: PLC0415
 
     if len(arguments) != 1 or arguments[0] not in VERBS:
         print(f"usage: python -m local {' | '.join(VERBS)}", file=sys.stderr)
         sys.exit(_WRONG_USAGE)
     try:
         VERBS[arguments[0]](os.environ)
-    except EXPECTED as error:
-        sys.exit(f"\n{error}")
+    except Exception as error:
+        told = explain(error, arguments[0], os.environ)
+        if told is None:
+            raise
+        sys.exit(f"\n{told}")
 
 
 def _end_in_order() -> None:
