@@ -13,8 +13,9 @@ from local.choices import ChoiceError
 from local.processes import ProcessError
 from local.stack import ROOT, FolderInUseError
 from local.tools import ToolError
+from ops.record import NotRunningError, Record, RecordError
 
-_REFUSED: Final = (ChoiceError, FolderInUseError, DataError, disk.DiskError, detached.NotRunningError)
+_REFUSED: Final = (ChoiceError, FolderInUseError, DataError, disk.DiskError, NotRunningError, RecordError)
 _FAILED: Final = (ToolError, ProcessError, demo.DemoError)
 _LOG_END: Final = 64 * 1024  # bytes of a log in which the cause of a failure stands
 _SCHEDULE_ZONE = ZoneInfo("Europe/Copenhagen")  # the scheduler's default
@@ -66,11 +67,12 @@ def _serve(environment: Environment) -> None:
 
 def _down(environment: Environment) -> None:
     home = detached.down(_files(environment))
-    print(f"the stack is down; its data stay in {home}")
+    print(f"the stack is down{f'; its data stay in {home}' if home else ''}")
 
 
 def _tick(environment: Environment) -> None:
-    home = detached.tick(_files(environment), environment)
+    chosen = _choices(environment, "up")
+    home = detached.tick(_files(environment), chosen.run_date)
     print(f"the tick is published; follow {home}/logs/*.log")
 
 
@@ -100,11 +102,11 @@ def _home(environment: Environment, verb: str) -> Path:
     return Path(environment.get("STACK_DATA") or _generated(environment) / name).resolve()
 
 
-def _tell_how_to_use(state: Mapping[str, object], files: detached.Files) -> None:
+def _tell_how_to_use(found: Record, files: detached.Files) -> None:
     print(
-        f"""the stack is up; its data and logs are in {state["home"]}
+        f"""the stack is up; its data and logs are in {found.home}
 
-  {state["dashboard"]}
+  {found.dashboard}
                         what the table holds, and how the runs go
   . {files.environment}
                         points any Google client in this shell at it
