@@ -100,10 +100,20 @@ def find(wanted: Wanted, environment: Mapping[str, str], *, folder: Path) -> Tar
     if wanted.stack is not None:
         return _local(wanted.stack / STATE_FILE.name if wanted.stack.is_dir() else wanted.stack)
     if wanted.project is None:
-        state = next((up / STATE_FILE for up in (folder, *folder.parents) if (up / STATE_FILE).exists()), None)
+        state = next((up / STATE_FILE for up in (folder, *folder.parents) if _is_there(up / STATE_FILE)), None)
         if state is not None:
             return _local(state)
     return _cloud(wanted, environment)
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError:
+        return True  # whoever reads it says that it may not be read
+    return True
 
 
 def _local(state: Path) -> Target:

@@ -1,6 +1,7 @@
 """The record of a stack that stays: what it says when it is damaged or has outlived its stack, and who is signalled."""
 
 import os
+import socket
 from pathlib import Path
 from typing import Never
 
@@ -11,7 +12,7 @@ from local.detached import Files
 from local.processes import ProcessError
 from local.stack import FolderInUseError, sole_use
 from ops import record
-from ops.record import NotRunningError, RecordError
+from ops.record import NotRunningError, Record, RecordError
 
 TOLD = f'{{"pid": {os.getpid()}, "home": "/data", "environment": {{}}, "services": {{}}}}'
 DAMAGES = {
@@ -144,3 +145,14 @@ def test_two_ups_do_not_start_at_the_same_moment(tmp_path: Path) -> None:
         pytest.raises(FolderInUseError, match=f"another `make up`, process {os.getpid()}"),
     ):
         detached.up(Files(tmp_path), tmp_path / "data", {})
+
+
+def test_a_tick_does_not_wait_for_an_emulator_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stack is there and one of its processes does not answer: which log tells, and what to do."""
+    monkeypatch.setattr(detached, "_TICK", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent, sole_use(tmp_path, lock=record.LOCK):
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        found = Record(pid=1, home=tmp_path, environment={"PUBSUB_EMULATOR_HOST": host}, services={})
+        (tmp_path / record.FILE).write_text(found.model_dump_json())
+        with pytest.raises(ProcessError, match=r"does not take the tick .*logs/pubsub\.log, .* make down"):
+            detached.tick(Files(tmp_path), None)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Never
 
 import pytest
 from aiohttp import web
@@ -204,6 +205,18 @@ def test_an_unreadable_state_is_named(tmp_path: Path, text: str, told: str) -> N
     (tmp_path / "stack.json").write_text(text)
     with pytest.raises(TargetError, match=rf"stack.json: {told}.*make down, then make up"):
         find(Wanted(stack=tmp_path), {}, folder=tmp_path)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be a stack behind it: nobody is sent to a project by mistake, nor left with a traceback."""
+
+    def refuse(_path: Path) -> Never:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "lstat", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(TargetError, match=rf"{tmp_path}/.local/stack.json: cannot be read \(Permission denied\)"):
+        find(Wanted(), {"GOOGLE_CLOUD_PROJECT": "p", "BUCKET": "b"}, folder=tmp_path)
 
 
 async def test_a_stack_that_is_gone_is_not_waited_for(tmp_path: Path) -> None:
