@@ -22,6 +22,10 @@ _START = 60.0  # seconds; about 1 alone, 5 while everything else starts on two c
 _IMPORT_SPATIAL = 'import duckdb_extensions; duckdb_extensions.import_extension("spatial")'
 
 
+class DataError(RuntimeError):
+    """The data are those of another version; says what to do."""
+
+
 class BigQuery:
     """A running emulator: `url` is what BIGQUERY_EMULATOR_HOST wants."""
 
@@ -70,14 +74,24 @@ class BigQuery:
         )
 
     def ensure_table(self, project: str, dataset: str, table: str, *, schema: Path) -> None:
-        """Create the dataset and the table unless there: partitioned by load_date, clustered by market."""
+        """Create the dataset and the table unless there: partitioned by load_date, clustered by market.
+
+        Raises:
+            DataError: the table that is there has other columns.
+        """
         client = self.client(project)
         client.create_dataset(dataset, exists_ok=True)
         wanted = bigquery.Table(f"{project}.{dataset}.{table}", schema=_fields(schema))
         wanted.time_partitioning = bigquery.TimePartitioning(field="load_date")
         wanted.clustering_fields = ["market"]
-        client.create_table(wanted, exists_ok=True)
+        there = client.create_table(wanted, exists_ok=True)
         client.close()
+        if changed := sorted(_columns(there) ^ _columns(wanted)):
+            raise DataError(
+                f"table {table} in this data folder is of another version: it and {schema.name} differ in "
+                f"{', '.join(dict.fromkeys(name for name, _ in changed))}. Remove the folder, or choose another with "
+                "STACK_DATA"
+            )
 
     def ensure_views(self, project: str, dataset: str, table: str, *, folder: Path) -> None:
         """Create the views as they are in the folder now, one for each file, as `infra/bigquery.tf` does."""
@@ -108,6 +122,10 @@ def prepare(python: Path, home: Path, environment: Mapping[str, str]) -> None:
             f"DuckDB's spatial extension cannot be installed into {home}: {done.stderr.strip()[-500:]}. "
             f"Remove {python.parent.parent} and run: make setup"
         )
+
+
+def _columns(table: bigquery.Table) -> set[tuple[str, str]]:
+    return {(column.name, column.field_type) for column in table.schema}
 
 
 def _fields(schema: Path) -> list[bigquery.SchemaField]:

@@ -20,6 +20,7 @@ from typing import Self
 
 import grpc
 from google.api_core.exceptions import GoogleAPIError
+from google.api_core.retry import Retry
 from google.cloud import bigquery, dataproc_v1
 from google.cloud.dataproc_v1.services.cluster_controller.transports import ClusterControllerGrpcTransport
 from google.cloud.storage import Bucket
@@ -49,24 +50,24 @@ class FolderInUseError(RuntimeError):
 
 
 @contextmanager
-def sole_use(folder: Path) -> Iterator[None]:
-    """Hold the folder; the hold ends with the process, however that ends.
+def sole_use(folder: Path, *, lock: str = "lock", by: str = "another stack") -> Iterator[None]:
+    """Hold the folder, or what else a lock file in it stands for; the hold ends with the process, however that ends.
 
     Raises:
-        FolderInUseError: another process holds it.
+        FolderInUseError: another process holds it; `by` says what that is.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+") as lock:
+    with (folder / lock).open("a+") as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            lock.seek(0)
+            held.seek(0)
             raise FolderInUseError(
-                f"another stack, process {lock.read().strip() or 'unknown'}, runs in {folder}; end it first"
+                f"{by}, process {held.read().strip() or 'unknown'}, runs in {folder}; end it first"
             ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        held.truncate(0)
+        held.write(str(os.getpid()))
+        held.flush()
         yield
 
 
@@ -352,14 +353,15 @@ class Sweeper(threading.Thread):
         self.join()
 
 
-def publish(host: str, event: OwnEvent, *, cause: str) -> None:
-    """Publish an event to the emulator at `host`, as the clock would."""
+def publish(host: str, event: OwnEvent, *, cause: str, within: float = 20) -> None:
+    """Publish an event to the emulator at `host`, as the clock would; gives up after `within` seconds."""
     message = to_message(event, Origin("cloud-scheduler", cause, datetime.now(UTC)))
     with publisher_at(host) as publisher:
         publisher.publish(
             topic=f"projects/{PROJECT}/topics/{event.topic}",
             messages=[PubsubMessage(data=message.data, attributes=message.attributes)],
-            timeout=20,
+            retry=Retry(timeout=within),
+            timeout=within,
         )
 
 

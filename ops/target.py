@@ -7,13 +7,12 @@ project.
 """
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import grpc
 import requests
@@ -29,12 +28,13 @@ from eventing.clock import Clock, system_clock
 from eventing.ledger import RunLedger
 from eventing.objects import GcsObjectStore
 from eventing.publisher import PubSubPublisher
+from ops import record
 
 _PACKAGED: Final = Path(__file__).parent / "infra"
 INFRA: Final = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1] / "infra"
 """What a stack should be like: installed, it is in the package (pyproject.toml puts it there); else the clone's."""
 TOPOLOGY: Final = INFRA / "topology.json"
-STATE_FILE: Final = Path(".local/stack.json")
+STATE_FILE: Final = Path(".local") / record.FILE
 _EMULATORS: Final = (
     "PUBSUB_EMULATOR_HOST",
     "STORAGE_EMULATOR_HOST",
@@ -63,6 +63,8 @@ class Target:
     services: Mapping[str, str]
     """URL of each service of a local stack; empty for a project, whose services take no caller but Pub/Sub."""
     dashboard: str | None = None
+    folder: Path | None = None
+    """Where the record of a local stack lies; None for a project."""
 
     @property
     def table_id(self) -> str:
@@ -100,16 +102,26 @@ def find(wanted: Wanted, environment: Mapping[str, str], *, folder: Path) -> Tar
     if wanted.stack is not None:
         return _local(wanted.stack / STATE_FILE.name if wanted.stack.is_dir() else wanted.stack)
     if wanted.project is None:
-        state = next((up / STATE_FILE for up in (folder, *folder.parents) if (up / STATE_FILE).is_file()), None)
+        state = next((up / STATE_FILE for up in (folder, *folder.parents) if _is_there(up / STATE_FILE)), None)
         if state is not None:
             return _local(state)
     return _cloud(wanted, environment)
 
 
+def _is_there(file: Path) -> bool:
+    try:
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError:
+        return True  # whoever reads it says that it may not be read
+    return True
+
+
 def _local(state: Path) -> Target:
     try:
-        found: dict[str, Any] = json.loads(state.read_text())
-        told: dict[str, str] = found["environment"]
+        found = record.read(state)
+        told = found.environment
         return Target(
             kind="local",
             project=told["GOOGLE_CLOUD_PROJECT"],
@@ -118,16 +130,27 @@ def _local(state: Path) -> Target:
             dataset=told["BIGQUERY_DATASET"],
             table=told["BIGQUERY_TABLE"],
             environment={name: told[name] for name in _EMULATORS},
-            services=found["services"],
-            dashboard=found.get("dashboard"),
+            services=found.services,
+            dashboard=found.dashboard,
+            folder=state.parent,
         )
     except FileNotFoundError:
         raise TargetError(f"{state}: no stack is up there; start one with: make up, in a clone") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise TargetError(f"{state}: cannot be read ({error!r}); end that stack and start it again") from error
+    except record.RecordError as error:
+        raise TargetError(str(error)) from error
+    except KeyError as error:
+        raise TargetError(
+            f"{state}: lacks {error}; end that stack and start it again: make down, then make up"
+        ) from None
 
 
 def _cloud(wanted: Wanted, environment: Mapping[str, str]) -> Target:
+    emulator = next((name for name in _EMULATORS if environment.get(name)), None)
+    if wanted.project is None and emulator:
+        raise TargetError(
+            f"the environment names a local stack ({emulator}={environment[emulator]}) and none is up in this folder: "
+            "start it again with `make up`, or name it with --stack FOLDER, or a project with --project"
+        )
     project = wanted.project or environment.get("GOOGLE_CLOUD_PROJECT")
     if not project:
         raise TargetError(
@@ -170,7 +193,8 @@ async def opened(
         TargetError: there are no credentials for the project, or the local stack does not answer.
     """
     follow(target, process_environment)
-    if target.kind == "local":
+    if target.folder is not None:
+        await asyncio.to_thread(_require_running, target.folder)
         await asyncio.to_thread(_require_answer, target.environment["STORAGE_EMULATOR_HOST"])
     credentials = anonymous() if target.kind == "local" else None
     try:
@@ -194,15 +218,24 @@ def follow(target: Target, process_environment: MutableMapping[str, str]) -> Non
     process_environment.update(target.environment)
 
 
-def _require_answer(url: str) -> None:
-    """A stack that has gone leaves its state behind; its clients would retry for a long time."""
+def _require_running(folder: Path) -> None:
+    """A stack that has gone leaves its record behind; its clients would retry for a long time."""
     try:
-        requests.get(url, timeout=5)
-    except requests.RequestException:
-        raise TargetError(
-            f"the local stack does not answer at {url}; in its clone, clear it with `make down` and start it with "
-            "`make up`"
-        ) from None
+        record.running(folder)
+    except (record.NotRunningError, record.RecordError) as error:
+        raise TargetError(str(error)) from None
+    except OSError as error:
+        raise TargetError(f"{error.filename}: {error.strerror}; mend or remove it, then: make up") from error
+
+
+def _require_answer(url: str) -> None:
+    """A stack of which a process hangs must not be waited for; and another's answer is not its own."""
+    try:
+        is_storage = requests.get(f"{url}/storage/v1/b?project=any", timeout=5).json()["kind"] == "storage#buckets"
+    except (requests.RequestException, ValueError, LookupError, TypeError):
+        is_storage = False
+    if not is_storage:
+        raise TargetError(f"the local stack does not answer at {url}; start it again: `make down`, then `make up`")
 
 
 @contextmanager

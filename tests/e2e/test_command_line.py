@@ -19,8 +19,9 @@ from contracts.envelope.messages import Origin, to_message
 from contracts.events import MarketRequested
 from local.choices import PROJECT, Choices
 from local.detached import Files, write_state
-from local.stack import Stack
+from local.stack import Stack, sole_use
 from local.tools import ROOT
+from ops import record
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -42,7 +43,7 @@ def stack(folder: Path) -> Iterator[Stack]:
     choices = Choices(
         home=folder / "data", markets=("DK", "SE"), albums=3, run_date=RUN, service_settings={"QUIET": "1"}
     )
-    with Stack(choices, os.environ) as running:
+    with sole_use(folder, lock=record.LOCK), Stack(choices, os.environ) as running:
         write_state(Files(folder), running)
         yield running
 
@@ -258,11 +259,12 @@ def test_errors_say_what_to_do(folder: Path, arguments: tuple[str, ...], status:
     assert done.stdout == ""
 
 
-def test_a_stack_that_has_gone_is_told_apart(tmp_path: Path, folder: Path) -> None:
-    """A state file that outlived its stack ends in seconds with what to do, not in minutes of retries."""
+def test_a_stack_that_does_not_answer_is_told_apart(tmp_path: Path, folder: Path) -> None:
+    """One that hangs ends in seconds with what to do, not in minutes of retries."""
     state = json.loads((folder / "stack.json").read_text())
     state["environment"]["STORAGE_EMULATOR_HOST"] = "http://127.0.0.1:9"
     (tmp_path / "stack.json").write_text(json.dumps(state))
-    done = releases(tmp_path, "run", "list")
+    with sole_use(tmp_path, lock=record.LOCK):
+        done = releases(tmp_path, "run", "list")
     assert done.returncode == 3
-    assert "start it with `make up`" in done.stderr
+    assert "start it again: `make down`, then `make up`" in done.stderr

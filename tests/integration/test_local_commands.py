@@ -77,10 +77,24 @@ async def test_any_google_client_reaches_the_stack_by_its_environment(
     client.close()
 
 
-def test_a_second_stack_needs_a_folder_of_its_own(folder: Path) -> None:
+def test_a_second_stack_is_refused_whatever_its_data(folder: Path, tmp_path: Path) -> None:
+    """A clone has one record: a second stack would take it over, and `down` end the wrong one."""
+    before = (folder / "stack.json").read_text()
+    pid = json.loads(before)["pid"]
+    for data in (folder / "up", tmp_path):
+        done = local("up", told(folder, STACK_DATA=str(data)))
+        assert done.returncode == 1
+        assert (
+            f"a stack is up already on {folder / 'up'}, process {pid}; end it first with: make down" in done.stderr
+        )
+        assert f"LOCAL_FOLDER={folder}-2 make up" in done.stderr
+    assert (folder / "stack.json").read_text() == before
+
+
+def test_a_second_stack_needs_data_of_its_own(folder: Path, tmp_path: Path) -> None:
     """Two stacks never write into each other's data; who tries is told who is there."""
     pid = json.loads((folder / "stack.json").read_text())["pid"]
-    done = local("up", told(folder))
+    done = local("up", told(tmp_path, STACK_DATA=str(folder / "up")))
     assert done.returncode == 1
     assert f"another stack, process {pid}, runs in {folder / 'up'}" in done.stderr
 
@@ -112,18 +126,80 @@ def test_down_ends_everything(tmp_path: Path) -> None:
     assert "start one with: make up" in again.stderr
 
 
-@pytest.mark.parametrize("moment", ["pubsub.log", "cluster_manager.log", "jobs"])
-async def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, moment: str) -> None:
-    """Ctrl-C while the first process starts, while the services start, and while Spark runs."""
-    demo = subprocess.Popen(  # noqa: ASYNC220 -- signalled below
-        [sys.executable, "-m", "local", "demo"],
+def started(verb: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Give a command and go on; what it says can be read at its end."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "local", verb],
         cwd=ROOT,
-        env=told(tmp_path),
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
+
+
+async def test_a_stack_that_crashed_is_told_of_and_replaced(tmp_path: Path) -> None:
+    """Killed, it leaves a record behind: who asks for it learns so at once, and `up` needs nobody to clear up."""
+    assert local("up", told(tmp_path)).returncode == 0
+    os.kill(json.loads((tmp_path / "stack.json").read_text())["pid"], signal.SIGKILL)
+    await eventually(lambda: processes_of(tmp_path) == [], within=60)
+    gone = f"the stack that was up on {tmp_path / 'up'} is gone"
+    ticked = local("tick", told(tmp_path))
+    assert (ticked.returncode, gone in ticked.stderr) == (1, True), ticked.stderr
+    asked = [str(ROOT / "releases"), "--stack", str(tmp_path), "run", "list"]
+    listed = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)  # noqa: ASYNC221 -- nothing else goes on
+    assert (listed.returncode, gone in listed.stderr) == (3, True), listed.stderr
+
+    assert local("up", told(tmp_path)).returncode == 0
+    (scheduler,) = (line for line in guards_of(tmp_path) if "services.scheduler" in line)
+    os.kill(int(scheduler.split()[0]), signal.SIGKILL)
+    await eventually(lambda: processes_of(tmp_path) == [], within=60)
+    assert gone in local("tick", told(tmp_path)).stderr
+    assert "scheduler ended with status -9" in (tmp_path / "up" / "stack.log").read_text()
+    assert "its record is cleared now" in local("down", told(tmp_path)).stderr
+
+
+def guards_of(folder: Path) -> list[str]:
+    """Process id and command line of the guards of the stack that is up in the folder."""
+    holder = (folder / "stack.lock").read_text()
+    command = ["ps", "axww", "-o", "pid=,ppid=,args="]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [line for line in shown.splitlines() if line.split()[1] == holder]
+
+
+async def test_of_two_at_the_same_moment_one_comes_up(tmp_path: Path) -> None:
+    """The other is refused and disturbs nothing. A stack whose record is removed can be reached by nobody: it ends."""
+    both = [started("up", told(tmp_path)) for _ in range(2)]
+    said = {one.communicate(timeout=240)[0]: one.returncode for one in both}
+    assert sorted(said.values()) == [0, 1], said
+    (refusal,) = (text for text, status in said.items() if status)
+    assert "end it first" in refusal
+    assert local("tick", told(tmp_path)).returncode == 0
+    (tmp_path / "stack.json").unlink()
+    await eventually(lambda: processes_of(tmp_path) == [], within=60)
+
+
+async def test_an_interrupted_up_leaves_nothing(tmp_path: Path) -> None:
+    """Ctrl-C while it comes up, and `down` from elsewhere: no process, no record, and the folder is free."""
+    for end in (lambda up: up.send_signal(signal.SIGINT), lambda _: local("down", told(tmp_path))):
+        log = tmp_path / "up" / "logs" / "pubsub.log"
+        log.unlink(missing_ok=True)
+        up = started("up", told(tmp_path))
+        await eventually(log.exists, within=120)
+        end(up)
+        up.communicate(timeout=60)
+        assert up.returncode
+        assert processes_of(tmp_path) == []
+        assert not (tmp_path / "stack.json").exists()
+        assert not (tmp_path / "env").exists()
+        assert "no stack is up" in local("tick", told(tmp_path)).stderr
+
+
+@pytest.mark.parametrize("moment", ["pubsub.log", "cluster_manager.log", "jobs"])
+async def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, moment: str) -> None:
+    """Ctrl-C while the first process starts, while the services start, and while Spark runs."""
+    demo = started("demo", told(tmp_path))
     await eventually((tmp_path / "demo" / "logs" / moment).exists, within=120)
     demo.send_signal(signal.SIGINT)
     said, _ = demo.communicate(timeout=60)

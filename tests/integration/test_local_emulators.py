@@ -12,7 +12,7 @@ from google.pubsub_v1 import SubscriberClient
 from google.pubsub_v1.types import PubsubMessage
 
 from local import tools, topology
-from local.bigquery import BigQuery
+from local.bigquery import BigQuery, DataError
 from local.processes import Supervisor
 from local.pubsub import PubSub
 from local.storage import Notification, Storage
@@ -180,6 +180,15 @@ def test_the_table_is_created_from_the_schema_file(bigquery: BigQuery) -> None:
     assert table.time_partitioning.field == "load_date"
     assert table.clustering_fields == ["market"]
     assert next(iter(client.query("SELECT COUNT(*) FROM music.new_releases").result()))[0] == 0
+
+
+def test_a_table_of_another_version_is_told_of(bigquery: BigQuery, tmp_path: Path) -> None:
+    """Data that an earlier version left would fail in the middle of a run: which columns differ, and what to do."""
+    older = tmp_path / "older.json"
+    older.write_text('[{"name": "market", "type": "STRING"}, {"name": "popularity", "type": "INTEGER"}]')
+    bigquery.ensure_table("version-test", "music", "new_releases", schema=older)
+    with pytest.raises(DataError, match=r"differ in .*popularity.* Remove the folder, or .* STACK_DATA"):
+        bigquery.ensure_table("version-test", "music", "new_releases", schema=SCHEMA)
 
 
 def test_two_emulators_run_at_once(pubsub: PubSub, java: tools.Java, tmp_path: Path) -> None:

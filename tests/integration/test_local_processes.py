@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from local.processes import ProcessError, Supervisor
+from local.processes import ProcessError, Supervisor, guarded
 from local.tools import ROOT
 from tests.waiting import eventually
 
@@ -24,10 +24,13 @@ print("pids", os.getpid(), grandchild.pid, flush=True)
 grandchild.wait()
 """
 
-# A supervisor that starts the child and waits to be killed.
+# A supervisor that starts the child and waits to be killed. A test that runs under `nohup`, or in the background of
+# a script, has signals ignored and hands that down: whoever is to end by one says so first.
 PARENT = f"""
-import os, sys, threading
+import os, signal, sys, threading
 from pathlib import Path
+for number in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
 from local.processes import Supervisor
 supervisor = Supervisor(Path(sys.argv[1]))
 child = supervisor.start("stubborn", [sys.executable, "-c", {STUBBORN!r}], os.environ, grace=0.2)
@@ -35,6 +38,20 @@ child.wait_for_line("pids", within=20)
 print("up", flush=True)
 threading.Event().wait()
 """
+
+
+# Prints how SIGINT and SIGHUP end the process, if they do.
+DISPOSITIONS = """
+import signal
+for number in (signal.SIGINT, signal.SIGHUP):
+    found = signal.getsignal(number)
+    print(getattr(found, "name", None) or found.__name__, end=" ", flush=True)
+"""
+
+
+def without_signals(*command: str | Path) -> list[str]:
+    """The command as `nohup` in the background of a script starts it."""
+    return ["/bin/sh", "-c", 'trap "" INT HUP; exec "$@"', "sh", *map(str, command)]
 
 
 def alive(pid: int) -> bool:
@@ -47,16 +64,63 @@ def alive(pid: int) -> bool:
 async def test_a_killed_supervisor_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
     """However the supervisor ends, its children and theirs end too, even those that ignore SIGTERM."""
     parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT)  # noqa: ASYNC220 -- signalled below
-    assert parent.stdout is not None
-    assert parent.stdout.readline() == b"up\n"
-    _, child, grandchild = (tmp_path / "stubborn.log").read_text().split()
-    assert alive(int(child))
-    assert alive(int(grandchild))
+    try:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"up\n"
+        _, child, grandchild = (tmp_path / "stubborn.log").read_text().split()
+        assert alive(int(child))
+        assert alive(int(grandchild))
 
-    parent.send_signal(number)
-    parent.communicate(timeout=30)
+        parent.send_signal(number)
+        parent.communicate(timeout=30)
+    finally:
+        parent.kill()
 
     await eventually(lambda: not alive(int(child)) and not alive(int(grandchild)), within=10)
+
+
+def test_a_guarded_child_inherits_no_ignored_signal(tmp_path: Path) -> None:
+    """What a stack that was started under `nohup` starts ends by the signals that end it elsewhere."""
+    command = [sys.executable, "-c", DISPOSITIONS]
+    guard = without_signals(*guarded(command, grace=1))
+    with subprocess.Popen(guard, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.read().split() == ["default_int_handler", "SIG_DFL"]
+
+
+@pytest.mark.parametrize(("background", "hang_up"), [(True, "SIG_IGN"), (False, "_as_interrupt")])
+def test_a_verb_ends_in_order_whatever_it_inherited(*, background: bool, hang_up: str) -> None:
+    """A script's background has Ctrl-C ignored, which must end a stack all the same; `nohup` is obeyed."""
+    begin = "import signal" if background else "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"
+    script = f"{begin}\nfrom local.__main__ import _end_in_order\n_end_in_order()\n{DISPOSITIONS}"
+    command = [sys.executable, "-c", script]
+    started = without_signals(*command) if background else command
+    done = subprocess.run(started, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["default_int_handler", hang_up]
+
+
+# Is asked to end at the worst moment, then works until it is interrupted.
+FINALIZING = """
+import signal, threading
+from local.__main__ import _end_in_order
+_end_in_order()
+class Finalized:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+del [Finalized()][0]
+print("finalized", flush=True)
+try:
+    threading.Event().wait()
+except KeyboardInterrupt as interrupt:
+    print(interrupt)
+"""
+
+
+def test_an_interrupt_is_not_lost_while_python_finalizes_an_object() -> None:
+    """What is raised there is dropped: a stack would come up although it was told to end, and `down` wait in vain."""
+    command = [sys.executable, "-c", FINALIZING]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout.splitlines() == ["finalized", "SIGTERM"]
 
 
 def test_stop_ends_the_whole_group(tmp_path: Path) -> None:

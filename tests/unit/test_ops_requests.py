@@ -2,11 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Never
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from contracts.documents import MissingMarket
 from eventing.ledger import RunLedger
+from local.stack import sole_use
 from ops.orders import give_order
 from ops.requests import (
     Backfill,
@@ -21,7 +25,7 @@ from ops.requests import (
     run_id_of,
 )
 from ops.status import Documents, RunStatus, status_of
-from ops.target import TargetError, Wanted, find, follow
+from ops.target import Target, TargetError, Wanted, find, follow, opened
 from tests.builders import NOW, RUN, decision, manifest, part, parts, receipt
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.publisher import MemoryPublisher
@@ -177,6 +181,11 @@ def test_a_stack_that_is_up_here_is_the_default(tmp_path: Path) -> None:
         (Wanted(project="p"), {}, "give --bucket or BUCKET"),
         (Wanted(stack=Path("/nowhere")), {}, "no stack is up there"),
         (Wanted(stack=Path("/nowhere"), project="p"), {}, "name one of them"),
+        (
+            Wanted(),
+            {"GOOGLE_CLOUD_PROJECT": "p", "BUCKET": "b", "STORAGE_EMULATOR_HOST": "http://h:2"},
+            "names a local stack .STORAGE_EMULATOR_HOST=http://h:2. and none is up",
+        ),
     ],
 )
 def test_no_stack_is_an_error_that_says_what_to_do(
@@ -187,11 +196,63 @@ def test_no_stack_is_an_error_that_says_what_to_do(
         find(wanted, environment, folder=tmp_path)
 
 
-def test_an_unreadable_state_is_named(tmp_path: Path) -> None:
-    """A half-written state file is an error that names it."""
-    (tmp_path / "stack.json").write_text("{}")
-    with pytest.raises(TargetError, match=r"stack.json: cannot be read"):
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("{}", "cannot be read"), ("", "cannot be read"), (STATE.replace('"REGION": "r",', ""), "lacks 'REGION'")],
+)
+def test_an_unreadable_state_is_named(tmp_path: Path, text: str, told: str) -> None:
+    """A half-written state file, or one of another version, is an error that names it and what to do."""
+    (tmp_path / "stack.json").write_text(text)
+    with pytest.raises(TargetError, match=rf"stack.json: {told}.*make down, then make up"):
         find(Wanted(stack=tmp_path), {}, folder=tmp_path)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be a stack behind it: nobody is sent to a project by mistake, nor left with a traceback."""
+
+    def refuse(_path: Path) -> Never:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "lstat", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(TargetError, match=rf"{tmp_path}/.local/stack.json: cannot be read \(Permission denied\)"):
+        find(Wanted(), {"GOOGLE_CLOUD_PROJECT": "p", "BUCKET": "b"}, folder=tmp_path)
+
+
+async def test_a_stack_that_is_gone_is_not_waited_for(tmp_path: Path) -> None:
+    """Its record may outlive it, and its ports be another's: the lock tells, and no address is asked."""
+    (tmp_path / "stack.json").write_text(STATE)
+    target = find(Wanted(stack=tmp_path), {}, folder=tmp_path)
+    with pytest.raises(TargetError, match=r"the stack that was up on /x is gone.*make up"):
+        await enter(target)
+    (tmp_path / "stack.lock").mkdir()
+    with pytest.raises(TargetError, match=r"stack.lock: Is a directory; mend or remove it"):
+        await enter(target)
+
+
+@pytest.mark.parametrize("answer", ["<html>somebody else's</html>", '{"kind": "other"}', "[]"])
+async def test_an_answer_of_somebody_else_is_no_answer(tmp_path: Path, answer: str) -> None:
+    """Whatever listens on the port must speak as the stack's storage does."""
+
+    async def reply(_request: web.Request) -> web.Response:
+        return web.Response(text=answer)
+
+    application = web.Application()
+    application.router.add_get("/{any:.*}", reply)
+    async with TestServer(application) as server:
+        host = f"http://{server.host}:{server.port}"
+        (tmp_path / "stack.json").write_text(STATE.replace("http://h:2", host))
+        with (
+            sole_use(tmp_path, lock="stack.lock"),
+            pytest.raises(TargetError, match=rf"does not answer at {host}; .*make up"),
+        ):
+            await enter(find(Wanted(stack=tmp_path), {}, folder=tmp_path))
+
+
+async def enter(target: Target) -> None:
+    """Open a stack, as every command does."""
+    async with opened(target, {}):
+        pass
 
 
 def test_a_project_is_never_reached_through_a_left_over_emulator_variable(tmp_path: Path) -> None:
