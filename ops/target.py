@@ -24,6 +24,7 @@ from google.cloud import bigquery, dataproc_v1, pubsub_v1, storage
 from google.cloud.dataproc_v1.services.cluster_controller.transports import ClusterControllerGrpcTransport
 from google.cloud.dataproc_v1.services.job_controller.transports import JobControllerGrpcTransport
 
+from contracts.wording import cut
 from eventing.clients import anonymous
 from eventing.clock import Clock, system_clock
 from eventing.ledger import RunLedger
@@ -122,7 +123,9 @@ def _local(state: Path) -> Target:
     except FileNotFoundError:
         raise TargetError(f"{state}: no stack is up there; start one with: make up") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise TargetError(f"{state}: cannot be read ({error!r}); end that stack and start it again") from error
+        raise TargetError(
+            f"{state}: cannot be read ({cut(repr(error), 300)}); end that stack and start it again"
+        ) from error
 
 
 def _cloud(wanted: Wanted, environment: Mapping[str, str]) -> Target:
