@@ -1,28 +1,57 @@
-"""What is wrong with an input: the field, the problem, the remedy; always all faults, never just the first."""
+"""What is wrong with an input: the field, the problem, the remedy; not just the first fault, and no more than are read.
 
-from collections.abc import Iterable
-from typing import NamedTuple
+Whoever sends an input chooses how long its names are and how many faults it has. So a fault is short by its making,
+and an error tells some of many faults and counts the others.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import NamedTuple, Self, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from contracts.wording import cut, shown
 
-class Fault(NamedTuple):
-    """One thing wrong with an input."""
+FoundT = TypeVar("FoundT")
 
+MOST_TOLD = 50
+"""Faults that an error has at most; of more, the last one says how many are not told."""
+_MOST_READ = 10_000  # faults of one input that are read to tell the first of them: pydantic gives all or none
+_FIELD, _PROBLEM = 200, 1000  # characters
+
+
+class _Fault(NamedTuple):
     field: str
     problem: str
+
+
+class Fault(_Fault):
+    """One thing wrong with an input; of a long field or problem, the beginning and the end."""
+
+    __slots__ = ()
+
+    def __new__(cls, field: str, problem: str) -> Self:
+        """Shorten both."""
+        return super().__new__(cls, cut(field, _FIELD), cut(problem, _PROBLEM))
 
     def __str__(self) -> str:
         return f"{self.field}: {self.problem}"
 
 
 class ContractError(ValueError):
-    """An input that breaks the contract; carries every fault found."""
+    """An input that breaks the contract; carries its faults, of very many the first and how many more there are."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        self.faults = tuple(faults)
+        self.faults = _told(tuple(faults), lambda fault: fault)
         super().__init__("; ".join(map(str, self.faults)))
+
+
+def _told(found: Sequence[FoundT], word: Callable[[FoundT], Fault]) -> tuple[Fault, ...]:
+    if len(found) <= MOST_TOLD:
+        return tuple(map(word, found))
+    told = tuple(map(word, found[: MOST_TOLD - 1]))
+    return (*told, Fault("and more", f"{len(found) - len(told)} more faults; mend these first"))
 
 
 _HINTS = {
@@ -32,19 +61,22 @@ _HINTS = {
     "receipt_uri": "write it as gs://bucket/object",
     "revision": "write the decision's number, from 1 to 9999",
 }
-_INPUT_SHOWN = 80
 
 
 def faults_of(error: ValidationError, *, prefix: str = "") -> tuple[Fault, ...]:
-    """Every fault of a pydantic error, each with the path of its field and a remedy."""
-    return tuple(_fault(detail, prefix) for detail in error.errors(include_url=False, include_context=False))
+    """The faults of a pydantic error, each with the path of its field and a remedy; of absurdly many, the number."""
+    if (count := error.error_count()) > _MOST_READ:
+        return (Fault(prefix or "body", f"has {count} faults; see the event's JSON Schema"),)
+    details = error.errors(include_url=False, include_context=False)
+    return _told(details, partial(_fault, prefix=prefix))
 
 
 def _fault(detail: ErrorDetails, prefix: str) -> Fault:
-    path = ".".join([*([prefix] if prefix else []), *map(str, detail["loc"])]) or "body"
-    names = [str(step) for step in detail["loc"] if isinstance(step, str)]
+    names = [step for step in detail["loc"] if isinstance(step, str)]
+    steps = [cut(str(step), _FIELD) for step in detail["loc"]]
+    path = ".".join([*([prefix] if prefix else []), *steps]) or "body"
     hint = next((_HINTS[name] for name in reversed(names) if name in _HINTS), "see the event's JSON Schema")
     if detail["type"] == "missing":
         return Fault(path, f"is missing; {hint}")
-    shown = str(detail.get("input"))[:_INPUT_SHOWN]
-    return Fault(path, f"{detail['msg'].removeprefix('Value error, ')}, got {shown!r}; {hint}")
+    problem = detail["msg"].removeprefix("Value error, ")
+    return Fault(path, f"{problem}, got {shown(detail.get('input'))}; {hint}")

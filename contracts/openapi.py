@@ -51,7 +51,9 @@ def _receive() -> dict[str, Any]:
         },
         "responses": {
             "204": {"description": "Handled, and its effect stands: acknowledged."},
-            "400": _faults("Refused, with every fault; Pub/Sub dead-letters it after some attempts."),
+            "400": _faults(
+                "Refused, with its faults, at most 50 and each short; Pub/Sub dead-letters it after some attempts."
+            ),
             "401": _faults("The caller is not the one that may push."),
             "413": _faults("Larger than any event; refused before it is read whole."),
             "503": {

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 Metadata = Mapping[str, str]
+_MOST_DIGITS = 18  # of a count that is believed; Python reads no number of more than 4300
 PartsMetadata = Mapping[str, Metadata]
 """Metadata of parts, by market."""
 
@@ -57,4 +58,4 @@ def _sum(parts: PartsMetadata, key: str) -> int:
 
 
 def _numbers(texts: Iterable[str]) -> Iterable[int]:
-    return (int(text) for text in texts if text.isdecimal())
+    return (int(text) for text in texts if text.isdecimal() and len(text) <= _MOST_DIGITS)

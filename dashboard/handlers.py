@@ -11,6 +11,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from contracts.names import is_run_id
+from contracts.wording import shown
 from dashboard.library import Library, UnknownWeekError
 from dashboard.page import ICON, SCRIPTS, SERVED_POLICY, STYLES, Assets, served_page, version_of
 from dashboard.runs import Runs
@@ -102,7 +103,7 @@ def _asset(assets: Assets) -> _Handler:
     async def answer(request: web.Request) -> web.Response:
         name = request.match_info["name"]
         if name not in offered:
-            raise web.HTTPNotFound(text=f"there is no asset {name!r}")
+            raise web.HTTPNotFound(text=f"there is no asset {shown(name)}")
         kept = _FOR_EVER if request.query_string == versions[name] else "no-cache"
         headers = {"Cache-Control": kept, "Vary": "Accept-Encoding"}
         content_type = _TYPES[name.rpartition(".")[2]]
@@ -126,7 +127,7 @@ def _document(find: Callable[[web.Request], Awaitable[Any]]) -> _Handler:
 async def _week(library: Library, request: web.Request) -> Any:
     text = request.match_info["week"]
     if not is_run_id(text):
-        raise web.HTTPNotFound(text=f"{text!r} is not a week; a week is a date, written as 2026-11-23")
+        raise web.HTTPNotFound(text=f"{shown(text)} is not a week; a week is a date, written as 2026-11-23")
     try:
         return await library.week(date.fromisoformat(text))
     except UnknownWeekError as error:
@@ -137,7 +138,7 @@ async def _run(runs: Runs, request: web.Request) -> Any:
     text = request.match_info["run"]
     found = await runs.one(text) if is_run_id(text) else None
     if found is None:
-        raise web.HTTPNotFound(text=f"there is no run {text!r}; a run is a date, written as 2026-11-23")
+        raise web.HTTPNotFound(text=f"there is no run {shown(text)}; a run is a date, written as 2026-11-23")
     return found
 
 

@@ -10,6 +10,7 @@ from google.api_core.exceptions import GoogleAPIError
 from google.cloud import bigquery
 from requests.exceptions import RequestException
 
+from contracts.wording import shown
 from dashboard.queries import Query
 from eventing.errors import Retryable
 
@@ -38,7 +39,9 @@ class BigQueryWarehouse:
         try:
             return await asyncio.to_thread(self._rows, query)
         except (GoogleAPIError, RequestException, TimeoutError) as error:
-            reason = f"bigquery: the question {query.name!r} was not answered: {type(error).__name__}: {error}"
+            reason = (
+                f"bigquery: the question {shown(query.name)} was not answered: {type(error).__name__}: {error}"
+            )
             raise Retryable(reason, after=timedelta(seconds=10)) from error
 
     def _rows(self, query: Query) -> list[Row]:

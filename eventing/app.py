@@ -2,7 +2,7 @@
 
 The way of a message: `_receive` verifies the caller and parses the body, `settle` runs the handler from the
 service's table and turns its end into an acknowledgement. 204 acknowledges; 503 with Retry-After asks for
-redelivery; 400 refuses, with every fault, until Pub/Sub dead-letters the message. A dead letter that is redriven to
+redelivery; 400 refuses, with its faults, until Pub/Sub dead-letters the message. A dead letter that is redriven to
 another subscription of the same topic is acknowledged unread.
 """
 

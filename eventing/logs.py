@@ -15,8 +15,12 @@ from typing import Any
 from pydantic_core import PydanticSerializationError, to_json
 
 from contracts.names import trace_id
+from contracts.wording import cut
 
 _context: ContextVar[Mapping[str, str]] = ContextVar("log_context", default={})  # noqa: B039 -- never mutated
+_LONGEST = (
+    16_000  # characters of a field: senders choose how long theirs are, and Cloud Logging takes 256 KiB an entry
+)
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -52,7 +56,11 @@ class CloudLoggingFormatter(logging.Formatter):
             line["logging.googleapis.com/trace"] = f"projects/{self._project}/traces/{trace}"
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return _json(line)
+        return _json({name: _short(value) for name, value in line.items()})
+
+
+def _short(value: object) -> object:
+    return cut(value, _LONGEST) if isinstance(value, str) else value
 
 
 def _json(line: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 
+from contracts.wording import shown
 from eventing.errors import Retryable
 
 ResultT = TypeVar("ResultT")
@@ -171,7 +172,7 @@ class GcsObjectStore:
         except PreconditionFailed:
             raise
         except (GoogleAPIError, RequestException) as error:
-            reason = f"cloud storage: {what} {name!r} failed: {type(error).__name__}"
+            reason = f"cloud storage: {what} {shown(name)} failed: {type(error).__name__}"
             raise Retryable(reason, after=timedelta(seconds=10)) from error
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from contracts.faults import ContractError, Fault
+from contracts.wording import shown
 
 
 def _words(value: object) -> object:
@@ -118,7 +119,7 @@ def _fault(model: type[BaseModel], detail: Any) -> Fault:
     meaning = model.model_fields[field].description or ""
     if detail["type"] == "missing":
         return Fault(field.upper(), f"is missing. {meaning}")
-    return Fault(field.upper(), f"{message}, got {detail['input']!r}. {meaning}")
+    return Fault(field.upper(), f"{message}, got {shown(detail['input'])}. {meaning}")
 
 
 def _cross_faults(model: type[BaseModel], given: Mapping[str, str]) -> list[Fault]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from contracts.names import MARKETS, is_run_id
+from contracts.wording import shown
 from local.processes import LOOPBACK
 
 PROJECT: Final = "new-releases-local"
@@ -86,16 +87,16 @@ def read(environment: Mapping[str, str], *, home: Path, today: date) -> Choices:
     app = environment.get("SPOTIFY_SIMULATOR") or "extended"
     client_id, secret = environment.get("SPOTIFY_CLIENT_ID", ""), environment.get("SPOTIFY_CLIENT_SECRET", "")
     faults = [
-        f"MARKETS: {market!r} is not a market; write two capital letters, such as DK,SE"
+        f"MARKETS: {shown(market)} is not a market; write two capital letters, such as DK,SE"
         for market in markets
         if not (len(market) == _MARKET_LETTERS and market.isascii() and market.isalpha() and market.isupper())
     ]
     if len(set(markets)) != len(markets):
         faults.append("MARKETS: names a market twice; name each once")
     if run_date is not None and not is_run_id(run_date):
-        faults.append(f"RUN_DATE: {run_date!r} is not a date; write it as {date(2026, 11, 23)}")
+        faults.append(f"RUN_DATE: {shown(run_date)} is not a date; write it as {date(2026, 11, 23)}")
     if app not in ("developer", "extended"):
-        faults.append(f"SPOTIFY_SIMULATOR: {app!r} is not known; write developer or extended")
+        faults.append(f"SPOTIFY_SIMULATOR: {shown(app)} is not known; write developer or extended")
     if bool(client_id) != bool(secret):
         faults.append("SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET: one is missing; set both, or none")
     if not client_id and (unknown := sorted(set(markets) - set(MARKETS))):

@@ -21,6 +21,7 @@ import google_crc32c
 import grpc
 from google.cloud import secretmanager_v1
 
+from contracts.wording import shown
 from local import grpc_server
 
 # Values by secret name; the first is version 1.
@@ -40,7 +41,7 @@ def access(secrets: Secrets, name: str) -> secretmanager_v1.AccessSecretVersionR
     if parts is None:
         raise grpc_server.RefusedError(
             grpc.StatusCode.INVALID_ARGUMENT,
-            f"{name!r} is not of the form projects/PROJECT/secrets/SECRET/versions/VERSION",
+            f"{shown(name)} is not of the form projects/PROJECT/secrets/SECRET/versions/VERSION",
         )
     values = secrets.get(parts["secret"], ())
     number = _version_number(parts["version"], len(values))
@@ -105,7 +106,7 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
 def _pair(parser: argparse.ArgumentParser, text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        parser.error(f"{name!r}: write NAME=VALUE")
+        parser.error(f"{shown(name)}: write NAME=VALUE")
     return name, value
 
 

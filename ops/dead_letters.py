@@ -22,6 +22,7 @@ from contracts.documents import Redrive as Mark
 from contracts.envelope.dead_letters import DEAD_LETTER_SOURCE, REDRIVE_TO, REDRIVES
 from contracts.envelope.messages import Message
 from contracts.events import MarketRequested
+from contracts.wording import cut, shown
 from eventing.ledger import RunLedger
 
 MOST_REDRIVES: Final = 3
@@ -135,7 +136,7 @@ def topics_of(topology: Path) -> dict[str, str]:
         return {entry["name"]: entry["topic"] for entry in described["push_subscriptions"]}
     except (KeyError, TypeError) as error:
         raise ValueError(
-            f"{topology} does not describe push subscriptions ({error!r}); give the topology"
+            f"{topology} does not describe push subscriptions ({cut(repr(error), 300)}); give the topology"
         ) from None
 
 
@@ -187,7 +188,7 @@ def _action(letter: DeadLetter, topics: Mapping[str, str], *, force: bool, limit
     topic, data = topics.get(letter.subscription), decoded(letter)
     if topic is None:
         return Refuse(
-            letter, f"{letter.subscription!r} is no push subscription of the topology; publish it by hand"
+            letter, f"{shown(letter.subscription)} is no push subscription of the topology; publish it by hand"
         )
     if data is None:
         return Refuse(letter, "its data is not base64; it cannot have been a message")

@@ -10,6 +10,7 @@ from typing import Literal
 
 from contracts.events import MarketRequested, RunRequested
 from contracts.names import MARKETS, is_run_id
+from contracts.wording import shown
 from ops.status import RunStatus
 
 
@@ -24,7 +25,7 @@ def run_id_of(text: str) -> str:
         RequestError: it is not a date.
     """
     if not is_run_id(text):
-        raise RequestError(f"{text!r} is not a run; a run is a date, written as 2026-11-23")
+        raise RequestError(f"{shown(text)} is not a run; a run is a date, written as 2026-11-23")
     return text
 
 

@@ -17,6 +17,7 @@ _BUCKET = r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]"  # cloud.google.com/storage/docs/
 _FOLDER = re.compile(rf"gs://{_BUCKET}/([^*?\[\]{{}}\s]+/)+")
 _OBJECT = re.compile(rf"gs://{_BUCKET}/([^*?\[\]{{}}\s]+/)*[^*?\[\]{{}}\s/]+\.json")
 _TABLE = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]\.[A-Za-z0-9_]+\.[A-Za-z0-9_-]+")
+_SHOWN, _MOST_UNKNOWN = 300, 20  # characters of a value, and arguments, that an error tells of
 _MOST_REVISIONS = 9999  # four digits in an object name
 
 
@@ -83,7 +84,9 @@ def parse(argv: Sequence[str]) -> Arguments:
     parser.set_defaults(quarantine_threshold=DEFAULT_THRESHOLD)
     known, unknown = parser.parse_known_args(argv)
     given: dict[str, str] = vars(known)
-    faults = [f"{extra}: is not an argument of this job" for extra in unknown] + _faults(given)
+    faults = [f"{extra[:_SHOWN]}: is not an argument of this job" for extra in unknown[:_MOST_UNKNOWN]] + _faults(
+        given
+    )
     if faults:
         raise ArgumentError(faults)
     return Arguments(
@@ -117,10 +120,14 @@ def _faults(given: dict[str, str]) -> list[str]:
 
 
 def _fault(name: str, value: str) -> str:
-    problem = f"got {value!r}" if value else "is missing"
+    problem = f"got {_shown(value)}" if value else "is missing"
     return f"--{name}: {problem}; give the {_HELP[name]}" + (
         ", of the run and revision given" if value and name in {"input", "quarantine"} else ""
     )
+
+
+def _shown(value: str) -> str:
+    return repr(value[:_SHOWN]) + "…" * (len(value) > _SHOWN)
 
 
 def _is_run_id(value: str) -> bool:

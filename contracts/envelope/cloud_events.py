@@ -15,6 +15,7 @@ from cloudevents.core.exceptions import CloudEventValidationError
 
 from contracts.envelope.checking import json_object
 from contracts.faults import ContractError, Fault
+from contracts.wording import shown
 
 _STRUCTURED = "application/cloudevents+json"
 _REQUIRED = frozenset({"ce-id", "ce-source", "ce-specversion", "ce-type"})
@@ -84,7 +85,7 @@ def read(attributes: dict[str, str], body: bytes) -> tuple[Context, object]:
     if missing := [name for name in sorted(_REQUIRED) if not given.get(name.removeprefix("ce-"))]:
         raise ContractError([Fault(name, "is missing; CloudEvents 1.0 asks for it") for name in missing])
     if given["specversion"] != "1.0":
-        problem = f"{given['specversion']!r} is not spoken here; send CloudEvents 1.0"
+        problem = f"{shown(given['specversion'])} is not spoken here; send CloudEvents 1.0"
         raise ContractError([Fault("ce-specversion", problem)])
     try:
         event = http.from_http_event(http.HTTPMessage(attributes, body))

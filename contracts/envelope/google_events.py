@@ -5,6 +5,7 @@ from typing import Any
 from contracts.envelope.checking import validate
 from contracts.events import DataprocOperation, ObjectFinalized
 from contracts.faults import ContractError, Fault
+from contracts.wording import shown
 
 STORAGE_FINALIZED = "google.cloud.storage.object.v1.finalized"
 AUDIT_WRITTEN = "google.cloud.audit.log.v1.written"
@@ -22,7 +23,7 @@ def object_finalized(attributes: dict[str, str]) -> ObjectFinalized:
         ContractError: it is not its birth, or the object is not named.
     """
     if attributes.get("eventType") != "OBJECT_FINALIZE":
-        problem = f"{attributes.get('eventType')!r} is not handled; notify OBJECT_FINALIZE alone"
+        problem = f"{shown(attributes.get('eventType'))} is not handled; notify OBJECT_FINALIZE alone"
         raise ContractError([Fault("message.attributes.eventType", problem)])
     names = {"bucketId": "bucket", "objectId": "name", "objectGeneration": "generation"}
     found = {ours: attributes[theirs] for theirs, ours in names.items() if theirs in attributes}
@@ -41,9 +42,10 @@ def dataproc_operation(entry: dict[str, Any]) -> DataprocOperation:
         raise ContractError([Fault("message", f"{problem}; see the event catalogue for the known shapes")])
     operation = entry.get("operation")
     last = operation.get("last", False) if isinstance(operation, dict) else False
+    resource = payload.get("resourceName", "")
     fields = {
         "method": payload.get("methodName"),
-        "resource": str(payload.get("resourceName", "")).rsplit("/", 1)[-1],
+        "resource": resource.rsplit("/", 1)[-1] if isinstance(resource, str) else resource,
         "last": last,
     }
     return validate(DataprocOperation, fields, prefix="protoPayload")

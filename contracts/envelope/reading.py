@@ -36,6 +36,7 @@ from contracts.events import (
     RedrivenElsewhere,
 )
 from contracts.faults import ContractError, Fault, faults_of
+from contracts.wording import shown
 
 _EVENTS: dict[str, type[OwnEvent | ObjectFinalized]] = {
     **BY_TYPE,
@@ -85,7 +86,7 @@ def _closely(attributes: dict[str, str], body: bytes, push: Push | None) -> Deli
     context, found = cloud_events.read(attributes, body)
     if context.type not in {PUBSUB_PUBLISHED, AUDIT_WRITTEN, *_EVENTS}:
         known = ", ".join(sorted({PUBSUB_PUBLISHED, AUDIT_WRITTEN, *_EVENTS} - {Canary.type}))
-        raise ContractError([Fault("ce-type", f"{context.type!r} is not known here; known are {known}")])
+        raise ContractError([Fault("ce-type", f"{shown(context.type)} is not known here; known are {known}")])
     data = data_object(found)
     if context.type == PUBSUB_PUBLISHED:
         return _from_push(validate(Push, data))

@@ -10,6 +10,7 @@ It is no part of Dataproc and is open to anybody on this machine; it listens on 
 from aiohttp import web
 from pydantic import ValidationError
 
+from contracts.faults import MOST_TOLD
 from local.dataproc.faults import Order
 from local.dataproc.world import World
 
@@ -22,7 +23,7 @@ def application(world: World) -> web.Application:
             world.faults.order(Order.model_validate_json(await request.read()))
         except ValidationError as error:
             faults = error.errors(include_url=False, include_context=False, include_input=False)
-            return web.json_response({"faults": faults}, status=400)
+            return web.json_response({"faults": faults[:MOST_TOLD]}, status=400)
         return web.Response(status=204)
 
     async def clear(_: web.Request) -> web.Response:

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from google.cloud import dataproc_v1
 
+from contracts.wording import shown
 from local.dataproc.states import FINAL_JOB_STATES, born
 
 _CLUSTER_GROUPS = {
@@ -57,7 +58,9 @@ def parse(text: str) -> tuple[Term, ...]:
     while rest:
         found = _TERM.match(rest)
         if found is None or (not terms and rest.startswith("AND ")):
-            raise FilterError(f"filter {text!r}: cannot read {rest!r}; write field = value [AND field = value]")
+            raise FilterError(
+                f"filter {shown(text)}: cannot read {shown(rest)}; write field = value [AND field = value]"
+            )
         terms.append(Term(found["field"], found["comparison"], found["value"].strip('"')))
         rest = rest[found.end() :].strip()
     return tuple(terms)
@@ -109,25 +112,27 @@ def _job_test(term: Term) -> Callable[[dataproc_v1.Job], bool]:
 def _label_test(term: Term) -> Callable[[dataproc_v1.Cluster | dataproc_v1.Job], bool]:
     prefix, _, key = term.field.partition(".")
     if prefix != "labels" or not key:
-        raise FilterError(f"filter field {term.field!r} is not known")
+        raise FilterError(f"filter field {shown(term.field)} is not known")
     return lambda labelled: key in labelled.labels and term.value in {"*", labelled.labels[key]}
 
 
 def _only_equality(term: Term) -> None:
     if term.comparison != "=":
-        raise FilterError(f"filter field {term.field!r} takes = only")
+        raise FilterError(f"filter field {shown(term.field)} takes = only")
 
 
 def _one_of(term: Term, allowed: set[str]) -> None:
     if term.value not in allowed | {"*"}:
-        raise FilterError(f"filter {term.field} = {term.value!r}: use one of {', '.join(sorted(allowed))} or *")
+        raise FilterError(
+            f"filter {term.field} = {shown(term.value)}: use one of {', '.join(sorted(allowed))} or *"
+        )
 
 
 def _timestamp(term: Term) -> datetime:
     try:
         moment = datetime.fromisoformat(term.value)
     except ValueError as error:
-        raise FilterError(f"filter insertTime: {term.value!r} is not an RFC 3339 timestamp") from error
+        raise FilterError(f"filter insertTime: {shown(term.value)} is not an RFC 3339 timestamp") from error
     if moment.tzinfo is None:
-        raise FilterError(f"filter insertTime: {term.value!r} has no time zone")
+        raise FilterError(f"filter insertTime: {shown(term.value)} has no time zone")
     return moment

@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 
 from google.cloud import dataproc_v1
 
+from contracts.wording import shown
+
 ClusterState = dataproc_v1.ClusterStatus.State
 JobState = dataproc_v1.JobStatus.State
 
@@ -156,7 +158,7 @@ def request_id_faults(request_id: str) -> list[str]:
     """List what the API refuses in a request id; an empty one is none at all."""
     if not request_id or _REQUEST_ID.fullmatch(request_id):
         return []
-    return [f"request_id {request_id!r}: at most 40 letters, digits, underscores and hyphens"]
+    return [f"request_id {shown(request_id)}: at most 40 letters, digits, underscores and hyphens"]
 
 
 def cluster_faults(cluster: dataproc_v1.Cluster) -> list[str]:
@@ -164,7 +166,7 @@ def cluster_faults(cluster: dataproc_v1.Cluster) -> list[str]:
     faults = _label_faults(cluster.labels)
     if not _CLUSTER_NAME.fullmatch(cluster.cluster_name):
         faults.append(
-            f"cluster_name {cluster.cluster_name!r}: a lower-case letter, then lower-case letters, digits and "
+            f"cluster_name {shown(cluster.cluster_name)}: a lower-case letter, then lower-case letters, digits and "
             "hyphens, at most 51 in all, no hyphen at the end"
         )
     if "config" not in cluster:
@@ -177,7 +179,7 @@ def job_faults(job: dataproc_v1.Job) -> list[str]:
     faults = _label_faults(job.labels)
     if job.reference.job_id and not _JOB_ID.fullmatch(job.reference.job_id):
         faults.append(
-            f"reference.job_id {job.reference.job_id!r}: at most 100 letters, digits, underscores and hyphens"
+            f"reference.job_id {shown(job.reference.job_id)}: at most 100 letters, digits, underscores and hyphens"
         )
     if not job.placement.cluster_name:
         faults.append("placement.cluster_name: missing")
@@ -187,9 +189,9 @@ def job_faults(job: dataproc_v1.Job) -> list[str]:
 
 
 def _label_faults(labels: Mapping[str, str]) -> list[str]:
-    faults = [f"label key {key!r}: does not conform" for key in labels if not _LABEL_KEY.fullmatch(key)]
+    faults = [f"label key {shown(key)}: does not conform" for key in labels if not _LABEL_KEY.fullmatch(key)]
     faults += [
-        f"label {key!r}: value {value!r} does not conform"
+        f"label {shown(key)}: value {shown(value)} does not conform"
         for key, value in labels.items()
         if not _LABEL_VALUE.fullmatch(value)
     ]

@@ -23,6 +23,7 @@ from typing import Final
 from aiohttp import web
 from pydantic import ValidationError
 
+from contracts.faults import MOST_TOLD
 from eventing.clock import Clock
 from local.spotify.answers import (
     TokenError,
@@ -285,7 +286,8 @@ async def _faults(request: web.Request) -> web.Response:
     try:
         rules = RULES.validate_json(await request.read())
     except ValidationError as error:
-        return web.Response(status=400, text=error.json(), content_type="application/json")
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        return web.json_response(faults[:MOST_TOLD], status=400)
     request.app[SIMULATOR].order(rules)
     return json_response({"rules": len(rules)})
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
+from contracts.wording import shown
 from ops import orders
 from ops.cli import render
 from ops.cli.session import (
@@ -71,7 +72,7 @@ def _today(time_zone: str) -> str:
     try:
         return datetime.now(ZoneInfo(time_zone)).date().isoformat()
     except (ZoneInfoNotFoundError, ValueError):
-        raise RequestError(f"--time-zone {time_zone!r} is not known; write it as {_ZONE}") from None
+        raise RequestError(f"--time-zone {shown(time_zone)} is not known; write it as {_ZONE}") from None
 
 
 def _tell_start(run_id: str, plan: StartPlan, *, dry_run: bool, follow: bool) -> None:

@@ -8,6 +8,7 @@ from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
 from contracts.topology import BucketNotification
+from contracts.wording import shown
 from ops.doctor.findings import Finding, fail, ok
 from ops.doctor.site import Site
 
@@ -61,7 +62,7 @@ def judge_notifications(wanted: BucketNotification, seen: Sequence[Notification]
     findings = [
         fail(
             "notification",
-            f"announces {found.prefix or 'everything'!r}, should announce {wanted.object_prefix!r}",
+            f"announces {shown(found.prefix or 'everything')}, should announce {shown(wanted.object_prefix)}",
             _APPLY,
         )
         for found in ours

@@ -8,6 +8,7 @@ from functools import partial
 from contracts.documents import Decision
 from contracts.events import BatchReady, DeadLettered, Delivery, MarketRequested, ObjectFinalized, SweepRequested
 from contracts.names import parse_part_name
+from contracts.wording import shown
 from eventing import logs
 from eventing.app import Handler
 from eventing.clock import Clock
@@ -47,7 +48,7 @@ async def on_object_finalized(delivery: Delivery, *, ports: Ports, coalescer: Co
     """A part may have landed."""
     event: ObjectFinalized = delivery.event
     if event.bucket != ports.bucket:
-        raise Permanent(f"bucket: {event.bucket!r} is not ours; point its notification elsewhere")
+        raise Permanent(f"bucket: {shown(event.bucket)} is not ours; point its notification elsewhere")
     key = parse_part_name(event.name)
     if key is None:
         log.warning("not_a_part", extra={"object": event.name})

@@ -11,6 +11,7 @@ from typing import Any
 
 from contracts.documents import ThrottledRecord
 from contracts.events import Delivery, MarketRequested
+from contracts.wording import shown
 from eventing.errors import Permanent, Retryable
 from services.market_fetcher.ports import Json, Refused, Throttled
 
@@ -92,7 +93,7 @@ def _good(body: bytes, expect: str) -> Good | Again:
     except (ValueError, RecursionError):
         return Again("a body that is not JSON")
     if not isinstance(data, dict) or expect not in data:
-        return Again(f"a body without {expect!r}")
+        return Again(f"a body without {shown(expect)}")
     return Good(data)
 
 
@@ -109,9 +110,13 @@ def _error(body: bytes) -> tuple[str, str]:
         return text[:_MESSAGE_SHOWN], ""
     error: Any = data.get("error") if isinstance(data, dict) else None
     if isinstance(error, dict):
-        return str(error.get("message", ""))[:_MESSAGE_SHOWN], str(error.get("reason", ""))
+        return _words(error.get("message", "")), _words(error.get("reason", ""))
     described = data.get("error_description", error) if isinstance(data, dict) else data
-    return str(described)[:_MESSAGE_SHOWN], ""
+    return _words(described), ""
+
+
+def _words(told: object) -> str:
+    return told[:_MESSAGE_SHOWN] if isinstance(told, str) else shown(told)
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:

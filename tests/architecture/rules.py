@@ -78,6 +78,16 @@ def importing_does_nothing(root: Path) -> list[str]:
     ]
 
 
+def values_are_shown_short(root: Path) -> list[str]:
+    """`{value!r}` writes all of a value, however much a sender made of it; `contracts.wording.shown` is to be used."""
+    return [
+        f"{path.relative_to(root)}:{node.lineno}: {ast.unparse(node.value)}!r"
+        for path in _modules(root, SHIPPED)
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.FormattedValue) and node.conversion == ord("r")
+    ]
+
+
 def services_have_the_same_files(root: Path) -> list[str]:
     """Knowing one service is knowing all four."""
     return [
@@ -141,6 +151,7 @@ RULES: tuple[Rule, ...] = (
     only_wiring_builds_clients,
     only_entry_points_read_the_environment,
     importing_does_nothing,
+    values_are_shown_short,
     services_have_the_same_files,
     every_service_is_known,
     modules_say_what_they_are_for,

@@ -58,6 +58,7 @@ SOURCES: list[tuple[rules.Rule, str, str]] = [
     (rules.only_entry_points_read_the_environment, "ops/status.py", "def planted(): return os.getenv('X')"),
     (rules.only_entry_points_read_the_environment, "dashboard/handlers.py", "def planted(): return os.environ"),
     (rules.importing_does_nothing, "services/scheduler/wiring.py", "print('here')"),
+    (rules.values_are_shown_short, "eventing/ledger.py", "def planted(x): return f'{x!r} is wrong'"),
     (rules.services_have_the_same_files, "services/scheduler/decisions.py", ""),
     (rules.every_service_is_known, "services/fifth/__init__.py", '"""A fifth service."""'),
     (rules.modules_say_what_they_are_for, "local/planted.py", "x = 1"),

@@ -361,6 +361,42 @@ def _is_too_deep(faults: str) -> bool:
     return "is not JSON;" in faults or "recursion" in faults
 
 
+@pytest.mark.parametrize(
+    ("headers", "body", "said"),
+    [
+        (RUN_REQUESTED, {"markets": ["DK", *["denmark"] * 5000]}, "4951 more faults"),
+        (RUN_REQUESTED, {"markets": ["DK", *[1] * 100_000]}, "has 100000 faults"),
+        (
+            {},
+            {"message": {"messageId": "1", "attributes": {f"{n}" * 20: [] for n in range(5000)}}},
+            "4951 more faults",
+        ),
+        ({}, {"message": {"messageId": "1", "attributes": {f"{n}" * 5000: [] for n in range(10, 40)}}}, "got []"),
+        (
+            {"Content-Type": "application/cloudevents+json"},
+            {
+                "id": "1",
+                "source": "x",
+                "specversion": "1.0",
+                "type": "t",
+                **{f"Not ok {n}": n for n in range(5000)},
+            },
+            "4951 more faults",
+        ),
+    ],
+)
+def test_the_answer_to_thousands_of_faults_is_short(
+    service: Running, caplog: pytest.LogCaptureFixture, headers: dict[str, str], body: dict[str, Any], said: str
+) -> None:
+    """Neither the answer nor the log line grows with what was sent; how much is wrong with it is said."""
+    response = requests.post(service.url, data=_as_json(body), headers=headers, timeout=30)
+    assert response.status_code == 400
+    assert said in response.text
+    assert len(response.content) < 64 * 1024
+    logged = [str(vars(record)["faults"]) for record in caplog.records if record.msg == "refused"]
+    assert [said in told and len(told) < 64 * 1024 for told in logged] == [True]
+
+
 @pytest.mark.parametrize("bomb", ["plain", "gzip", "deflate"])
 def test_no_body_makes_a_service_allocate_without_bound(service: Running, bomb: str) -> None:
     """A body above the limit is 413 and never held whole, also where a few bytes of it would unpack to very many."""

@@ -57,6 +57,20 @@ def test_no_value_costs_a_line(value: object) -> None:
     assert read["found"]
 
 
+def test_a_line_has_an_end() -> None:
+    """Whoever sends us an id or a name chooses its length; Cloud Logging drops an entry above 256 KiB."""
+    made = record("m" * 1_000_000, event_id="i" * 1_000_000, object="begins" + "x" * 1_000_000 + "ends")
+    try:
+        vars(made)["x" * 1_000_000]
+    except KeyError:
+        made.exc_info = sys.exc_info()
+    read = line(made)
+    assert len(json.dumps(read)) < 100_000
+    assert str(read["object"]).startswith("begins")
+    assert str(read["object"]).endswith("ends")
+    assert str(read["exception"]).endswith("x'")
+
+
 def test_a_line_is_text_that_a_stream_takes() -> None:
     """A line with half a character in it would fail where it is written, after it was formatted."""
     formatted = CloudLoggingFormatter(project="p", service="s").format(record("refused", found="\ud800 æ"))

@@ -149,3 +149,10 @@ def test_help_names_the_script_and_explains_each_argument(capsys: pytest.Capture
     shown = " ".join(capsys.readouterr().out.split())
     assert shown.startswith("usage: main.py ")
     assert "number of the decision, from 1 to 9999" in shown
+
+
+def test_the_error_stays_short_whatever_was_given() -> None:
+    """The driver's output is read by people; a command line may have megabytes."""
+    with pytest.raises(ArgumentError) as caught:
+        parse([*_argv(table="x" * 100_000), *(f"--unknown-{number}" + "x" * 1000 for number in range(1000))])
+    assert len(str(caught.value)) < 10_000
