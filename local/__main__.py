@@ -8,6 +8,8 @@ import signal
 import sys
 from types import FrameType
 
+from ops.surroundings import past_proxies, print_anywhere
+
 _INTERRUPTED = 130
 _WRONG_USAGE = 2
 
@@ -32,6 +34,8 @@ def _as_interrupt(number: int, _frame: FrameType | None) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _as_interrupt)
+    print_anywhere()
+    os.environ.update(past_proxies(os.environ))
     try:
         _run(sys.argv[1:])
     except KeyboardInterrupt:
