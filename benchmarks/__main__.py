@@ -13,6 +13,7 @@ Exit status: 0 all well; 1 a benchmark failed, a promise is broken or a ratio go
 import argparse
 import importlib
 import json
+import os
 import sys
 import time
 import traceback
@@ -23,6 +24,7 @@ from typing import Final
 from benchmarks import check, report, results
 from benchmarks.benchmark import Benchmark, Claim, Size
 from benchmarks.results import Result
+from ops.surroundings import past_proxies, print_anywhere
 
 NAMES: Final = (
     "install",
@@ -142,4 +144,6 @@ def _commit(names: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    print_anywhere()
+    os.environ.update(past_proxies(os.environ))
     sys.exit(main(sys.argv[1:]))

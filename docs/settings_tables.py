@@ -29,6 +29,9 @@ configured by its environment alone. All faults in it are reported together at s
 variable counts as absent. The Google client libraries follow `PUBSUB_EMULATOR_HOST`, `STORAGE_EMULATOR_HOST` and
 `BIGQUERY_EMULATOR_HOST` themselves.
 
+The way out is that of the standard variables `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`; which client
+reads which of them is told in [market_fetcher](services/market_fetcher.md#behind-a-proxy).
+
 This page is written by `make docs`.
 """
 

@@ -9,6 +9,8 @@ import sys
 import threading
 from types import FrameType
 
+from ops.surroundings import past_proxies, print_anywhere
+
 _AGAIN = 0.05  # seconds
 _INTERRUPTED = 130
 _WRONG_USAGE = 2
@@ -59,6 +61,8 @@ def _send_again(lost: "sys.UnraisableHookArgs") -> None:
 
 if __name__ == "__main__":
     _end_in_order()
+    print_anywhere()
+    os.environ.update(past_proxies(os.environ))
     try:
         _run(sys.argv[1:])
     except KeyboardInterrupt:

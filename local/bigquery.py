@@ -6,7 +6,9 @@ clone is touched. What is not imitated: the Storage API's billing, partition dec
 """
 
 import json
+import os
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,7 +54,7 @@ class BigQuery:
             "HOME": str(home),
             "BQEMU_ENABLE_FORMAT_EXTENSIONS": "false",  # Avro is not used, and DuckDB would fetch it from the web
             "BQEMU_QUERY_CACHE_TTL_SECONDS": "0",  # counts are asked anew after each load
-            "BQEMU_UPLOAD_STAGING_DIR": str(data / "uploads"),
+            "BQEMU_UPLOAD_STAGING_DIR": str(_uploads()),
         }
         if bucket_root is not None:
             settings["BQEMU_GCS_LOCAL_ROOT"] = str(bucket_root)
@@ -102,6 +104,13 @@ class BigQuery:
             client.delete_table(view, not_found_ok=True)
             client.create_table(view)
         client.close()
+
+
+def _uploads() -> Path:
+    """Where an upload lies until it is loaded: the emulator takes no quote in that path, and a clone's may have one."""
+    folder = Path(tempfile.gettempdir()) / f"bigquery-uploads-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 def prepare(python: Path, home: Path, environment: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ from typing import Final, Literal
 from contracts.names import MARKETS, is_run_id
 from contracts.wording import shown
 from local.processes import LOOPBACK
+from ops.surroundings import past_proxies
 
 PROJECT: Final = "new-releases-local"
 BUCKET: Final = "new-releases"
@@ -20,12 +21,15 @@ SERVICES: Final = ("scheduler", "market_fetcher", "batch_trigger", "cluster_mana
 AppKind = Literal["developer", "extended"]
 SIMULATOR_RATE = 1000
 """Calls a second that a stack on the simulator allows itself."""
+UTF8: Final = "C.UTF-8"
+"""The locale of every process: without it Java finds no file whose path has a letter beyond ASCII."""
 _MARKET_LETTERS = 2
+_PATTERN_LETTERS: Final = frozenset("*?[]{}\\,:")
 _CLIENT_ID = "local-client"
 _CLIENT_SECRET = "local-secret"  # noqa: S105 -- the simulator takes any
 # What a process needs from the caller's environment to run at all; everything else is said by the stack.
-_KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
-_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")
+_KEPT = ("PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy")
 
 
 class ChoiceError(ValueError):
@@ -75,7 +79,7 @@ class Choices:
 
 
 def read(environment: Mapping[str, str], *, home: Path, today: date) -> Choices:
-    """Read MARKETS, RUN_DATE, SPOTIFY_SIMULATOR, SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET.
+    """Read MARKETS, RUN_DATE, SPOTIFY_SIMULATOR, SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET, and check `home`.
 
     `today` is the day in the schedule's time zone.
 
@@ -91,6 +95,11 @@ def read(environment: Mapping[str, str], *, home: Path, today: date) -> Choices:
         for market in markets
         if not (len(market) == _MARKET_LETTERS and market.isascii() and market.isalpha() and market.isupper())
     ]
+    if refused := sorted(set(str(home)) & _PATTERN_LETTERS):
+        faults.append(
+            f"{home}: Spark takes {' '.join(refused)} in a path for a pattern or a list; name another folder in "
+            "STACK_DATA, or move the clone"
+        )
     if len(set(markets)) != len(markets):
         faults.append("MARKETS: names a market twice; name each once")
     if run_date is not None and not is_run_id(run_date):
@@ -151,7 +160,8 @@ def base_environment(caller: Mapping[str, str], *, root: Path, java_home: Path) 
     """What every process of the stack gets: little of the caller's, so that nothing leaks in by accident."""
     kept = {name: caller[name] for name in _KEPT if name in caller}
     kept["PATH"] = f"{java_home / 'bin'}:{kept.get('PATH', '/usr/bin:/bin')}"
-    return {**kept, "PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1", "JAVA_HOME": str(java_home)}
+    own = {"PYTHONPATH": str(root), "PYTHONUNBUFFERED": "1", "JAVA_HOME": str(java_home), "LC_ALL": UTF8}
+    return {**kept, **past_proxies(caller), **own}
 
 
 def service_environment(
@@ -172,7 +182,6 @@ def service_environment(
         told |= {"SPOTIFY_RATE": str(SIMULATOR_RATE), "SPOTIFY_BATCH_QUIET": "0.005"}
     else:
         told |= {name: caller[name] for name in _PROXIES if name in caller}
-        told["NO_PROXY"] = f"{LOOPBACK},localhost"
     return {**told, **choices.service_settings}
 
 

@@ -1,5 +1,6 @@
 """What the verbs of `python -m local` do; each takes the caller's environment."""
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -108,7 +109,7 @@ def _tell_how_to_use(found: Record, files: detached.Files) -> None:
 
   {found.dashboard}
                         what the table holds, and how the runs go
-  . {files.environment}
+  . {shlex.quote(str(files.environment))}
                         points any Google client in this shell at it
   make tick             asks for this week's run; RUN_DATE=2026-11-23 make tick for that of another
   make down             ends it

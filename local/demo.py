@@ -6,6 +6,7 @@ clusters from Dataproc. It succeeds only if all of that is complete; otherwise i
 """
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -245,7 +246,7 @@ def where(choices: Choices, run_id: str, report: Path) -> dict[str, str]:
         "logs": f"{choices.home / 'logs'}/",
         "this, as JSON": str(report),
         "dashboard": str(report.with_name(DASHBOARD)),
-        "open it again": f"STACK_DATA={choices.home} make up",
+        "open it again": f"STACK_DATA={shlex.quote(str(choices.home))} make up",
     }
 
 

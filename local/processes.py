@@ -26,6 +26,7 @@ _LOOK = 0.03  # seconds between two looks at a readiness condition
 _QUOTED_LINES = 15
 _GRACE = 8.0  # seconds a child has between SIGTERM and SIGKILL
 _PORT_BLOCKS = range(20000, 32000, 40)
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever the environment names
 
 
 class ProcessError(RuntimeError):
@@ -239,7 +240,7 @@ def answers(url: str) -> Callable[[], bool | None]:
 
     def ask() -> bool | None:
         try:
-            with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 -- a loopback URL made here
+            with _DIRECT.open(url, timeout=2) as response:
                 return bool(response.status)
         except (urllib.error.URLError, OSError):
             return None

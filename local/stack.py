@@ -35,6 +35,7 @@ from local.choices import BUCKET, DATASET, PROJECT, REGION, SERVICES, TABLE, Add
 from local.processes import LOOPBACK, Child, Supervisor, answers
 from local.pubsub import PubSub, publisher_at
 from local.storage import Notification, Storage
+from ops.surroundings import past_proxies
 
 ROOT = tools.ROOT
 TOOLS = ROOT / ".tools"
@@ -135,7 +136,7 @@ class Stack:
     @property
     def client_environment(self) -> dict[str, str]:
         """With these variables any Google client reaches the stack."""
-        return chosen.client_environment(self.addresses)
+        return {**chosen.client_environment(self.addresses), **past_proxies(self._caller)}
 
     @property
     def process_environment(self) -> dict[str, str]:

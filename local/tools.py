@@ -5,13 +5,14 @@ not found. What cannot be found or fetched ends in one `ToolError` that names th
 outside the clone.
 """
 
+import glob
 import hashlib
 import shutil
 import subprocess
 import tempfile
 import urllib.request
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,20 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 """The clone."""
 
-JAVA_NEEDED: Final = 17  # the least that Spark 4 runs on
+JAVA_FITS: Final = (17, 21)
+"""Those that Spark 4.1 is made for; its Hadoop fails on newer ones. Source: spark.apache.org/docs/latest."""
+JAVA_FETCHED: Final = 21  # as on Dataproc's image
+_VECTOR: Final = "jdk.incubator.vector"  # a module that Spark asks for; a runtime without the kit lacks it
+_FITTING: Final = " or ".join(map(str, JAVA_FITS))
+_JAVA_HOMES: Final = (
+    "/usr/lib/jvm/*",
+    "/Library/Java/JavaVirtualMachines/*/Contents/Home",
+    "~/Library/Java/JavaVirtualMachines/*/Contents/Home",
+    "/opt/homebrew/opt/openjdk@*/libexec/openjdk.jdk/Contents/Home",
+    "/usr/local/opt/openjdk@*/libexec/openjdk.jdk/Contents/Home",
+    "~/.sdkman/candidates/java/*",
+)
+"""Where packages, Homebrew and SDKMAN put theirs."""
 _JAR: Final = "cloud-pubsub-emulator-*-all.jar"
 
 
@@ -51,22 +65,39 @@ class Java:
 
     home: Path
     executable: Path
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A Java that Spark does not run on."""
+
+    executable: Path
+    why: str
+    """What it is instead, to stand behind its path."""
 
 
 # --- Java ------------------------------------------------------------------------------------------------------
 
 
 def java(environment: Mapping[str, str], tools: Path) -> Java:
-    """Find Java, or fetch a JDK into `tools`.
+    """Find Java, or fetch a JDK into `tools`; says what was passed over on the way.
 
     Raises:
-        ToolError: there is none that fits, and none could be fetched.
+        ToolError: there is none that fits, and none could be fetched; says what there is instead.
     """
-    for executable in _java_candidates(environment, tools):
+    passed: list[Misfit] = []
+    for executable in _once(_java_candidates(environment, tools)):
         found = _probe_java(executable)
-        if found is not None:
+        if isinstance(found, Java):
+            if passed:
+                print(
+                    f"taking Java {found.version} in {found.home}: Spark needs {_FITTING}, and {_listed(passed)}",
+                    flush=True,
+                )
             return found
-    return _fetch_java(tools)
+        passed.append(found)
+    return _fetch_java(tools, passed)
 
 
 def _java_candidates(environment: Mapping[str, str], tools: Path) -> Iterator[Path]:
@@ -75,6 +106,18 @@ def _java_candidates(environment: Mapping[str, str], tools: Path) -> Iterator[Pa
     if on_path := shutil.which("java", path=environment.get("PATH", "")):
         yield Path(on_path)
     yield from _fetched_java(tools)
+    for pattern in _JAVA_HOMES:
+        own = pattern.replace("~", environment.get("HOME", "~"), 1)
+        yield from sorted(Path(home) / "bin" / "java" for home in glob.glob(own))  # noqa: PTH207 -- from the root
+
+
+def _once(candidates: Iterable[Path]) -> Iterator[Path]:
+    """Each that is there once, however many links lead to it."""
+    seen = set()
+    for executable in candidates:
+        if (real := executable.resolve()) not in seen and executable.exists():
+            seen.add(real)
+            yield executable
 
 
 def _fetched_java(tools: Path) -> list[Path]:
@@ -82,53 +125,69 @@ def _fetched_java(tools: Path) -> list[Path]:
     return sorted(path for layout in layouts for path in (tools / "jdk").glob(layout))
 
 
-def _probe_java(executable: Path) -> Java | None:
-    """The Java behind an executable if Spark runs on it: new enough, and with the module that Spark 4 asks for."""
-    question: list[str | Path] = [
-        executable,
-        "--add-modules=jdk.incubator.vector",
-        "-XshowSettings:properties",
-        "-version",
-    ]
+def _probe_java(executable: Path) -> Java | Misfit:
+    """The Java behind an executable if Spark runs on it: of a version that fits, and with the module asked for."""
+    told = _asked(executable, f"--add-modules={_VECTOR}")
+    settings = _settings(told) or _settings(_asked(executable))
+    version = settings.get("java.specification.version", "")
+    if "java.home" not in settings:
+        return Misfit(executable, "does not run")
+    if version not in map(str, JAVA_FITS):
+        return Misfit(executable, f"is Java {version}")
+    if not _settings(told):
+        return Misfit(executable, f"is Java {version} without {_VECTOR}, so no full JDK")
+    return Java(Path(settings["java.home"]), executable, int(version))
+
+
+def _asked(executable: Path, *options: str) -> str:
+    """What Java says of itself; nothing where it does not run with these options."""
+    question: list[str | Path] = [executable, *options, "-XshowSettings:properties", "-version"]
     try:
-        answer = subprocess.run(question, capture_output=True, text=True, timeout=30, check=True).stderr
+        return subprocess.run(question, capture_output=True, text=True, timeout=30, check=True).stderr
     except (OSError, subprocess.SubprocessError):
-        return None
-    settings = {line.partition(" = ")[0].strip(): line.partition(" = ")[2] for line in answer.splitlines()}
-    version = settings.get("java.specification.version", "0").partition(".")[0]
-    if not version.isdecimal() or int(version) < JAVA_NEEDED or "java.home" not in settings:
-        return None
-    return Java(Path(settings["java.home"]), executable)
+        return ""
 
 
-def _fetch_java(tools: Path) -> Java:
+def _settings(told: str) -> dict[str, str]:
+    return {line.partition(" = ")[0].strip(): line.partition(" = ")[2] for line in told.splitlines()}
+
+
+def _fetch_java(tools: Path, passed: Sequence[Misfit]) -> Java:
     import jdk  # noqa: PLC0415 -- asks the machine for its architecture on import; needed only here
 
-    print(f"no Java {JAVA_NEEDED} or newer found: fetching one into {tools / 'jdk'} (about 190 MB)")
+    print(f"no Java {_FITTING} found{_but(passed)}: fetching {JAVA_FETCHED} into {tools / 'jdk'} (about 200 MB)")
     tools.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(dir=tools) as scratch:
-            jdk.install(str(JAVA_NEEDED), path=scratch)
+            jdk.install(str(JAVA_FETCHED), path=scratch)
             # Moved only when whole: an interrupted download must not pass for a JDK the next time.
             (tools / "jdk").mkdir(exist_ok=True)
             for unpacked in Path(scratch).iterdir():
                 unpacked.rename(tools / "jdk" / unpacked.name)
     except (OSError, jdk.JdkError) as error:
-        raise ToolError(_java_remedy(f"fetching it failed ({error})")) from error
+        raise ToolError(_java_remedy(f"fetching one failed ({error})", passed)) from error
     for executable in _fetched_java(tools):
         found = _probe_java(executable)
-        if found is not None:
+        if isinstance(found, Java):
             return found
-    raise ToolError(_java_remedy(f"the one fetched into {tools / 'jdk'} does not run here"))
+    raise ToolError(_java_remedy(f"the one fetched into {tools / 'jdk'} does not run here", passed))
 
 
-def _java_remedy(problem: str) -> str:
+def _java_remedy(problem: str, passed: Sequence[Misfit]) -> str:
     return (
-        f"Spark and the Pub/Sub emulator need a full JDK, version {JAVA_NEEDED} or newer; none was found "
+        f"Spark and the Pub/Sub emulator need a full JDK, version {_FITTING}; none was found{_but(passed)}, "
         f"and {problem}. "
-        "Install one (Debian: apt install openjdk-17-jdk-headless, macOS: brew install openjdk@17) "
+        "Install one (Debian: apt install openjdk-17-jdk-headless, or 21; macOS: brew install openjdk@21) "
         "or set JAVA_HOME to one."
     )
+
+
+def _but(passed: Sequence[Misfit]) -> str:
+    return f" ({_listed(passed)})" if passed else ""
+
+
+def _listed(passed: Sequence[Misfit]) -> str:
+    return "; ".join(f"{misfit.executable} {misfit.why}" for misfit in passed)
 
 
 # --- the Pub/Sub emulator --------------------------------------------------------------------------------------

@@ -12,12 +12,17 @@ from local.bigquery import BigQuery
 from local.processes import Supervisor
 from local.pubsub import PubSub
 from local.storage import Storage
+from ops.surroundings import past_proxies
 
 
 def pytest_configure() -> None:
-    """A suite started in the background of a shell inherits an ignored Ctrl-C, and so would all that it starts."""
+    """What a suite inherits and must not hand on.
+
+    An ignored Ctrl-C, where it was started in the background of a shell; a proxy as the way to its own emulators.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.update(past_proxies(os.environ))
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ import pyspark
 
 from local import tools
 from local.spark import package, submit
+from ops.surroundings import print_anywhere
 
 FOLDER: Final = tools.ROOT / ".tools" / "spark-classes"
 JARS: Final = Path(pyspark.__file__).parent / "jars"
@@ -114,6 +115,7 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
+    print_anywhere()
     try:
         _main()
     except (tools.ToolError, OSError, subprocess.SubprocessError) as error:

@@ -11,6 +11,7 @@ upload what the job wrote over itself (`local.dataproc.bucket` does). The raw lo
 usual one would put a `.crc` file beside each.
 """
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +24,10 @@ DATA_SOURCE: Final = Path(__file__).resolve().parent / "data_source"
 """On PYTHONPATH it makes `pyspark_bigquery` importable at top level."""
 
 LOOPBACK: Final = "127.0.0.1"
+_PATH: Final = "/usr/bin:/bin"
 _JAVA_OPTIONS: Final = "spark.driver.extraJavaOptions"
-_INHERITED: Final = ("PATH", "HOME", "LANG", "TMPDIR")
+_INHERITED: Final = ("HOME", "TMPDIR", "no_proxy", "NO_PROXY")
+_UTF8: Final = "C.UTF-8"  # without it Java finds no file whose path has a letter beyond ASCII
 # The JVM lives for seconds: the second compiler would not earn back its time, nor would a parallel collector.
 _SHORT_LIVED: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
 
@@ -57,7 +60,7 @@ class Command:
 
 
 def command(submission: Submission, environment: Mapping[str, str]) -> Command:
-    """Word the command line. `environment` is the caller's, of which only PATH, HOME, LANG and TMPDIR are kept.
+    """Word the command line. `environment` is the caller's, of which little is kept.
 
     Raises:
         ValueError: a file of the job is not in the bucket.
@@ -67,16 +70,16 @@ def command(submission: Submission, environment: Mapping[str, str]) -> Command:
     argv = [str(_home() / "bin" / "spark-submit")]
     for name, value in sorted(settings.items()):
         argv += ["--conf", f"{name}={value}"]
-    files = [str(local_path(uri, submission)) for uri in submission.python_file_uris]
+    files = [_address(uri, submission) for uri in submission.python_file_uris]
     if files:
         argv += ["--py-files", ",".join(files)]
-    argv += [str(local_path(submission.main_python_file_uri, submission)), *submission.args]
+    argv += [_address(submission.main_python_file_uri, submission), *submission.args]
     return Command(tuple(argv), _environment(submission, environment))
 
 
 def properties(storage_root: Path, bucket: str, class_archive: Path | None = None) -> dict[str, str]:
     """Spark's settings on the local stack: two cores, nothing listening but on loopback, `gs://` as files."""
-    archived = f" -XX:SharedArchiveFile={class_archive}" if class_archive is not None else ""
+    archived = f" {shlex.quote(f'-XX:SharedArchiveFile={class_archive}')}" if class_archive is not None else ""
     return {
         "spark.master": "local[2]",
         "spark.driver.host": LOOPBACK,
@@ -97,15 +100,20 @@ def recording(archive: Path) -> dict[str, str]:
 
     The JVM ignores an archive of another Java or another Spark. Source: JEP 350, dynamic archives.
     """
-    return {
-        _JAVA_OPTIONS: f"{_SHORT_LIVED} -XX:ArchiveClassesAtExit={archive} -Xlog:cds=off -Xlog:cds+dynamic=off"
-    }
+    written = shlex.quote(f"-XX:ArchiveClassesAtExit={archive}")
+    return {_JAVA_OPTIONS: f"{_SHORT_LIVED} {written} -Xlog:cds=off -Xlog:cds+dynamic=off"}
 
 
-def worker_environment(bigquery_emulator_host: str) -> dict[str, str]:
-    """What the Python workers need to find and to serve `.format("bigquery")`."""
+def worker_environment(bigquery_emulator_host: str, path: str) -> dict[str, str]:
+    """What the Python workers need to find and to serve `.format("bigquery")`; `path` is the caller's PATH.
+
+    Python is named without its folder and found on PATH: before it looks for data sources, Spark asks a shell whether
+    there is such a command, and does not quote it.
+    """
+    python = Path(sys.executable)
     return {
-        "PYSPARK_PYTHON": sys.executable,
+        "PATH": f"{python.parent}:{path}",
+        "PYSPARK_PYTHON": python.name,
         "PYTHONPATH": str(DATA_SOURCE),
         "SPARK_LOCAL_IP": LOOPBACK,
         "BIGQUERY_EMULATOR_HOST": bigquery_emulator_host,
@@ -125,12 +133,18 @@ def local_path(uri: str, submission: Submission) -> Path:
     return (submission.storage_root / submission.bucket / name).resolve()
 
 
+def _address(uri: str, submission: Submission) -> str:
+    """The file as an address: in a path Spark would take `#` and `%20` for parts of one."""
+    return local_path(uri, submission).as_uri()
+
+
 def _environment(submission: Submission, environment: Mapping[str, str]) -> dict[str, str]:
     return {
         **{name: environment[name] for name in _INHERITED if name in environment},
-        **worker_environment(submission.bigquery_emulator_host),
+        **worker_environment(submission.bigquery_emulator_host, environment.get("PATH", _PATH)),
         "JAVA_HOME": str(submission.java_home),
         "SPARK_HOME": str(_home()),
+        "LC_ALL": _UTF8,
         # spark-submit first starts a small JVM that words the command line of the large one.
         "SPARK_LAUNCHER_OPTS": _SHORT_LIVED,
     }

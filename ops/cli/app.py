@@ -8,7 +8,8 @@ import typer
 from contracts import __version__
 from ops.cli import dead_letters, markets, runs
 from ops.cli.examining import doctor
-from ops.target import Wanted
+from ops.surroundings import past_proxies, print_anywhere
+from ops.target import Wanted, process_environment
 
 app = typer.Typer(
     name="releases",
@@ -58,4 +59,6 @@ app.command()(doctor)
 
 def main() -> None:
     """Run the command line."""
+    print_anywhere()
+    process_environment().update(past_proxies(process_environment()))
     app(prog_name="releases")

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from urllib.request import getproxies
 
 import aiohttp
 import grpc.aio
@@ -21,7 +22,7 @@ from eventing.clock import Clock, system_clock
 from eventing.ledger import RunLedger
 from eventing.objects import ObjectStore
 from services.market_fetcher.adapters.credentials import ManagedSecret, PlainSecret, Secret, SecretCredentials
-from services.market_fetcher.adapters.http import HttpSend, Send, Timeouts
+from services.market_fetcher.adapters.http import HttpSend, Proxies, Send, Timeouts
 from services.market_fetcher.adapters.limiter import Budget, Limiter
 from services.market_fetcher.adapters.web_api import Caller, SpotifyApi, Tokens
 from services.market_fetcher.albums import AlbumMemory, Albums
@@ -112,7 +113,7 @@ async def _spotify_http(settings: Settings) -> AsyncIterator[HttpSend]:
     )
     connector = aiohttp.TCPConnector(limit=settings.spotify_parallel)
     async with aiohttp.ClientSession(connector=connector, timeout=timeouts.for_aiohttp()) as session:
-        yield HttpSend(session)
+        yield HttpSend(session, Proxies.of(getproxies()))
 
 
 @asynccontextmanager

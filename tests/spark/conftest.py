@@ -44,7 +44,7 @@ def spark(
 ) -> Iterator[SparkSession]:
     """A session with the settings of a submitted job; its workers find the stand-in for the connector."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in submit.worker_environment(bigquery.url).items():
+        for name, value in submit.worker_environment(bigquery.url, os.environ["PATH"]).items():
             patch.setenv(name, value)
         patch.setenv("JAVA_HOME", str(java.home))
         patch.setenv("TMPDIR", str(temporary))

@@ -9,6 +9,8 @@ import pytest
 from contracts.names import MARKETS
 from local import choices
 from local.choices import Addresses, ChoiceError, Credentials
+from local.stack import Stack
+from ops.surroundings import past_proxies
 
 HOME = Path("somewhere")
 TODAY = date(2026, 11, 23)
@@ -113,4 +115,36 @@ def test_little_of_the_callers_environment_reaches_a_process() -> None:
         "PYTHONPATH": "/clone",
         "PYTHONUNBUFFERED": "1",
         "JAVA_HOME": "/java",
+        "LC_ALL": "C.UTF-8",
+        **past_proxies({}),
     }
+
+
+def test_no_process_of_the_stack_goes_through_a_proxy_but_the_fetcher_to_spotify() -> None:
+    """A dead proxy in the caller's shell ends nothing; a live one is told to who needs it, loopback excepted."""
+    caller = {"http_proxy": "http://proxy", "ALL_PROXY": "http://proxy", "NO_PROXY": "inside"}
+    base = choices.base_environment(caller, root=Path("/clone"), java_home=Path("/java"))
+    chosen = choices.read({}, home=HOME, today=TODAY)
+    simulated = choices.service_environment(chosen, ADDRESSES, caller, base)
+    assert not {"http_proxy", "ALL_PROXY"} & simulated.keys()
+    real = choices.service_environment(chosen, replace(ADDRESSES, simulator=None), caller, base)
+    assert real.items() >= {"http_proxy": "http://proxy", "ALL_PROXY": "http://proxy"}.items()
+    assert real["no_proxy"] == real["NO_PROXY"] == "inside,127.0.0.1,localhost,::1"
+
+
+def test_whoever_sources_the_stack_s_environment_reaches_it_past_a_proxy() -> None:
+    """A shell's own client would go to loopback through the shell's proxy."""
+    stack = Stack(choices.read({}, home=HOME, today=TODAY), {"no_proxy": "inside"})
+    stack.addresses = ADDRESSES
+    assert stack.client_environment["no_proxy"] == "inside,127.0.0.1,localhost,::1"
+
+
+@pytest.mark.parametrize("letter", [*"*?[]{}\\,:"])
+def test_a_folder_that_spark_would_read_as_a_pattern_is_refused(letter: str) -> None:
+    """Before anything starts, and with the letter; all others are taken."""
+    home = Path(f'My Projects/Bjørn\'s "R&D" #1 100%20 $HOME (a);`b`~|<e>!{letter}')
+    with pytest.raises(ChoiceError) as refused:
+        choices.read({}, home=home, today=TODAY)
+    assert f"Spark takes {letter} in a path" in str(refused.value)
+    assert "STACK_DATA" in str(refused.value)
+    choices.read({}, home=Path(str(home).removesuffix(letter)), today=TODAY)

@@ -2,7 +2,10 @@
 
 import itertools
 import os
+import shlex
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,7 +37,8 @@ def test_the_job_is_worded_for_spark_submit(tmp_path: Path) -> None:
     made = command(_submission(tmp_path), {})
     assert made.argv[0].endswith("/bin/spark-submit")
     jobs = tmp_path / "new-releases/jobs"
-    assert made.argv[-5:] == ("--py-files", f"{jobs}/spark_job.zip", f"{jobs}/main.py", "--run-id", "2026-11-23")
+    files = ("--py-files", (jobs / "spark_job.zip").as_uri(), (jobs / "main.py").as_uri())
+    assert made.argv[-5:] == (*files, "--run-id", "2026-11-23")
     link = _settings(made.argv)["spark.hadoop.fs.viewfs.mounttable.new-releases.linkFallback"]
     assert link == (tmp_path / "new-releases").as_uri()
 
@@ -44,7 +48,8 @@ def test_a_job_sees_no_more_of_the_environment_than_it_needs(tmp_path: Path) -> 
     caller = {"PATH": "/bin", "HOME": "/home/x", "SPOTIFY_CLIENT_SECRET": "s", "PYTHONPATH": "/clone"}
     env = command(_submission(tmp_path), caller).env
     assert {"SPOTIFY_CLIENT_SECRET"} & env.keys() == set()
-    assert (env["PATH"], env["JAVA_HOME"]) == ("/bin", "/java")
+    assert (env["PATH"], env["JAVA_HOME"]) == (f"{Path(sys.executable).parent}:/bin", "/java")
+    assert shutil.which(env["PYSPARK_PYTHON"], path=env["PATH"]) == sys.executable
     assert env["BIGQUERY_EMULATOR_HOST"] == "http://127.0.0.1:9050"
     assert (Path(env["PYTHONPATH"]) / "pyspark_bigquery" / "__init__.py").is_file()
     assert "/clone" not in env["PYTHONPATH"].split(":")
@@ -64,6 +69,21 @@ def test_a_class_archive_is_recorded_and_used(tmp_path: Path) -> None:
     settings = _settings(command(_submission(tmp_path, class_archive=archive), {}).argv)
     assert settings["spark.driver.extraJavaOptions"].endswith(f"-XX:SharedArchiveFile={archive}")
     assert "SharedArchiveFile" not in str(command(_submission(tmp_path), {}).argv)
+
+
+def test_no_letter_of_a_path_ends_a_word_of_the_command(tmp_path: Path) -> None:
+    """Spark splits Java's options and asks a shell for Python; a clone's folder may have blanks and quotes."""
+    odd = tmp_path / 'Bjørn\'s "R&D" #1 100%20'
+    settings = _settings(command(_submission(odd, class_archive=odd / "spark.jsa"), {}).argv)
+    for options, name in ((settings, "SharedArchiveFile"), (recording(odd / "spark.jsa"), "ArchiveClassesAtExit")):
+        assert f"-XX:{name}={odd}/spark.jsa" in shlex.split(options["spark.driver.extraJavaOptions"])
+    made = command(_submission(odd), {})
+    assert (
+        made.argv[-3]
+        == f"file://{tmp_path}/Bj%C3%B8rn%27s%20%22R%26D%22%20%231%20100%2520/new-releases/jobs/main.py"
+    )
+    assert "/" not in made.env["PYSPARK_PYTHON"]
+    assert made.env["LC_ALL"] == "C.UTF-8"
 
 
 @pytest.mark.parametrize("uri", ["gs://other/jobs/main.py", "jobs/main.py", "gs://new-releases/../../etc/passwd"])

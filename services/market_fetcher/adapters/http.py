@@ -3,12 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol, Self
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass
 
 import aiohttp
+from yarl import URL
 
+from contracts.faults import ContractError, Fault
 from services.market_fetcher.decisions import Answer
 
+_NO_PROXY = (
+    "is not the address of an HTTP proxy; write http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT with letters such "
+    "as # and / in them written as %23 and %2F"
+)
 _BODY_MOST = 32 * 1024 * 1024  # bytes; twenty albums of fifty tracks with their market lists take about 2 MiB
 
 
@@ -52,11 +60,66 @@ class Timeouts:
         )
 
 
-class HttpSend:
-    """A `Send` on an aiohttp session."""
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """An HTTP proxy. Its login is kept apart from its address, which errors of the library tell."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    url: URL
+    login: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def at(cls, address: str) -> Self:
+        """Read an address; `proxy:3128` is one too, as everywhere else.
+
+        Raises:
+            ValueError: it is none.
+        """
+        url = URL(address if "://" in address else f"http://{address}")
+        if url.scheme != "http" or not url.host:
+            raise ValueError("no HTTP proxy")
+        login = aiohttp.encode_basic_auth(url.user or "", url.password or "") if url.user else None
+        return cls(url.origin(), {"Proxy-Authorization": login} if login else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """The way out that the standard variables name."""
+
+    by_scheme: Mapping[str, Proxy]
+
+    @classmethod
+    def of(cls, found: Mapping[str, str]) -> Self:
+        """Read what `urllib.request.getproxies` found.
+
+        Raises:
+            ContractError: an address is no HTTP proxy's; names its variable alone, since it may carry a password.
+        """
+        proxies: dict[str, Proxy] = {}
+        faults = []
+        for scheme in ("http", "https", "all"):
+            try:
+                proxies |= {scheme: Proxy.at(found[scheme])} if scheme in found else {}
+            except ValueError:
+                faults.append(Fault(f"{scheme.upper()}_PROXY", _NO_PROXY))
+        if faults:
+            raise ContractError(faults)
+        return cls(proxies)
+
+    def of_url(self, url: str) -> Proxy | None:
+        """The proxy on the way there; none for what NO_PROXY excepts."""
+        to = urlsplit(url)
+        return None if proxy_bypass(to.netloc) else self.by_scheme.get(to.scheme, self.by_scheme.get("all"))
+
+
+class HttpSend:
+    """A `Send` on an aiohttp session.
+
+    The session's own `trust_env` would also take logins from a `.netrc`, where ours is a token.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, proxies: Proxies) -> None:
         self._session = session
+        self._proxies = proxies
 
     async def __call__(self, request: Request) -> Answer:
         """See `Send`. Redirects are not followed: they would take the token elsewhere."""
@@ -65,9 +128,9 @@ class HttpSend:
                 request.method,
                 request.url,
                 params=request.params,
-                headers=request.headers,
                 data=request.form,
                 allow_redirects=False,
+                **self._way(request),
             ) as response:
                 body = await _whole(response)
                 return Answer(response.status, body, response.headers.get("Retry-After"))
@@ -75,6 +138,15 @@ class HttpSend:
             raise Unreachable("no answer in time") from None
         except aiohttp.ClientError as error:
             raise Unreachable(type(error).__name__) from error
+
+    def _way(self, request: Request) -> dict[str, Any]:
+        """The request's headers and its way out."""
+        proxy = self._proxies.of_url(request.url)
+        if proxy is None:
+            return {"headers": request.headers}
+        # The proxy of a tunnel sees none of the request's headers, and that of no tunnel sees no others.
+        own = proxy.login if request.url.startswith("http:") else {}
+        return {"headers": {**request.headers, **own}, "proxy": proxy.url, "proxy_headers": proxy.login}
 
 
 async def _whole(response: aiohttp.ClientResponse) -> bytes:

@@ -1,0 +1,55 @@
+"""What a command puts right about its own process: the way to loopback addresses, and what a terminal can show.
+
+Called by the entry points of `ops`, `local` and `benchmarks` before anything else.
+"""
+
+import codecs
+import io
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+_EXCEPTIONS: Final = ("no_proxy", "NO_PROXY")
+_ALL: Final = "*"
+_PLAIN: Final = str.maketrans("·◷●○✕█…→–—‘’“”", ".~*ox#.>--''\"\"")  # noqa: RUF001 -- told apart by what they look like
+
+
+def past_proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables with which no client goes through a proxy to reach this machine itself.
+
+    Client libraries differ in which spelling they read, and in which wins where both are set: each spelling keeps its
+    own exceptions, takes the other's where it has none, and gets the loopback names. gRPC has a third, which it reads
+    first and in which it knows no asterisk. Set even where there is no proxy: without it macOS's own setting counts.
+    """
+    lower, upper = (environment.get(name, "").strip() for name in _EXCEPTIONS)
+    grpc = environment.get("no_grpc_proxy", "").strip() or lower or upper
+    return {
+        "no_proxy": _with_loopback(lower or upper),
+        "NO_PROXY": _with_loopback(upper or lower),
+        "no_grpc_proxy": _joined(grpc.removeprefix(_ALL)),
+    }
+
+
+def _with_loopback(exceptions: str) -> str:
+    return exceptions if exceptions == _ALL else _joined(exceptions)
+
+
+def _joined(exceptions: str) -> str:
+    named = [name for part in exceptions.split(",") if (name := part.strip())]
+    return ",".join((*named, *(name for name in _LOOPBACK if name not in named)))
+
+
+def print_anywhere() -> None:
+    """Let no letter that the terminal's encoding lacks end the command: a plain one, or `?`, stands for it."""
+    codecs.register_error("plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end].translate(_PLAIN)
+    return "".join(letter if letter.isascii() else "?" for letter in lacking), error.end
