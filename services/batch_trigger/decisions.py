@@ -132,7 +132,7 @@ def _after(facts: Facts, newest: Decision, now: datetime) -> Step:
     if wanted and newest.revision not in facts.repaired and len(facts.repaired) < MOST_REPAIRS:
         return Repair(newest.revision, wanted)
     if news:
-        return Wait(f"{', '.join(gone)} had been decided and have gone; only an order to close loads without them")
+        return Wait(f"gone since they were decided: {', '.join(gone)}; only an order to close loads without them")
     return Wait("the newest decision holds all that has landed")
 
 
