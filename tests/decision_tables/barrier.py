@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from contracts.documents import DeadLetterRecord, LoadResult, MissingMarket, Order, Part, PartResult, ThrottledRecord
+from contracts.documents import (
+    DeadLetterRecord,
+    LoadResult,
+    MissingMarket,
+    Order,
+    Part,
+    PartResult,
+    ThrottledRecord,
+)
 from services.batch_trigger.decisions import Announce, AskAgain, Close, Facts, Repair, Step, Wait, WaitQuiet
 from tests.builders import NOW, RUN, START, decision, manifest, part, parts
 

@@ -761,6 +761,86 @@ async def test_reopening_asks_clears_and_notes() -> None:
     assert (made.verdict, made.close_reason, made.order) == ("load", "complete", 1)
 
 
+async def test_a_bad_part_is_replayed_once_and_its_successor_loaded() -> None:
+    """From the job's finding to the next revision: one message however often it is looked at, then the new part."""
+    world = World()
+    await world.start()
+    for market in ("DK", "SE", "NO"):
+        await world.handle(await world.land(market))
+    await world.handle(letter(MarketRequested(run_id=RUN, market="NO")))
+    bad = (PartResult(market="NO", reason="damaged"), PartResult(market="DK", albums=4, rows=9))
+    result = LoadResult(run_id=RUN, revision=1, parts=bad, files=2, albums=5, tracks=9, rows=9, quarantined=0)
+    await world.store.write(names.load_name(RUN, 1), result.to_json())
+    await world.handle(SweepRequested())
+    assert all(isinstance(event, BatchReady) for event in world.publisher.take()), (
+        "no receipt yet: it may be retried"
+    )
+    await world.store.write(names.receipt_name(RUN, 1), b"{}")
+    for _ in range(3):
+        await world.handle(SweepRequested())
+    [asked] = world.publisher.take()
+    assert isinstance(asked, MarketRequested)
+    assert (asked.market, asked.replay) == ("NO", True)
+    assert asked.reason == "its part in revision 1 proved bad or has gone"
+    index = await world.ports.ledger.index(RUN)
+    assert (index.repaired, index.dead_letters) == ((1,), ())
+    await world.land("NO")
+    world.clock.advance(minutes=2)
+    await world.handle(SweepRequested())
+    assert world.publisher.take() == [BatchReady(run_id=RUN, revision=2)]
+    made = await world.ports.ledger.decision(RUN, 2)
+    assert made is not None
+    assert (made.holds, made.least, made.verdict) == (("DK", "SE"), 2, "load")
+
+
+async def test_an_object_without_bytes_is_no_part() -> None:
+    """It keeps the batch open like a market that never came, is named with why, and only a replay replaces it."""
+    world = World()
+    await world.start()
+    for market in ("DK", "SE"):
+        await world.handle(await world.land(market))
+    await world.store.write(names.part_name(RUN, "NO"), b"")
+    await world.handle(SweepRequested())
+    assert world.publisher.take() == []
+    world.clock.now = AFTER_DEADLINE
+    await world.handle(SweepRequested())
+    made = await world.ports.ledger.decision(RUN, 1)
+    assert made is not None
+    assert made.missing == (MissingMarket(market="NO", reason="what landed is no part: it has no bytes"),)
+    world.publisher.take()
+    await world.ports.ledger.create_order(order(kind="reopen"))
+    await world.handle(SweepRequested())
+    [asked] = [event for event in world.publisher.take() if isinstance(event, MarketRequested)]
+    assert (asked.market, asked.replay) == ("NO", True)
+
+
+@pytest.mark.parametrize("hours", [-48, 48])
+async def test_an_order_counts_from_when_it_reached_the_bucket(hours: float) -> None:
+    """The machine it comes from may be days off: the run waits as long as it had waited first, not more nor less."""
+    world = World()
+    await world.start()
+    await world.land("DK")
+    failed = decision("", verdict="fail", close_reason="deadline", parts=await landed(world))
+    await world.ports.ledger.create_decision(failed)
+    await world.store.write(names.receipt_name(RUN, 1), b"{}")
+    world.clock.now = REOPENED
+    given = order(kind="reopen").model_copy(update={"ordered_at": REOPENED + timedelta(hours=hours)})
+    await world.ports.ledger.create_order(given)
+    await world.handle(SweepRequested())
+    world.clock.now = REOPENED + timedelta(hours=6) - MINUTE
+    await world.handle(SweepRequested())
+    assert (await world.ports.ledger.index(RUN)).newest_decision == 1
+    world.clock.now = REOPENED + timedelta(hours=6)
+    await world.handle(SweepRequested())
+    assert (await world.ports.ledger.index(RUN)).newest_decision == 2
+    [known] = await world.ports.ledger.orders(await world.ports.ledger.index(RUN))
+    assert known.ordered_at == REOPENED
+
+
+async def landed(world: World) -> tuple[Part, ...]:
+    return tuple((await world.ports.ledger.parts(RUN)).values())
+
+
 async def test_another_bucket_is_refused() -> None:
     """A wrongly pointed notification must be seen, not swallowed."""
     world = World()
