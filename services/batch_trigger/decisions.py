@@ -128,6 +128,8 @@ def _after(facts: Facts, newest: Decision, now: datetime) -> Step:
         return _later(facts, newest, now)
     if not facts.newest_has_receipt:
         return Announce(newest.revision)
+    if news and (remaining := _until_quiet(facts, news, now)) > timedelta(0):
+        return WaitQuiet(remaining)
     wanted = _unless_waiting([*_bad_still(facts, newest), *(gone if news else ())], facts, now)
     if wanted and newest.revision not in facts.repaired and len(facts.repaired) < MOST_REPAIRS:
         return Repair(newest.revision, wanted)
@@ -207,8 +209,7 @@ def _open(facts: Facts, now: datetime, deadline: datetime) -> Step:
 
 
 def _later(facts: Facts, newest: Decision, now: datetime) -> Step:
-    quiet = timedelta(seconds=facts.manifest.policy.quiet_seconds)
-    remaining = max(part.landed_at for part in _news(facts, newest)) + quiet - now
+    remaining = _until_quiet(facts, _news(facts, newest), now)
     missing = missing_markets(facts)
     if remaining > timedelta(0) and not _completes(newest, missing):
         return WaitQuiet(remaining)
@@ -218,6 +219,10 @@ def _later(facts: Facts, newest: Decision, now: datetime) -> Step:
     # Nothing is lost since a batch that was loaded: an operator's word on the quorum goes on to count.
     least = min(closed.least, newest.least or max(len(newest.parts), 1))
     return replace(closed, verdict_load=_has_albums(closed.parts), least=least)
+
+
+def _until_quiet(facts: Facts, news: Iterable[Part], now: datetime) -> timedelta:
+    return max(part.landed_at for part in news) + timedelta(seconds=facts.manifest.policy.quiet_seconds) - now
 
 
 def _news(facts: Facts, newest: Decision) -> list[Part]:
