@@ -418,6 +418,13 @@ def test_with_news_a_vanished_part_is_asked_for_and_waited_for() -> None:
     assert isinstance(decide(loaded(back, repaired=(1,)), later), Close)
 
 
+def test_vanished_parts_are_asked_for_when_nothing_lands_any_more() -> None:
+    """Where a person has all markets fetched anew, the first to land must not have the others asked for twice."""
+    news = {"DK": part("DK", generation=2)}
+    assert decide(loaded(news), NOW + MINUTE / 2) == WaitQuiet(MINUTE / 2)
+    assert decide(loaded(news), NOW + MINUTE) == Repair(1, ("NO", "SE"))
+
+
 def test_a_decision_that_nobody_was_told_of_is_told_though_parts_have_gone() -> None:
     """It names generations that may still be there for the job; only its receipt says whether they were."""
     facts = loaded({"DK": part("DK", generation=2)}, newest_has_receipt=False, load=None)
