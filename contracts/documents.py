@@ -92,7 +92,7 @@ class Decision(Document):
     note: str | None = None
     """What the operator gave as a reason, where one closed the batch."""
     least: int = Field(default=0, ge=0)
-    """How many of the parts must prove whole when they are read for anything to be loaded."""
+    """How many of the parts must prove whole when they are read for anything to be loaded; 1 where a person closed."""
     holds: tuple[Market, ...] = ()
     """Markets of earlier decisions to load: while one of their parts proves bad nothing is loaded, since the partition
     is replaced whole and the market would be gone from the table. Empty where a person asked for the load."""

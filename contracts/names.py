@@ -29,6 +29,9 @@ def _real_date(value: str) -> str:
     return value
 
 
+RAW_DAYS: Final = 90
+"""Days that a raw object lives, where nothing else is said (`raw_days` in infra/variables.tf)."""
+
 RunId = Annotated[
     str,
     StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
@@ -172,6 +175,16 @@ def reopenings_prefix(run_id: str) -> str:
 def reopening_name(run_id: str, number: int) -> str:
     """The note that an order to reopen was obeyed, written after the missing markets were asked for again."""
     return f"{reopenings_prefix(run_id)}{number:04}.json"
+
+
+def repairs_prefix(run_id: str) -> str:
+    """Where it is noted which revisions had markets asked for once more."""
+    return f"runs/{run_id}/repairs/"
+
+
+def repair_name(run_id: str, revision: int) -> str:
+    """The note that bad or vanished parts of a revision were asked for again, written after the asking."""
+    return f"{repairs_prefix(run_id)}{revision:04}.json"
 
 
 def asking_name(run_id: str, slot: int) -> str:

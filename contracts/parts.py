@@ -66,6 +66,17 @@ class PartMetadata(BaseModel):
         told = self.model_dump(by_alias=True, exclude_none=True)
         return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in told.items()}
 
+    def fault(self) -> str | None:
+        """Why this is no whole part, whatever its lines are; None where nothing speaks against it."""
+        if self.empty and self.album_count:
+            return f"it says of itself both that it is empty and that it has {self.album_count} albums"
+        known = self.album_count + self.albums_gone + self.albums_unusable
+        if self.albums_listed is not None and self.albums_listed != known:
+            return f"{self.albums_listed} albums were listed, it tells of {known}"
+        if self.form > 1 and not known and not self.empty:
+            return "it has no album and does not say that the market had none"
+        return None
+
     @classmethod
     def of(cls, metadata: Mapping[str, str]) -> "PartMetadata":
         """Read what stands beside an object.

@@ -8,7 +8,8 @@ import asyncio
 import itertools
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -28,6 +29,8 @@ from contracts.documents import (
     Receipt,
     ThrottledRecord,
 )
+from contracts.faults import ContractError
+from contracts.parts import PartMetadata
 from eventing.errors import Permanent
 from eventing.objects import ObjectInfo, ObjectStore
 
@@ -49,10 +52,21 @@ class RunIndex:
     """Markets that were given up."""
     throttled: tuple[str, ...]
     """Markets that wait, or waited, for quota."""
-    orders: tuple[int, ...]
-    """Numbers of an operator's orders, ascending."""
+    ordered_at: Mapping[int, datetime]
+    """When each of an operator's orders was written, by its number, ascending; by the store's clock."""
     reopened: tuple[int, ...] = ()
     """Numbers of the orders to reopen that were obeyed, ascending."""
+    repaired: tuple[int, ...] = ()
+    """Revisions whose bad or vanished parts were asked for again, ascending."""
+    began_at: datetime | None = None
+    """When the manifest was written, by the store's clock."""
+    touched_at: datetime | None = None
+    """When the newest of its documents was written, by the store's clock."""
+
+    @property
+    def orders(self) -> tuple[int, ...]:
+        """Numbers of an operator's orders, ascending."""
+        return tuple(self.ordered_at)
 
     @property
     def newest_decision(self) -> int:
@@ -68,6 +82,20 @@ class RunIndex:
     def is_settled(self) -> bool:
         """Whether it is finished and everybody was told of every receipt."""
         return self.is_finished and set(self.receipts) <= set(self.announced)
+
+    def is_archived(self, now: datetime, raw_days: int) -> bool:
+        """Whether nothing was written about it for as long as a raw object lives: there is nothing left to load."""
+        return self.touched_at is not None and now - self.touched_at > timedelta(days=raw_days)
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """What lies in the bucket of a run's markets."""
+
+    parts: dict[str, Part] = field(default_factory=dict)
+    """By market."""
+    unusable: dict[str, str] = field(default_factory=dict)
+    """Why what lies there is no part, by market."""
 
 
 class RunLedger:
@@ -95,10 +123,14 @@ class RunLedger:
 
     async def parts(self, run_id: str) -> dict[str, Part]:
         """The parts that are in the bucket now, by market."""
-        found = {}
+        return (await self.landing(run_id)).parts
+
+    async def landing(self, run_id: str) -> Landing:
+        """The parts that are in the bucket now, and what lies where a part should and is none."""
+        found = Landing()
         for info in await self._store.listing(names.raw_prefix(run_id)):
             if (key := names.parse_part_name(info.name)) is not None:
-                found[key.market] = _part(key.market, info)
+                _sort_in(key.market, info, found)
         return found
 
     async def parts_metadata(self, run_id: str) -> dict[str, Mapping[str, str]]:
@@ -110,12 +142,12 @@ class RunLedger:
     async def index(self, run_id: str) -> RunIndex:
         """Which decisions and receipts a run has."""
         infos = await self._store.listing(names.run_prefix(run_id))
-        return _index(run_id, [info.name for info in infos])
+        return _index(run_id, infos)
 
     async def indexes(self) -> list[RunIndex]:
         """Every run there is, oldest first, by one listing."""
-        listed = [info.name for info in await self._store.listing("runs/")]
-        by_run = itertools.groupby(listed, key=lambda name: name.split("/")[1])
+        listed = await self._store.listing("runs/")
+        by_run = itertools.groupby(listed, key=lambda info: info.name.split("/")[1])
         return [_index(run_id, found) for run_id, found in by_run if names.is_run_id(run_id)]
 
     async def claim_asking(self, run_id: str, slot: int, owner: str) -> bool:
@@ -170,11 +202,17 @@ class RunLedger:
 
     async def newest_order(self, index: RunIndex) -> Order | None:
         """What an operator wanted last."""
-        return await self._read(names.order_name(index.run_id, index.orders[-1]), Order) if index.orders else None
+        return await self._order(index, index.orders[-1]) if index.orders else None
 
     async def orders(self, index: RunIndex) -> list[Order]:
         """All that an operator wanted of a run, in order."""
-        return await self._read_all([names.order_name(index.run_id, number) for number in index.orders], Order)
+        found = await asyncio.gather(*(self._order(index, number) for number in index.orders))
+        return [order for order in found if order is not None]
+
+    async def _order(self, index: RunIndex, number: int) -> Order | None:
+        """An order is given when it reaches the bucket: the clock of the machine it came from decides nothing."""
+        order = await self._read(names.order_name(index.run_id, number), Order)
+        return order and order.model_copy(update={"ordered_at": index.ordered_at[number]})
 
     async def create_order(self, order: Order) -> bool:
         """Write an order; False when its number was taken by another."""
@@ -196,6 +234,10 @@ class RunLedger:
     async def note_reopened(self, run_id: str, number: int) -> None:
         """Note that an order to reopen was obeyed: the missing markets were asked for again."""
         await self._store.create(names.reopening_name(run_id, number), b"{}")
+
+    async def note_repaired(self, run_id: str, revision: int) -> None:
+        """Note that bad or vanished parts of a revision were asked for again."""
+        await self._store.create(names.repair_name(run_id, revision), b"{}")
 
     async def has_letter(self, subscription: str, message_id: str) -> bool:
         """Whether a dead letter is on record."""
@@ -253,14 +295,41 @@ class RunLedger:
         return [document for document in found if document is not None]
 
 
-def _part(market: str, info: ObjectInfo) -> Part:
+def _sort_in(market: str, info: ObjectInfo, found: Landing) -> None:
+    told = _told(info)
+    fault = told.fault() if told else None
+    if info.size and fault is None:
+        found.parts[market] = _part(market, info, told)
+    else:
+        found.unusable[market] = f"what landed is no part: {fault or 'it has no bytes'}"
+
+
+def _told(info: ObjectInfo) -> PartMetadata | None:
+    """What the object says of itself; nothing where it was not a fetcher of ours that wrote it."""
+    try:
+        return PartMetadata.of(info.metadata)
+    except ContractError:
+        return None
+
+
+def _part(market: str, info: ObjectInfo, told: PartMetadata | None) -> Part:
     return Part(
-        market=market, generation=info.generation, crc32c=info.crc32c, size=info.size, landed_at=info.updated
+        market=market,
+        generation=info.generation,
+        crc32c=info.crc32c,
+        size=info.size,
+        landed_at=info.updated,
+        form=told.form if told else 1,
+        albums=told.album_count if told else None,
+        tracks=told.track_count if told else None,
+        empty=told is not None and told.empty,
     )
 
 
-def _index(run_id: str, listed: Iterable[str]) -> RunIndex:
-    found = list(listed)
+def _index(run_id: str, listed: Iterable[ObjectInfo]) -> RunIndex:
+    written = {info.name: info.updated for info in listed}
+    found = list(written)
+    orders = _stems(found, names.orders_prefix(run_id))
     return RunIndex(
         run_id=run_id,
         has_manifest=names.manifest_name(run_id) in found,
@@ -269,8 +338,11 @@ def _index(run_id: str, listed: Iterable[str]) -> RunIndex:
         announced=tuple(int(stem) for stem in _stems(found, names.announced_prefix(run_id))),
         dead_letters=_stems(found, names.dead_letters_prefix(run_id)),
         throttled=_stems(found, names.throttled_prefix(run_id)),
-        orders=tuple(int(stem) for stem in _stems(found, names.orders_prefix(run_id))),
+        ordered_at={int(stem): written[f"{names.orders_prefix(run_id)}{stem}.json"] for stem in orders},
         reopened=tuple(int(stem) for stem in _stems(found, names.reopenings_prefix(run_id))),
+        repaired=tuple(int(stem) for stem in _stems(found, names.repairs_prefix(run_id))),
+        began_at=written.get(names.manifest_name(run_id)),
+        touched_at=max(written.values(), default=None),
     )
 
 

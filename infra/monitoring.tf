@@ -8,6 +8,7 @@ locals {
     runs_finished    = "jsonPayload.message=\"run_finished\""
     runs_missing     = "jsonPayload.message=\"run_missing\""
     runs_failed      = "jsonPayload.message=\"run_finished\" AND jsonPayload.outcome=\"failed\""
+    runs_doubtful    = "jsonPayload.message=\"run_doubtful\""
     markets_fetched  = "jsonPayload.message=\"market_fetched\""
     markets_given_up = "jsonPayload.message=\"market_dead_lettered\""
     dead_letters     = "jsonPayload.message=\"dead_letter_recorded\""
@@ -43,6 +44,12 @@ locals {
       name     = "A run failed"
       severity = "ERROR"
       query    = "sum(increase(${local.counted["runs_failed"]}[10m])) > 0"
+      duration = 0
+    }
+    run_doubtful = {
+      name     = "A run was loaded and wants a person's eye"
+      severity = "WARNING"
+      query    = "sum(increase(${local.counted["runs_doubtful"]}[10m])) > 0"
       duration = 0
     }
     run_late = {

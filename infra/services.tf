@@ -21,6 +21,7 @@ locals {
         MARKETS       = join(",", var.markets)
         RUN_DEADLINE  = tostring(var.run_deadline)
         MINIMUM_SHARE = tostring(var.minimum_share)
+        RAW_DAYS      = tostring(var.raw_days)
       }
     }
     market_fetcher = {
@@ -40,7 +41,7 @@ locals {
       max_instances = 2
       concurrency   = 80
       memory        = "512Mi"
-      env           = {}
+      env           = { RAW_DAYS = tostring(var.raw_days) }
     }
     cluster_manager = {
       max_instances = 2
@@ -58,6 +59,7 @@ locals {
         CLUSTER_SERVICE_ACCOUNT    = google_service_account.cluster.email
         BIGQUERY_CONNECTOR_VERSION = var.bigquery_connector_version
         CLUSTER_MAX_TTL            = tostring(var.cluster_max_ttl)
+        RAW_DAYS                   = tostring(var.raw_days)
         DASHBOARD_URL              = local.has_dashboard ? google_cloud_run_v2_service.dashboard[0].uri : ""
       }
     }

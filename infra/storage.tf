@@ -112,7 +112,7 @@ locals {
     }
     batch_trigger = {
       read   = ["runs/"]
-      change = ["runs/{run}/decisions/", "runs/{run}/dead-letters/", "runs/{run}/reopenings/", "dead-letters/", "canaries/"]
+      change = ["runs/{run}/decisions/", "runs/{run}/dead-letters/", "runs/{run}/reopenings/", "runs/{run}/repairs/", "dead-letters/", "canaries/"]
     }
     cluster_manager = {
       read   = ["runs/"]

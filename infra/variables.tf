@@ -162,7 +162,7 @@ variable "quarantine_days" {
 }
 
 variable "raw_days" {
-  description = "Days that what Spotify answered is kept; a run can be loaded again for so long."
+  description = "Days that what Spotify answered is kept; a run can be loaded again for so long, then it is archived."
   type        = number
   default     = 90
   nullable    = false

@@ -11,7 +11,7 @@ from typing import Literal
 from contracts.events import MarketRequested, RunRequested
 from contracts.names import MARKETS, is_run_id
 from contracts.wording import shown
-from ops.status import RunStatus
+from ops.status import RevisionStatus, RunStatus
 
 
 class RequestError(ValueError):
@@ -68,25 +68,40 @@ def plan_start(run_id: str, markets: tuple[str, ...], reason: str, standing: Run
             f"--market {', '.join(sorted(unexpected))}: run {run_id} stands and does not expect it; what a run "
             "expects is written once. Take another date"
         )
-    return StartPlan(event, tuple(m.market for m in standing.markets if m.state != "landed"), "standing")
+    return StartPlan(event, _not_there(standing), "standing")
+
+
+def _not_there(status: RunStatus) -> tuple[str, ...]:
+    """Markets without a part in the bucket: those that never landed, and those whose part has gone since."""
+    return tuple(market.market for market in status.markets if market.state != "landed" or market.is_gone)
 
 
 def plan_replay(
-    status: RunStatus, markets: tuple[str, ...], *, fresh: bool, reason: str
+    status: RunStatus, markets: tuple[str, ...], *, fresh: bool, reason: str, everything: bool = False
 ) -> tuple[MarketRequested, ...]:
     """One single-market message for each market, to be fetched again.
 
     Raises:
-        RequestError: no market is named, or the run does not expect one.
+        RequestError: no market is named, the run does not expect one, or the run is archived and cannot be loaded
+            without the others.
     """
+    if everything and markets:
+        raise RequestError("--market and --all: name some markets or ask for all, not both")
+    if everything:
+        markets = tuple(market.market for market in status.markets)
     if not markets:
-        raise RequestError("--market: name at least one market to replay, such as --market DK")
+        raise RequestError("--market: name at least one market to replay, such as --market DK, or ask for --all")
     expected = {market.market for market in status.markets}
     unknown = [market for market in markets if market not in expected]
     if unknown:
         raise RequestError(
             f"--market {', '.join(unknown)}: run {status.run_id} does not expect it; it expects "
             f"{', '.join(sorted(expected))}"
+        )
+    if status.archived and (gone := sorted(set(_not_there(status)) - set(markets))):
+        raise RequestError(
+            f"--market: run {status.run_id} is archived, and the raw parts of {', '.join(gone)} have gone; it cannot "
+            "be loaded without them. --all fetches every market anew, as Spotify lists it today"
         )
     return tuple(
         MarketRequested(run_id=status.run_id, market=market, replay=True, fresh=fresh, reason=reason)
@@ -123,12 +138,12 @@ def effect_of(kind: Literal["close", "reopen"], status: RunStatus) -> str:
         RequestError: it would do nothing.
     """
     run_id = status.run_id
-    landed = status.count("landed")
-    missing = [market.market for market in status.markets if market.state != "landed"]
+    missing = _not_there(status)
+    landed = len(status.markets) - len(missing)
     if kind == "close":
         if not landed:
             raise RequestError(f"run {run_id} cannot be closed: no market has landed, there is nothing to load")
-        if status.newest and status.newest.decision.verdict == "load" and not _has_news(status):
+        if status.newest and _stands(status.newest) and not _has_news(status):
             raise RequestError(f"run {run_id} is closed already, with all that has landed")
         return f"Run {run_id} closes with {landed} of {len(status.markets)} markets."
     if not status.revisions:
@@ -138,9 +153,16 @@ def effect_of(kind: Literal["close", "reopen"], status: RunStatus) -> str:
     return f"Run {run_id} is open again: {' '.join(missing)} will be asked for."
 
 
+def _stands(newest: RevisionStatus) -> bool:
+    """Whether the decision is to load, and its job has not refused to."""
+    return newest.decision.verdict == "load" and (newest.load is None or newest.load.loaded)
+
+
 def _has_news(status: RunStatus) -> bool:
+    """Whether what lies in the bucket is not what was decided."""
     known = {part.market: part.generation for part in status.revisions[-1].decision.parts}
-    return any(market.generation not in (None, known.get(market.market)) for market in status.markets)
+    there = {market.market: market.generation for market in status.markets if not market.is_gone}
+    return known != {market: generation for market, generation in there.items() if generation is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +170,20 @@ class Backfill:
     """What loading one run again from the raw bucket does."""
 
     run_id: str
-    action: Literal["reload", "request", "nothing"]
+    action: Literal["reload", "request", "keep", "nothing"]
     """reload: order a new revision of a known run; request: make the run known again, with the markets whose raw
-    parts are there; nothing: there is no raw part."""
+    parts are there; keep: leave it as it was loaded, since some of its raw parts have gone; nothing: there is no raw
+    part."""
     markets: tuple[str, ...]
 
 
 def plan_backfill(
-    first: str, last: str, *, raw: Mapping[str, Collection[str]], known: Collection[str]
+    first: str,
+    last: str,
+    *,
+    raw: Mapping[str, Collection[str]],
+    known: Collection[str],
+    gone: Mapping[str, Collection[str]],
 ) -> tuple[Backfill, ...]:
     """One step for each run of a span that the bucket knows of.
 
@@ -164,6 +192,7 @@ def plan_backfill(
         last: Last run of the span, included.
         raw: Markets with a raw part, by run.
         known: Runs that have a manifest.
+        gone: Markets that were decided and have no raw part any more, by run.
 
     Raises:
         RequestError: the span is reversed.
@@ -171,10 +200,13 @@ def plan_backfill(
     if date.fromisoformat(last) < date.fromisoformat(first):
         raise RequestError(f"--from {first} is after --to {last}; turn them round")
     within = sorted(run_id for run_id in {*raw, *known} if first <= run_id <= last)
-    return tuple(_backfill(run_id, tuple(sorted(raw.get(run_id, ()))), known) for run_id in within)
+    there = {run_id: tuple(sorted(raw.get(run_id, ()))) for run_id in within}
+    return tuple(_backfill(run_id, there[run_id], known, gone.get(run_id, ())) for run_id in within)
 
 
-def _backfill(run_id: str, markets: tuple[str, ...], known: Collection[str]) -> Backfill:
+def _backfill(run_id: str, markets: tuple[str, ...], known: Collection[str], gone: Collection[str]) -> Backfill:
     if not markets:
         return Backfill(run_id, "nothing", ())
+    if gone:
+        return Backfill(run_id, "keep", markets)
     return Backfill(run_id, "reload" if run_id in known else "request", markets)

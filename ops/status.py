@@ -6,7 +6,7 @@ receipted them, so that nobody who only looks needs a permission in Dataproc.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -24,7 +24,7 @@ from contracts.documents import (
     Receipt,
     ThrottledRecord,
 )
-from contracts.names import Market, Revision, RunId, job_id, quarantine_prefix, trace_id
+from contracts.names import RAW_DAYS, Market, Revision, RunId, job_id, quarantine_prefix, trace_id
 from eventing.ledger import RunIndex, RunLedger
 from eventing.objects import ObjectStore
 
@@ -49,6 +49,8 @@ class MarketStatus(Document):
     """Calls to Spotify that its part took."""
     is_loaded: bool = False
     """Whether a job has loaded exactly this part."""
+    is_gone: bool = False
+    """Whether its part was decided and does not lie in the bucket any more."""
 
 
 class RevisionStatus(Document):
@@ -95,6 +97,8 @@ class RunStatus(Document):
     spans: tuple[Span, ...] = ()
     trace_id: str
     seen_at: datetime
+    archived: bool = False
+    """Whether nothing was written about it for as long as a part lives; no sweep looks at it."""
 
     @property
     def newest(self) -> RevisionStatus | None:
@@ -135,6 +139,8 @@ class Documents:
     parts: Mapping[str, Part] = field(default_factory=dict)
     metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """What the fetcher wrote beside each part."""
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    """Why what landed of a market is no part."""
     decisions: tuple[Decision, ...] = ()
     receipts: Mapping[int, Receipt] = field(default_factory=dict)
     loads: Mapping[int, LoadResult] = field(default_factory=dict)
@@ -144,6 +150,7 @@ class Documents:
     dead_letters: Mapping[str, DeadLetterRecord] = field(default_factory=dict)
     throttled: Mapping[str, ThrottledRecord] = field(default_factory=dict)
     bucket: str = ""
+    archived: bool = False
 
 
 def status_of(found: Documents, now: datetime) -> RunStatus:
@@ -166,6 +173,7 @@ def status_of(found: Documents, now: datetime) -> RunStatus:
         spans=spans_of(found),
         trace_id=trace_id(manifest.run_id),
         seen_at=now,
+        archived=found.archived,
     )
 
 
@@ -183,19 +191,24 @@ def _market(market: str, found: Documents, now: datetime) -> MarketStatus:
         return MarketStatus(market=market, state="throttled", reason=waits.reason, until=waits.until)
     if (dead := found.dead_letters.get(market)) is not None:
         return MarketStatus(market=market, state="dead_lettered", reason=dead.reason)
-    missing = {entry.market: entry for entry in (found.decisions[-1].missing if found.decisions else ())}
-    if market in missing:
-        return MarketStatus(market=market, state="missing", reason=missing[market].reason)
-    return MarketStatus(market=market, state="requested")
+    newest = found.decisions[-1] if found.decisions else None
+    for part in newest.parts if newest else ():
+        if part.market == market:
+            return _landed(part, found).model_copy(update={"is_gone": True})
+    for entry in newest.missing if newest else ():
+        if entry.market == market:
+            return MarketStatus(market=market, state="missing", reason=entry.reason)
+    return MarketStatus(market=market, state="requested", reason=found.unusable.get(market))
 
 
 def _landed(part: Part, found: Documents) -> MarketStatus:
     calls = found.metadata.get(part.market, {}).get("calls", "")
     loaded = [
-        decision
+        receipt
         for decision in found.decisions
         if (receipt := found.receipts.get(decision.revision)) is not None and receipt.outcome != "failed"
     ]
+    generations = {decision.revision: _generation(decision, part.market) for decision in found.decisions}
     return MarketStatus(
         market=part.market,
         state="landed",
@@ -203,8 +216,14 @@ def _landed(part: Part, found: Documents) -> MarketStatus:
         generation=part.generation,
         size=part.size,
         calls=int(calls) if calls.isdecimal() else None,
-        is_loaded=bool(loaded) and part.generation in {known.generation for known in loaded[-1].parts},
+        is_loaded=bool(loaded)
+        and part.market not in {entry.market for entry in loaded[-1].missing}
+        and part.generation == generations[loaded[-1].revision],
     )
+
+
+def _generation(decision: Decision, market: str) -> int | None:
+    return next((part.generation for part in decision.parts if part.market == market), None)
 
 
 def _revision(decision: Decision, found: Documents) -> RevisionStatus:
@@ -254,7 +273,9 @@ def _loading(decision: Decision, receipt: Receipt | None) -> tuple[Span, ...]:
 # --- reading ---------------------------------------------------------------------------------------------------
 
 
-async def read(run_id: str, *, store: ObjectStore, bucket: str, now: datetime) -> RunStatus | None:
+async def read(
+    run_id: str, *, store: ObjectStore, bucket: str, now: datetime, raw_days: int = RAW_DAYS
+) -> RunStatus | None:
     """Read a run, or None where it is not known.
 
     Raises:
@@ -266,17 +287,20 @@ async def read(run_id: str, *, store: ObjectStore, bucket: str, now: datetime) -
     if manifest is None:
         return None
     index = await ledger.index(run_id)
-    return status_of(await _documents(manifest, index, ledger, bucket), now)
+    found = await _documents(manifest, index, ledger, bucket)
+    return status_of(replace(found, archived=index.is_archived(now, raw_days)), now)
 
 
 async def _documents(manifest: Manifest, index: RunIndex, ledger: RunLedger, bucket: str) -> Documents:
     run_id = manifest.run_id
+    landing = await ledger.landing(run_id)
     decisions = await asyncio.gather(*(ledger.decision(run_id, number) for number in index.decisions))
     receipts = await asyncio.gather(*(ledger.receipt(run_id, number) for number in index.receipts))
     loads = await asyncio.gather(*(ledger.load_result(run_id, number) for number in index.decisions))
     return Documents(
         manifest=manifest,
-        parts=await ledger.parts(run_id),
+        parts=landing.parts,
+        unusable=landing.unusable,
         metadata=await ledger.parts_metadata(run_id),
         decisions=tuple(decision for decision in decisions if decision),
         receipts={receipt.revision: receipt for receipt in receipts if receipt},

@@ -23,6 +23,8 @@ from google.cloud import bigquery, dataproc_v1, pubsub_v1, storage
 from google.cloud.dataproc_v1.services.cluster_controller.transports import ClusterControllerGrpcTransport
 from google.cloud.dataproc_v1.services.job_controller.transports import JobControllerGrpcTransport
 
+from contracts.names import RAW_DAYS
+from contracts.wording import shown
 from eventing.clients import anonymous
 from eventing.clock import Clock, system_clock
 from eventing.ledger import RunLedger
@@ -65,6 +67,8 @@ class Target:
     dashboard: str | None = None
     folder: Path | None = None
     """Where the record of a local stack lies; None for a project."""
+    raw_days: int = RAW_DAYS
+    """How long a part lives there; older runs are archived."""
 
     @property
     def table_id(self) -> str:
@@ -92,7 +96,8 @@ def find(wanted: Wanted, environment: Mapping[str, str], *, folder: Path) -> Tar
     """The stack that is meant.
 
     In this order: the stack that was named, the project that was named, a stack that is up in `folder` or above
-    it, the project of the environment (GOOGLE_CLOUD_PROJECT, BUCKET, REGION, BIGQUERY_DATASET, BIGQUERY_TABLE).
+    it, the project of the environment (GOOGLE_CLOUD_PROJECT, BUCKET, REGION, BIGQUERY_DATASET, BIGQUERY_TABLE,
+    RAW_DAYS).
 
     Raises:
         TargetError: there is none, or what was named is not one.
@@ -169,7 +174,15 @@ def _cloud(wanted: Wanted, environment: Mapping[str, str]) -> Target:
         table=environment.get("BIGQUERY_TABLE") or "new_releases",
         environment={},
         services={},
+        raw_days=_raw_days(environment),
     )
+
+
+def _raw_days(environment: Mapping[str, str]) -> int:
+    told = environment.get("RAW_DAYS") or str(RAW_DAYS)
+    if not told.isdecimal():
+        raise TargetError(f"RAW_DAYS: {shown(told)} is no number of days; `raw_days` of the stack's Terraform tells it")
+    return int(told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from contracts import names
-from contracts.documents import Document
+from contracts.documents import Document, Part, Receipt
 from eventing.objects import ObjectInfo, ObjectStore
 from ops.status import MarketStatus, RevisionStatus, RunStatus, job_ids
 
@@ -50,6 +50,7 @@ class Story(Document):
     rows: int | None = None
     """Rows of the market in the run's partition, counted in the table; None where it was not asked."""
     trace_id: str
+    archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +88,13 @@ def story_of(status: RunStatus, market: MarketStatus, objects: Objects, rows: in
         steps=tuple(sorted(steps, key=lambda step: step.at)),
         rows=rows,
         trace_id=status.trace_id,
+        archived=status.archived,
     )
 
 
 def _standing(market: MarketStatus) -> str:
+    if market.is_gone:
+        return f"{'loaded' if market.is_loaded else 'decided'}, its raw part has gone since"
     if market.state == "landed":
         return "landed and loaded" if market.is_loaded else "landed, not loaded yet"
     until = f" until {market.until:%Y-%m-%d %H:%M:%S} UTC" if market.until else ""
@@ -156,12 +160,10 @@ def _earlier_landings(status: RunStatus, market: str, part: ObjectInfo | None) -
 
 def _revision(entry: RevisionStatus, market: str) -> list[Step]:
     decision, receipt = entry.decision, entry.receipt
-    generation = next((part.generation for part in decision.parts if part.market == market), None)
+    decided = next((part for part in decision.parts if part.market == market), None)
     missing = next((gone.reason for gone in decision.missing if gone.market == market), None)
     name = names.decision_name(decision.run_id, decision.revision)
-    part = (
-        f"with its part of generation {generation}" if generation else f"without it ({missing or 'not expected'})"
-    )
+    part = f"with its {_part(decided)}" if decided else f"without it ({missing or 'not expected'})"
     verdict = "" if decision.verdict == "load" else "; too little had landed, nothing is loaded"
     what = f"revision {decision.revision} closed ({decision.close_reason}) {part}{verdict}"
     steps = [Step(at=decision.decided_at, kind="decided", what=what, ids={"document": name})]
@@ -169,9 +171,33 @@ def _revision(entry: RevisionStatus, market: str) -> list[Step]:
         counted = f", {receipt.warehouse.rows:,} rows of the run in the table" if receipt.warehouse else ""
         failed = f": {receipt.error}" if receipt.error else ""
         ids = {"job": receipt.job_id or "none", "cluster": receipt.cluster or "none"}
-        what = f"revision {receipt.revision} is {receipt.outcome}{counted}{failed}"
+        found = f"; {_found(receipt, market)}" if decided else ""
+        what = f"revision {receipt.revision} is {receipt.outcome}{counted}{failed}{found}"
         steps.append(Step(at=receipt.finished_at, kind="receipt", what=what, ids=ids))
     return steps
+
+
+def _part(decided: Part) -> str:
+    """What a decision says of a part; a part of the first form may not have told how much it holds."""
+    if decided.empty:
+        holds = ", empty"
+    elif decided.albums is None:
+        holds = ""
+    else:
+        holds = f", {decided.albums} albums" + ("" if decided.tracks is None else f", {decided.tracks} tracks")
+    return f"part of generation {decided.generation}{holds}"
+
+
+def _found(receipt: Receipt, market: str) -> str:
+    """What the job found in the market's part."""
+    parts = receipt.load.parts if receipt.load else ()
+    result = next((part for part in parts if part.market == market), None)
+    if result is None:
+        return "what the job found in its part is not on record"
+    if result.reason:
+        return f"its part was left out: {result.reason}"
+    bad = f", {result.quarantined} records in quarantine" if result.quarantined else ""
+    return f"found in its part: {result.albums} albums, {result.rows} rows{bad}"
 
 
 def _claims(status: RunStatus) -> list[Step]:

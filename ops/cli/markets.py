@@ -23,6 +23,7 @@ from ops.cli.session import (
     act,
     console,
     known_run,
+    run_status,
     say_json,
 )
 from ops.cli.watching import watch
@@ -36,8 +37,11 @@ def replay(
     context: typer.Context,
     run: Run,
     *,
-    market: Annotated[list[str], typer.Option("--market", "-m", help="A market such as DK; repeat for more.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; travels with the message.")],
+    market: Annotated[
+        list[str] | None, typer.Option("--market", "-m", help="A market such as DK; repeat for more.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All markets that the run expects.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Also read every album anew, past the cache.")] = False,
     dry_run: DryRun = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the markets' rows are replaced.")] = False,
@@ -48,7 +52,7 @@ def replay(
 
     async def work(stack: Stack) -> int:
         status = await known_run(stack, run)
-        requests = plan_replay(status, markets_of(market), fresh=fresh, reason=reason)
+        requests = plan_replay(status, markets_of(market or []), fresh=fresh, reason=reason, everything=everything)
         before = {request.market: _generation(status.market(request.market)) for request in requests}
         if not dry_run:
             await stack.publisher.publish(requests, cause=f"operator/{stack.clock().isoformat()}")
@@ -149,7 +153,8 @@ def receipt(
         if as_json:
             say_json(wanted[-1].model_dump(mode="json", exclude_none=True))
         else:
-            console.print(render.receipt_table(wanted[-1]))
+            decision = next(e.decision for e in status.revisions if e.receipt is wanted[-1])
+            console.print(render.receipt_view(wanted[-1], decision))
 
     act(context, work)
 
@@ -168,7 +173,9 @@ def backfill(
     async def work(stack: Stack) -> int:
         raw = await _raw_markets(stack)
         known = [index.run_id for index in await stack.ledger.indexes() if index.has_manifest]
-        steps = plan_backfill(run_id_of(first), run_id_of(last), raw=raw, known=known)
+        span = (run_id_of(first), run_id_of(last))
+        gone = await _gone_markets(stack, [run_id for run_id in known if span[0] <= run_id <= span[1]])
+        steps = plan_backfill(*span, raw=raw, known=known, gone=gone)
         if not steps:
             raise CommandError(f"the bucket holds nothing of a run from {first} to {last}")
         if not dry_run:
@@ -192,6 +199,14 @@ async def _raw_markets(stack: Stack) -> dict[str, list[str]]:
     return found
 
 
+async def _gone_markets(stack: Stack, runs: list[str]) -> dict[str, list[str]]:
+    """Markets that were decided and have no raw part any more, by run."""
+    found = [await run_status(stack, run_id) for run_id in runs]
+    return {
+        status.run_id: [market.market for market in status.markets if market.is_gone] for status in found if status
+    }
+
+
 async def _backfill(stack: Stack, step: Backfill, reason: str) -> None:
     if step.action == "reload":
         await orders.give_order(
@@ -207,6 +222,7 @@ def _tell_backfill(steps: tuple[Backfill, ...], *, dry_run: bool) -> None:
     told = {
         "reload": f"{be} loaded again, as a new revision",
         "request": f"{be} made known again, with these markets",
+        "keep": "stands as it was loaded, since raw parts of it have gone; fetch all anew with replay --all. Left",
         "nothing": "has no raw parts any more; nothing can be done",
     }
     for step in steps:

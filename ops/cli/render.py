@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from contracts.documents import Receipt
+from contracts.documents import Decision, Receipt
 from ops.dead_letters import Group as LetterGroup
 from ops.doctor.findings import Finding, Status
 from ops.status import MarketState, RevisionStatus, RunStatus, Span
@@ -83,6 +83,8 @@ def _headline(status: RunStatus) -> Text:
     text.append(f"  {status.count('landed')} of {len(status.markets)} markets")
     if status.rows is not None:
         text.append(f"  {status.rows:,} rows in the table")
+    if status.archived:
+        text.append("  archived: no sweep looks at it any more", "dim")
     text.append(
         f"\nasked for {status.requested_at:%Y-%m-%d %H:%M:%S} UTC ({status.reason})"
         f"  deadline {status.deadline:%Y-%m-%d %H:%M} UTC  trace {status.trace_id}",
@@ -123,6 +125,8 @@ def _revision(entry: RevisionStatus) -> Text:
         text.append(f"\n  {receipt.error}", "red")
         if receipt.driver_output_uri:
             text.append(f"\n  driver output {receipt.driver_output_uri}", "dim")
+    for warning in receipt.warnings:
+        text.append(f"\n  {warning}", "bold yellow")
     return text
 
 
@@ -156,10 +160,35 @@ def _troubles(status: RunStatus) -> list[Text]:
     return [Text(), *lines] if lines else []
 
 
-def receipt_table(receipt: Receipt) -> Table:
-    """One receipt."""
-    told = receipt.model_dump(mode="json", exclude_none=True, exclude={"run_id", "revision"})
-    return fields_table(f"Receipt of run {receipt.run_id}, revision {receipt.revision}", told)
+def receipt_view(receipt: Receipt, decision: Decision) -> RenderableType:
+    """One receipt, and market by market what was decided and what was found."""
+    told = receipt.model_dump(
+        mode="json", exclude_none=True, exclude={"run_id": True, "revision": True, "load": {"parts"}}
+    )
+    title = f"Receipt of run {receipt.run_id}, revision {receipt.revision}"
+    return Group(fields_table(title, told), Text(), _markets_table(receipt, decision))
+
+
+def _markets_table(receipt: Receipt, decision: Decision) -> Table:
+    table = Table("market", "decided", "found", "rows", "quarantined", "reason", title="Markets")
+    found = {part.market: part for part in (receipt.load.parts if receipt.load else ())}
+    for part in decision.parts:
+        result = found.get(part.market)
+        table.add_row(
+            part.market,
+            _albums(0 if part.empty else part.albums),
+            _albums(result.albums if result else None),
+            f"{result.rows:,}" if result else _NONE,
+            f"{result.quarantined:,}" if result else _NONE,
+            Text(result.reason if result and result.reason else "", "red"),
+        )
+    for gone in decision.missing:
+        table.add_row(gone.market, _NONE, _NONE, _NONE, _NONE, Text(gone.reason, "red"))
+    return table
+
+
+def _albums(count: int | None) -> str:
+    return _NONE if count is None else f"{count:,} albums"
 
 
 def fields_table(title: str, fields: Mapping[str, object]) -> Table:
@@ -220,7 +249,8 @@ def story_view(story: Story) -> RenderableType:
         grid.add_row(Text(f"{step.at:%Y-%m-%d %H:%M:%S}", "dim"), Text(step.kind.replace("_", " ")), what)
     rows = "" if story.rows is None else f", {story.rows:,} rows of it in the table"
     title = Text.assemble((f"{story.market} in run {story.run_id}", "bold"), f": {story.state}{rows}")
-    return Group(title, Text(f"trace {story.trace_id}", "dim"), Text(), grid)
+    archived = "  archived: no sweep looks at this run any more" if story.archived else ""
+    return Group(title, Text(f"trace {story.trace_id}{archived}", "dim"), Text(), grid)
 
 
 def duration(seconds: float) -> str:

@@ -110,7 +110,9 @@ async def known_run(stack: Stack, run: str) -> RunStatus:
 
 async def run_status(stack: Stack, run_id: str) -> RunStatus | None:
     """A run as it is now, or None where it is not known."""
-    return await read(run_id, store=stack.store, bucket=stack.target.bucket, now=stack.clock())
+    return await read(
+        run_id, store=stack.store, bucket=stack.target.bucket, now=stack.clock(), raw_days=stack.target.raw_days
+    )
 
 
 def say_json(value: object) -> None:

@@ -5,23 +5,31 @@ Sets of markets and generations, never counters: a duplicate, a reordering or a 
 An order is obeyed once: a decision carries the number of the newest order that was known when it was made. An order
 to reopen is in force from when it is given until a decision carries it. It asks for the missing markets once, and
 gives a run without a load as much time again as its manifest had given it, counted from the order.
+
+A part that has gone is no news, and no decision leaves out a market that a load may have brought into the table: only
+a person may. What proved bad, or has gone, is asked for again, at most `MOST_REPAIRS` times a run.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
+from typing import Final
 
 from contracts.documents import (
     CloseReason,
     DeadLetterRecord,
     Decision,
+    LoadResult,
     Manifest,
     MissingMarket,
     Order,
     Part,
     ThrottledRecord,
 )
+
+MOST_REPAIRS: Final = 2
+"""How often a run asks by itself for parts that proved bad or have gone: what is bad a third time needs a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +39,20 @@ class Facts:
     manifest: Manifest
     parts: Mapping[str, Part]
     """Expected markets only, by market."""
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    """Why what landed of a market is no part."""
     newest: Decision | None = None
     newest_has_receipt: bool = False
+    load: LoadResult | None = None
+    """What the job of the newest decision found, once that has its receipt."""
     dead_letters: Mapping[str, DeadLetterRecord] = field(default_factory=dict)
     throttled: Mapping[str, ThrottledRecord] = field(default_factory=dict)
     order: Order | None = None
     """The newest order of an operator."""
     reopened: Collection[int] = ()
     """Numbers of the orders to reopen whose markets were asked for again."""
+    repaired: Collection[int] = ()
+    """Revisions whose bad or vanished parts were asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +85,14 @@ class AskAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """Fetch these markets again: their parts in this revision proved bad, or have gone since."""
+
+    revision: int
+    markets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """These parts are the batch."""
 
@@ -79,10 +101,12 @@ class Close:
     verdict_load: bool
     parts: tuple[Part, ...]
     missing: tuple[MissingMarket, ...]
+    least: int
+    holds: tuple[str, ...]
     note: str | None = None
 
 
-Step = Wait | WaitQuiet | Announce | AskAgain | Close
+Step = Wait | WaitQuiet | Announce | AskAgain | Repair | Close
 
 
 def decide(facts: Facts, now: datetime) -> Step:
@@ -94,10 +118,23 @@ def decide(facts: Facts, now: datetime) -> Step:
         return AskAgain(reopening, wanted)
     if facts.newest is None or (reopening is not None and facts.newest.verdict == "fail"):
         return _open(facts, now, _deadline(facts.manifest, reopening))
-    if _generations(facts.parts) != _generations({part.market: part for part in facts.newest.parts}):
-        return _later(facts, facts.newest, now)
+    return _after(facts, facts.newest, now)
+
+
+def _after(facts: Facts, newest: Decision, now: datetime) -> Step:
+    """A decision stands: what has landed since makes the next one, unless a market would be lost by it."""
+    news, gone = _news(facts, newest), sorted(_held(facts) - facts.parts.keys())
+    if news and not gone:
+        return _later(facts, newest, now)
     if not facts.newest_has_receipt:
-        return Announce(facts.newest.revision)
+        return Announce(newest.revision)
+    if news and (remaining := _until_quiet(facts, news, now)) > timedelta(0):
+        return WaitQuiet(remaining)
+    wanted = _unless_waiting([*_bad_still(facts, newest), *(gone if news else ())], facts, now)
+    if wanted and newest.revision not in facts.repaired and len(facts.repaired) < MOST_REPAIRS:
+        return Repair(newest.revision, wanted)
+    if news:
+        return Wait(f"gone since they were decided: {', '.join(gone)}; only an order to close loads without them")
     return Wait("the newest decision holds all that has landed")
 
 
@@ -110,8 +147,9 @@ def _closing_order(facts: Facts) -> Order | None:
         return order if newest is not None and facts.parts else None
     if newest is None:
         return order
-    stands = _generations(facts.parts) == _generations({part.market: part for part in newest.parts})
-    return None if stands and newest.verdict == "load" else order
+    stands = {market: part.generation for market, part in facts.parts.items()} == _decided(newest)
+    loads = newest.verdict == "load" and (facts.load is None or facts.load.loaded)
+    return None if stands and loads else order
 
 
 def _reopening_order(facts: Facts) -> Order | None:
@@ -125,8 +163,12 @@ def _reopening_order(facts: Facts) -> Order | None:
 def _to_ask(facts: Facts, now: datetime) -> tuple[str, ...]:
     """The missing markets, but for those whose wait for quota is not over: their messages are still under way."""
     missing = [market for market in facts.manifest.markets if market not in facts.parts]
+    return _unless_waiting(missing, facts, now)
+
+
+def _unless_waiting(markets: Iterable[str], facts: Facts, now: datetime) -> tuple[str, ...]:
     waits = {market for market, record in facts.throttled.items() if now < record.until}
-    return tuple(market for market in missing if market not in waits)
+    return tuple(market for market in markets if market not in waits)
 
 
 def _deadline(manifest: Manifest, reopening: Order | None) -> datetime:
@@ -137,10 +179,18 @@ def _deadline(manifest: Manifest, reopening: Order | None) -> datetime:
 
 
 def _close_by(order: Order, facts: Facts) -> Close:
-    """The operator overrides the quorum, but nothing can be made of nothing."""
+    """The operator overrides the quorum and may let markets go, but nothing can be made of nothing."""
     is_whole_again = order.kind == "reload" and not missing_markets(facts)
     closed = _close(facts, "complete" if is_whole_again else "operator")
-    return replace(closed, verdict_load=bool(facts.parts), note=order.reason)
+    loads = _has_albums(facts.parts.values())
+    overrides = order.kind == "close" or len(facts.parts) < closed.least
+    return replace(
+        closed,
+        verdict_load=loads,
+        least=1 if overrides else closed.least,
+        holds=() if loads else closed.holds,
+        note=order.reason,
+    )
 
 
 def _open(facts: Facts, now: datetime, deadline: datetime) -> Step:
@@ -159,20 +209,56 @@ def _open(facts: Facts, now: datetime, deadline: datetime) -> Step:
 
 
 def _later(facts: Facts, newest: Decision, now: datetime) -> Step:
-    known = _generations({part.market: part for part in newest.parts})
-    news = [part.landed_at for part in facts.parts.values() if known.get(part.market) != part.generation]
-    quiet = timedelta(seconds=facts.manifest.policy.quiet_seconds)
-    remaining = max(news, default=now - quiet) + quiet - now
+    remaining = _until_quiet(facts, _news(facts, newest), now)
     missing = missing_markets(facts)
     if remaining > timedelta(0) and not _completes(newest, missing):
         return WaitQuiet(remaining)
     closed = _close(facts, "complete" if not missing else newest.close_reason)
-    return replace(closed, verdict_load=closed.verdict_load or _holds_as_much(facts, newest))
+    if newest.verdict == "fail":
+        return closed
+    # Nothing is lost since a batch that was loaded: an operator's word on the quorum goes on to count.
+    least = min(closed.least, newest.least or max(len(newest.parts), 1))
+    return replace(closed, verdict_load=_has_albums(closed.parts), least=least)
 
 
-def _holds_as_much(facts: Facts, newest: Decision) -> bool:
-    """Whether no market is lost since a batch that was loaded: an operator's word on the quorum goes on to count."""
-    return newest.verdict == "load" and {part.market for part in newest.parts} <= facts.parts.keys()
+def _until_quiet(facts: Facts, news: Iterable[Part], now: datetime) -> timedelta:
+    return max(part.landed_at for part in news) + timedelta(seconds=facts.manifest.policy.quiet_seconds) - now
+
+
+def _news(facts: Facts, newest: Decision) -> list[Part]:
+    """What has landed since; a part that has gone is none."""
+    known = _decided(newest)
+    return [part for part in facts.parts.values() if known.get(part.market) != part.generation]
+
+
+def _decided(decision: Decision) -> dict[str, int]:
+    return {part.market: part.generation for part in decision.parts}
+
+
+def _bad(facts: Facts) -> dict[str, str]:
+    """Markets whose parts the newest job left out, each with why."""
+    return {found.market: found.reason for found in (facts.load.parts if facts.load else ()) if found.reason}
+
+
+def _bad_still(facts: Facts, newest: Decision) -> list[str]:
+    """Those of them for which nothing better has landed."""
+    known = _decided(newest)
+    there = {market: part.generation for market, part in facts.parts.items()}
+    return [market for market in _bad(facts) if there.get(market) in (None, known.get(market))]
+
+
+def _held(facts: Facts) -> frozenset[str]:
+    """Markets that may be in the table, so that no load may come without them unless a person asks for it."""
+    newest = facts.newest
+    if newest is None:
+        return frozenset()
+    decided = _decided(newest).keys() if newest.verdict == "load" else frozenset[str]()
+    return frozenset(newest.holds) | (decided - _bad(facts).keys())
+
+
+def _has_albums(parts: Iterable[Part]) -> bool:
+    """Whether there is anything to load; a part that does not tell may have albums."""
+    return any(not part.empty and part.albums != 0 for part in parts)
 
 
 def _completes(newest: Decision, missing: tuple[MissingMarket, ...]) -> bool:
@@ -181,13 +267,17 @@ def _completes(newest: Decision, missing: tuple[MissingMarket, ...]) -> bool:
 
 
 def _close(facts: Facts, reason: CloseReason) -> Close:
-    missing = missing_markets(facts)
+    missing, held = missing_markets(facts), _held(facts)
+    least = max(least_markets(facts.manifest), 1)
+    enough = len(facts.parts) >= least and held <= facts.parts.keys()
     return Close(
         revision=facts.newest.revision + 1 if facts.newest else 1,
         close_reason=reason,
-        verdict_load=bool(facts.parts) and len(facts.parts) >= least_markets(facts.manifest),
+        verdict_load=enough and _has_albums(facts.parts.values()),
         parts=tuple(sorted(facts.parts.values(), key=lambda part: part.market)),
         missing=missing,
+        least=least,
+        holds=tuple(sorted(held)),
     )
 
 
@@ -211,13 +301,9 @@ def _why(facts: Facts, market: str) -> str:
         return f"throttled until {waits.until.isoformat()}: {waits.reason}"
     if (dead := facts.dead_letters.get(market)) is not None:
         return f"dead-lettered: {dead.reason}"
-    return "not landed"
+    return facts.unusable.get(market, "not landed")
 
 
 def _is_given_up(facts: Facts, market: str) -> bool:
     """Dead-lettered for good; one that waits for quota will be asked for again."""
     return market in facts.dead_letters and market not in facts.throttled
-
-
-def _generations(parts: Mapping[str, Part]) -> dict[str, int]:
-    return {market: part.generation for market, part in parts.items()}

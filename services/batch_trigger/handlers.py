@@ -7,7 +7,7 @@ from functools import partial
 
 from contracts.documents import Decision
 from contracts.events import BatchReady, DeadLettered, Delivery, MarketRequested, ObjectFinalized, SweepRequested
-from contracts.names import parse_part_name
+from contracts.names import RAW_DAYS, parse_part_name
 from contracts.wording import shown
 from eventing import logs
 from eventing.app import Handler
@@ -17,7 +17,17 @@ from eventing.errors import Permanent, Retryable
 from eventing.ledger import RunLedger
 from eventing.publisher import Publisher
 from services.batch_trigger.dead_letters import letter_of, market_record
-from services.batch_trigger.decisions import Announce, AskAgain, Close, Facts, Step, Wait, WaitQuiet, decide
+from services.batch_trigger.decisions import (
+    Announce,
+    AskAgain,
+    Close,
+    Facts,
+    Repair,
+    Step,
+    Wait,
+    WaitQuiet,
+    decide,
+)
 from services.batch_trigger.settings import UNKNOWN_RUN_RETRY
 
 log = logging.getLogger(__name__)
@@ -33,6 +43,8 @@ class Ports:  # each service names its own, and may need another tomorrow: pylin
     owner: str
     """Names this process in the decisions it creates."""
     bucket: str
+    raw_days: int = RAW_DAYS
+    """How long a part lives; older runs are archived."""
 
 
 def handlers(ports: Ports, coalescer: Coalescer) -> Mapping[type, Handler]:
@@ -76,9 +88,10 @@ async def on_dead_lettered(delivery: Delivery, *, ports: Ports, coalescer: Coale
 
 
 async def on_sweep(_delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -> None:
-    """Look at every run that a lost event may have left behind."""
-    known = [index.run_id for index in await ports.ledger.indexes() if index.has_manifest]
-    await coalescer.run_each(known)
+    """Look at every run that a lost event may have left behind; an archived one has nothing that could be loaded."""
+    now = ports.clock()
+    known = [index for index in await ports.ledger.indexes() if index.has_manifest]
+    await coalescer.run_each(index.run_id for index in known if not index.is_archived(now, ports.raw_days))
 
 
 async def reconcile(run_id: str, *, ports: Ports) -> None:
@@ -99,16 +112,19 @@ async def _facts(run_id: str, ledger: RunLedger) -> Facts:
     index = await ledger.index(run_id)
     # The decision is read before the parts: a part that lands in between is then news, never overlooked.
     newest = await ledger.decision(run_id, index.newest_decision) if index.newest_decision else None
-    parts = await ledger.parts(run_id)
+    landing = await ledger.landing(run_id)
     return Facts(
         manifest=manifest,
-        parts={market: part for market, part in parts.items() if market in manifest.markets},
+        parts={market: part for market, part in landing.parts.items() if market in manifest.markets},
+        unusable=landing.unusable,
         newest=newest,
         newest_has_receipt=index.is_finished,
+        load=await ledger.load_result(run_id, index.newest_decision) if index.is_finished else None,
         dead_letters=await ledger.dead_letters(index),
         throttled=await ledger.throttled(index),
         order=await ledger.newest_order(index),
         reopened=index.reopened,
+        repaired=index.repaired,
     )
 
 
@@ -122,19 +138,43 @@ async def _act(step: Step, facts: Facts, ports: Ports) -> None:
         case Announce(revision):
             await _announce(run_id, revision, ports)
         case AskAgain():
-            await _ask_again(step, run_id, ports)
+            await _ask_again(step, facts, ports)
+        case Repair():
+            await _repair(step, run_id, ports)
         case Close():
             await _close(step, facts, ports)
 
 
-async def _ask_again(step: AskAgain, run_id: str, ports: Ports) -> None:
+async def _ask_again(step: AskAgain, facts: Facts, ports: Ports) -> None:
     """Obey an order to reopen. The note comes last: a crash before it asks once more, which changes nothing."""
-    for market in step.markets:
-        await ports.ledger.clear_dead_letter(run_id, market)
-    requests = [MarketRequested(run_id=run_id, market=market, reason=step.order.reason) for market in step.markets]
-    await ports.publisher.publish(requests, cause=f"{run_id}/order/{step.order.number}")
-    await ports.ledger.note_reopened(run_id, step.order.number)
-    log.warning("run_reopened", extra={"run_id": run_id, "order": step.order.number, "requested": step.markets})
+    run_id, order = facts.manifest.run_id, step.order
+    # Where something lies that is no part, only a replay puts another in its place.
+    requests = [
+        MarketRequested(run_id=run_id, market=market, replay=market in facts.unusable, reason=order.reason)
+        for market in step.markets
+    ]
+    await _ask(requests, ports, cause=f"{run_id}/order/{order.number}")
+    await ports.ledger.note_reopened(run_id, order.number)
+    log.warning("run_reopened", extra={"run_id": run_id, "order": order.number, "requested": step.markets})
+
+
+async def _repair(step: Repair, run_id: str, ports: Ports) -> None:
+    """Have bad or vanished parts fetched again; noted last, as above."""
+    reason = f"its part in revision {step.revision} proved bad or has gone"
+    requests = [
+        MarketRequested(run_id=run_id, market=market, replay=True, reason=reason) for market in step.markets
+    ]
+    await _ask(requests, ports, cause=f"{run_id}/repair/{step.revision}")
+    await ports.ledger.note_repaired(run_id, step.revision)
+    told = {"run_id": run_id, "revision": step.revision, "requested": step.markets}
+    log.warning("parts_asked_again", extra=told)
+
+
+async def _ask(requests: list[MarketRequested], ports: Ports, *, cause: str) -> None:
+    """Publish requests, and forget that any of their markets was given up."""
+    for request in requests:
+        await ports.ledger.clear_dead_letter(request.run_id, request.market)
+    await ports.publisher.publish(requests, cause=cause)
 
 
 async def _close(step: Close, facts: Facts, ports: Ports) -> None:
@@ -150,6 +190,8 @@ async def _close(step: Close, facts: Facts, ports: Ports) -> None:
         owner=ports.owner,
         order=facts.order.number if facts.order else 0,
         note=step.note,
+        least=step.least,
+        holds=step.holds,
     )
     won = await ports.ledger.create_decision(decision)
     outcome = {"run_id": run_id, "revision": step.revision, "won": won, "missing": len(step.missing)}

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
+from contracts.names import RAW_DAYS
 from eventing.settings import Seconds, ServiceSettings
 
 
@@ -15,6 +16,11 @@ class Settings(ServiceSettings):
         ge=timedelta(0),
         le=timedelta(seconds=10),
         description="Seconds in which the events of one run are gathered before the bucket is listed once.",
+    )
+    raw_days: int = Field(
+        default=RAW_DAYS,
+        ge=1,
+        description="Days that parts live; a run without a newer document is left in peace.",
     )
 
 

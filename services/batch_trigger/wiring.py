@@ -29,7 +29,7 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> web.Applica
         ):
             # Not an identity of anything in the pipeline: it only tells two processes apart.
             owner = f"batch_trigger/{uuid.uuid4().hex}"
-            ports = Ports(RunLedger(store), publisher, clock, owner, settings.bucket)
+            ports = Ports(RunLedger(store), publisher, clock, owner, settings.bucket, settings.raw_days)
             coalescer = Coalescer(partial(reconcile, ports=ports), linger=settings.linger)
             ready = {"storage": store.ping, "pubsub": publisher.ping}
             table = {**handlers(ports, coalescer), **canary_handlers(store, clock)}

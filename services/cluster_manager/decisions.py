@@ -173,9 +173,15 @@ def _newest(facts: Facts, now: datetime, limits: Limits) -> list[Action]:
     if newest.revision in facts.receipts:
         return _delete_all(facts, keep=None) or [Wait("finished and clean")]
     if newest.verdict == "fail":
-        error = f"{len(newest.missing)} markets missing at the deadline, more than the policy allows"
-        return [Finish(newest.revision, None, error), *_delete_all(facts, keep=None)]
+        return [Finish(newest.revision, None, why_failed(newest)), *_delete_all(facts, keep=None)]
     return _load(facts, newest.revision, now, limits)
+
+
+def why_failed(decision: Decision) -> str:
+    """What a decision to load nothing says to whoever reads its receipt."""
+    if decision.parts and all(part.empty or part.albums == 0 for part in decision.parts):
+        return f"none of the {len(decision.parts)} markets that landed has an album; an empty week is no week"
+    return f"{len(decision.missing)} markets missing at the deadline, more than the policy allows"
 
 
 def _load(facts: Facts, revision: int, now: datetime, limits: Limits) -> list[Action]:

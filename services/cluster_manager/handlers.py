@@ -7,9 +7,9 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from contracts.documents import ClusterClaim, JobClaim
+from contracts.documents import ClusterClaim, JobClaim, Receipt
 from contracts.events import BatchReady, DataprocOperation, Delivery, RunFinished, SweepRequested
-from contracts.names import is_run_id, receipt_name, run_of_resource
+from contracts.names import RAW_DAYS, is_run_id, receipt_name, run_of_resource
 from contracts.truth import source_report
 from eventing import logs
 from eventing.app import Handler
@@ -38,6 +38,8 @@ from services.cluster_manager.receipts import Evidence, receipt_of
 
 log = logging.getLogger(__name__)
 
+_COMPARED = 8  # earlier runs that are looked at for one that was loaded
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
@@ -50,6 +52,8 @@ class Ports:
     clock: Clock
     bucket: str
     dashboard_url: str | None = None
+    raw_days: int = RAW_DAYS
+    """How long a part lives; older runs are archived."""
 
 
 def handlers(ports: Ports, coalescer: Coalescer) -> Mapping[type, Handler]:
@@ -79,10 +83,10 @@ async def on_dataproc_operation(delivery: Delivery, *, coalescer: Coalescer) -> 
 
 
 async def on_sweep(_delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -> None:
-    """Look at every run that is not settled and at every run that still has a cluster."""
-    unsettled = {
-        index.run_id for index in await ports.ledger.indexes() if index.decisions and not index.is_settled
-    }
+    """Look at every run that is not settled nor archived, and at every run that still has a cluster."""
+    now = ports.clock()
+    known = [index for index in await ports.ledger.indexes() if not index.is_archived(now, ports.raw_days)]
+    unsettled = {index.run_id for index in known if index.decisions and not index.is_settled}
     labelled = {cluster.labels.get("run", "") for cluster in await ports.dataproc.clusters()}
     open_runs = sorted(unsettled | {run for run in labelled if is_run_id(run)})
     await coalescer.run_each(open_runs)
@@ -186,6 +190,8 @@ async def _finish(action: Finish, facts: Facts, ports: Ports) -> None:
     level = logging.ERROR if receipt.outcome == "failed" else logging.INFO
     fields = {"run_id": run_id, "revision": revision, "outcome": receipt.outcome, "reason": receipt.error}
     log.log(level, "run_finished", extra=fields)
+    for warning in receipt.warnings:
+        log.warning("run_doubtful", extra={"run_id": run_id, "revision": revision, "reason": warning})
     await _announce(run_id, revision, ports)
 
 
@@ -195,17 +201,17 @@ async def _evidence(action: Finish, facts: Facts, ports: Ports) -> Evidence:
     decision = await ports.ledger.decision(run_id, revision)
     if manifest is None or decision is None:
         raise Permanent(f"run {run_id} has a job for revision {revision} but no manifest or decision; restore it")
-    done = action.error is None
     return Evidence(
         manifest=manifest,
         decision=decision,
         job=job,
         error=action.error,
-        load=await ports.ledger.load_result(run_id, revision) if done else None,
-        warehouse=await ports.warehouse.count(run_id) if done else None,
+        load=await ports.ledger.load_result(run_id, revision) if job else None,
+        warehouse=await ports.warehouse.count(run_id),
         claims=tuple(claim for claim in facts.claims if claim.revision == revision),
         cluster=_cluster_of(facts, job.cluster if job else None),
         source=await _source(run_id, ports.ledger),
+        before=await _loaded_before(run_id, ports.ledger),
         dashboard_url=ports.dashboard_url,
     )
 
@@ -215,6 +221,16 @@ async def _source(run_id: str, ledger: RunLedger) -> dict[str, Any]:
     earlier = [index.run_id for index in await ledger.indexes() if index.run_id < run_id]
     before = await ledger.parts_metadata(earlier[-1]) if earlier else {}
     return source_report(await ledger.parts_metadata(run_id), before)
+
+
+async def _loaded_before(run_id: str, ledger: RunLedger) -> Receipt | None:
+    """The newest receipt of an earlier run that was loaded, of the few that are looked at."""
+    earlier = [index for index in await ledger.indexes() if index.run_id < run_id and index.receipts]
+    for index in reversed(earlier[-_COMPARED:]):
+        receipt = await ledger.receipt(index.run_id, index.receipts[-1])
+        if receipt is not None and receipt.outcome != "failed":
+            return receipt
+    return None
 
 
 def _cluster_of(facts: Facts, name: str | None) -> Cluster | None:

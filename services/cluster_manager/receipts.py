@@ -1,16 +1,33 @@
-"""What a decision became, as a document: pure."""
+"""What a decision became, as a document: pure.
+
+The table and the load result say it together, not the job's end: a job may die between its load and its end, and one
+that ends well may have loaded nothing.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from contracts.documents import ClusterClaim, Decision, LoadResult, Manifest, Receipt, WarehouseCount
+from contracts.documents import (
+    ClusterClaim,
+    Decision,
+    LoadResult,
+    Manifest,
+    MissingMarket,
+    Receipt,
+    WarehouseCount,
+)
 from contracts.events import Outcome
 from contracts.names import trace_id
 from services.cluster_manager.costs import estimate
 from services.cluster_manager.ports import Cluster, Job
 from services.cluster_manager.sizing import ClusterSize
+
+SMALL_SHARE: Final = 0.5
+"""Of the rows a market had a run before. Weeks differ by some tens of percent; half is what a source that answers with
+one page of several, or a market list that shrank by mistake, looks like. Counted by market, so that a run which lacks
+markets, and names them, is not called small as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +45,23 @@ class Evidence:
     cluster: Cluster | None
     source: Mapping[str, Any]
     """What the parts tell of their source (`contracts.truth`)."""
+    before: Receipt | None = None
+    """The newest receipt of an earlier run that was loaded."""
     dashboard_url: str | None = None
 
 
 def receipt_of(evidence: Evidence, now: datetime) -> Receipt:
     """The receipt: an outcome only as good as the evidence for it."""
     decision, job = evidence.decision, evidence.job
-    error = evidence.error or _doubt(evidence)
+    error, bad = _error(evidence), _bad(evidence.load)
     claim, size = _claim(evidence), _size(evidence)
     return Receipt(
         run_id=decision.run_id,
         revision=decision.revision,
-        outcome=_outcome(decision, error),
+        outcome=_outcome(decision, bad, error),
         close_reason=decision.close_reason,
-        landed=tuple(part.market for part in decision.parts),
-        missing=decision.missing,
+        landed=_landed(decision, bad),
+        missing=(*decision.missing, *bad),
         job_id=job.id if job else None,
         job_state=job.state if job else None,
         job_attempts=job.attempt if job else 0,
@@ -55,6 +74,7 @@ def receipt_of(evidence: Evidence, now: datetime) -> Receipt:
         dashboard=f"{evidence.dashboard_url}?week={decision.run_id}" if evidence.dashboard_url else None,
         load=evidence.load,
         warehouse=evidence.warehouse,
+        warnings=() if error else _warnings(evidence, bad),
         error=error,
         seconds=_seconds(evidence, now),
         source=dict(evidence.source),
@@ -64,24 +84,76 @@ def receipt_of(evidence: Evidence, now: datetime) -> Receipt:
     )
 
 
-def _outcome(decision: Decision, error: str | None) -> Outcome:
+def _outcome(decision: Decision, bad: tuple[MissingMarket, ...], error: str | None) -> Outcome:
     if error:
         return "failed"
-    return "partial" if decision.missing else "loaded"
+    return "partial" if decision.missing or bad else "loaded"
+
+
+def _bad(load: LoadResult | None) -> tuple[MissingMarket, ...]:
+    """The parts that the job left out, each with why."""
+    found = load.parts if load else ()
+    return tuple(MissingMarket(market=part.market, reason=part.reason) for part in found if part.reason)
+
+
+def _landed(decision: Decision, bad: tuple[MissingMarket, ...]) -> tuple[str, ...]:
+    left_out = {entry.market for entry in bad}
+    return tuple(part.market for part in decision.parts if part.market not in left_out)
+
+
+def _error(evidence: Evidence) -> str | None:
+    """Why the decision counts as failed, and what the table holds instead; None where it is in the table."""
+    doubt, load, table = _doubt(evidence), evidence.load, evidence.warehouse
+    if doubt is None:
+        return None
+    said = (load.error if load and not load.loaded else None) or evidence.error
+    if said is None or table is None:
+        return said or doubt
+    stands = f"revision {table.revision} stands, {table.rows:,} rows" if table.rows else "the table has none of it"
+    return f"{said}; {stands}"
 
 
 def _doubt(evidence: Evidence) -> str | None:
-    """What keeps a job that ended DONE from counting as loaded."""
-    load, table, revision = evidence.load, evidence.warehouse, evidence.decision.revision
-    if load is None:
-        return "the job ended DONE but left no load result"
+    """What keeps a decision from counting as loaded: the table says otherwise, or was not asked."""
+    decision, load, table = evidence.decision, evidence.load, evidence.warehouse
     if table is None:
         return "the table was not counted"
-    if table.rows != load.rows:
-        return f"the table holds {table.rows} rows of the run, the job loaded {load.rows}"
-    if load.rows and table.revision != revision:
-        return f"the table holds revision {table.revision} of the run, not {revision}"
-    return None
+    if evidence.job is None:
+        return "no job has run"
+    if load is not None and load.loaded and table.rows != load.rows:
+        return f"the table holds {table.rows:,} rows of the run, the job loaded {load.rows:,}"
+    if not table.rows:
+        return "the run has no row in the table"
+    if table.revision != decision.revision:
+        return f"the table holds revision {table.revision} of the run, not {decision.revision}"
+    found, decided = max(table.markets, load.files if load else 0), len(decision.parts)
+    return f"{decided} markets were decided, {found} were loaded" if found > decided else None
+
+
+def _warnings(evidence: Evidence, bad: tuple[MissingMarket, ...]) -> tuple[str, ...]:
+    """What a person should know of a decision that is in the table all the same."""
+    load = evidence.load
+    told = (
+        f"{evidence.error}, after its load: the table holds what was decided" if evidence.error else None,
+        "the job left no load result; the table alone says that it loaded" if load is None else None,
+        "the load result says that nothing was loaded, the table holds it" if load and not load.loaded else None,
+        _small(evidence, len(_landed(evidence.decision, bad))),
+    )
+    return tuple(warning for warning in told if warning)
+
+
+def _small(evidence: Evidence, markets: int) -> str | None:
+    """That the run is much smaller than the one before; both were counted in the table."""
+    now, before = evidence.warehouse, evidence.before
+    if not now or not markets or before is None or not before.warehouse or not before.landed:
+        return None
+    share = (now.rows / markets) / (before.warehouse.rows / len(before.landed)) if before.warehouse.rows else 1
+    if share >= SMALL_SHARE:
+        return None
+    return (
+        f"much smaller than run {before.run_id}: {now.rows:,} rows of {markets} markets, {share:.0%} of the "
+        f"{before.warehouse.rows:,} rows of {len(before.landed)} markets there, counted by market"
+    )
 
 
 def _claim(evidence: Evidence) -> ClusterClaim | None:

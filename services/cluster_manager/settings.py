@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from pydantic import Field, field_validator
 
+from contracts.names import RAW_DAYS
 from eventing.settings import Seconds, ServiceSettings, Words
 from services.cluster_manager.sizing import FEWEST_WORKERS
 
@@ -82,6 +83,11 @@ class Settings(ServiceSettings):
     max_job_attempts: int = Field(default=2, ge=1, le=10, description="Jobs tried for one decision.")
     dashboard_url: str | None = Field(
         default=None, description="Address of the dashboard; receipts link to their week there."
+    )
+    raw_days: int = Field(
+        default=RAW_DAYS,
+        ge=1,
+        description="Days that parts live; a run without a newer document is left in peace.",
     )
     job_properties: Words = Field(
         default=(), description="Further Spark properties as key=value, by comma; for tuning only."

@@ -47,6 +47,7 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> web.Applica
                 clock=clock,
                 bucket=settings.bucket,
                 dashboard_url=settings.dashboard_url,
+                raw_days=settings.raw_days,
             )
             coalescer = Coalescer(partial(reconcile, ports=ports, limits=_limits(settings)), linger=_LINGER)
             ready = {"storage": store.ping, "pubsub": publisher.ping, "dataproc": dataproc.ping}

@@ -1,12 +1,17 @@
 """What the scheduler decides, as pure functions: which run a tick means and expects, whom to ask, what was lost."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from contracts.documents import CompletenessPolicy, Manifest, ThrottledRecord
 from contracts.events import MarketRequested, RunRequested
+from eventing.ledger import Landing
+
+EARLY: Final = timedelta(minutes=5)
+"""How long before its slot a tick may be published: clocks and schedulers are off by seconds, hardly by more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +22,6 @@ class Plan:
     markets: tuple[str, ...]
     deadline: timedelta
     policy: CompletenessPolicy
-
-
-def run_id_at(published: datetime, zone: ZoneInfo) -> str:
-    """The run a tick means: the date, in the schedule's zone, on which it was published."""
-    return published.astimezone(zone).date().isoformat()
 
 
 def manifest_for(request: RunRequested, run_id: str, *, plan: Plan, now: datetime, event_id: str) -> Manifest:
@@ -37,16 +37,17 @@ def manifest_for(request: RunRequested, run_id: str, *, plan: Plan, now: datetim
     )
 
 
-def requests_on_tick(manifest: Manifest, landed: Collection[str]) -> list[MarketRequested]:
+def requests_on_tick(manifest: Manifest, landing: Landing) -> list[MarketRequested]:
     """One request per expected market that has no part yet."""
-    return _requests(manifest, [market for market in manifest.markets if market not in landed], reason="run")
+    wanted = [market for market in manifest.markets if market not in landing.parts]
+    return _requests(manifest, wanted, landing, reason="run")
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """What is known of a run's missing markets."""
 
-    landed: Collection[str]
+    landing: Landing
     dead: Collection[str]
     throttled: Mapping[str, ThrottledRecord]
 
@@ -62,9 +63,9 @@ def requests_on_sweep(manifest: Manifest, waiting: Waiting, now: datetime) -> li
         record = waiting.throttled.get(market)
         still_waits = record is not None and now < record.until
         given_up = market in waiting.dead and record is None
-        if market not in waiting.landed and not still_waits and not given_up:
+        if market not in waiting.landing.parts and not still_waits and not given_up:
             again.append(market)
-    return _requests(manifest, again, reason="asked again by the sweep")
+    return _requests(manifest, again, waiting.landing, reason="asked again by the sweep")
 
 
 def slot_of(manifest: Manifest, now: datetime, interval: timedelta) -> int:
@@ -97,30 +98,52 @@ class Due:
 
 def newest_due(watch: Watch, now: datetime) -> Due:
     """The newest run that must have begun by now."""
-    minute, hour, _, _, weekday = watch.schedule.split()
     latest = now - watch.grace
-    today = latest.astimezone(watch.zone).date()
+    due = max(tick for tick in _ticks(watch, latest, range(-7, 1)) if tick <= latest)
+    return Due(_date_of(due, watch.zone), due)
+
+
+def run_id_at(published: datetime, zone: ZoneInfo, watch: Watch | None) -> str:
+    """The run a tick means: the date of the slot it was published for, or else on which it was published.
+
+    Cloud Scheduler may be a little early, and a moment before midnight is another date.
+    """
+    near = _ticks(watch, published, range(2)) if watch else []
+    slot = next((tick for tick in near if timedelta(0) <= tick - published <= EARLY), published)
+    return _date_of(slot, zone)
+
+
+def _ticks(watch: Watch, about: datetime, days: Iterable[int]) -> list[datetime]:
+    """When ticks are due on the days that lie so far from a moment's date."""
+    minute, hour, _, _, weekday = watch.schedule.split()
+    today = about.astimezone(watch.zone).date()
     at = time(int(hour), int(minute), tzinfo=watch.zone)
-    ticks = [
+    return [
         datetime.combine(day, at)
-        for day in (today - timedelta(days=back) for back in range(8))
+        for day in (today + timedelta(days=ahead) for ahead in days)
         if weekday == "*" or int(weekday) % 7 == day.isoweekday() % 7  # cron's Sunday is 0 and 7
     ]
-    due = max(tick for tick in ticks if tick <= latest)
-    return Due(run_id_at(due, watch.zone), due)
 
 
-def is_missing(due: Due, runs: Collection[str], before: Manifest | None) -> bool:
+def _date_of(moment: datetime, zone: ZoneInfo) -> str:
+    return moment.astimezone(zone).date().isoformat()
+
+
+def is_missing(due: Due, runs: Collection[str], before: datetime | None) -> bool:
     """Whether a tick was lost: its run has no manifest, although the stack was there when it was due.
 
     Args:
         due: The run.
         runs: Ids of the runs that have a manifest.
-        before: Manifest of the newest run of an earlier date. Where it was made after the tick was due, or there is
+        before: When the newest run of an earlier date began. Where that was after the tick was due, or there is
             none, the stack is new, and a past week was at most filled in.
     """
-    return due.run_id not in runs and before is not None and before.created_at < due.at
+    return due.run_id not in runs and before is not None and before < due.at
 
 
-def _requests(manifest: Manifest, markets: list[str], *, reason: str) -> list[MarketRequested]:
-    return [MarketRequested(run_id=manifest.run_id, market=market, reason=reason) for market in markets]
+def _requests(manifest: Manifest, markets: list[str], landing: Landing, *, reason: str) -> list[MarketRequested]:
+    """Where something lies that is no part, only a replay puts another in its place."""
+    return [
+        MarketRequested(run_id=manifest.run_id, market=market, replay=market in landing.unusable, reason=reason)
+        for market in markets
+    ]

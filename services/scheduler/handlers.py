@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from contracts.documents import Manifest
 from contracts.events import Delivery, MarketRequested, RunRequested, SweepRequested
+from contracts.names import RAW_DAYS
 from eventing import logs
 from eventing.app import Handler
 from eventing.clock import Clock
@@ -37,6 +38,8 @@ class Ports:
     ledger: RunLedger
     publisher: Publisher
     clock: Clock
+    raw_days: int = RAW_DAYS
+    """How long a part lives; older runs are archived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +53,25 @@ class AskAgain:
 def handlers(ports: Ports, plan: Plan, ask_again: AskAgain, watch: Watch | None) -> Mapping[type, Handler]:
     """The events this service takes; without a watch no tick is missed."""
     return {
-        RunRequested: partial(on_run_requested, ports=ports, plan=plan),
+        RunRequested: partial(on_run_requested, ports=ports, plan=plan, watch=watch),
         SweepRequested: partial(on_sweep, ports=ports, ask_again=ask_again, watch=watch),
     }
 
 
-async def on_run_requested(delivery: Delivery, *, ports: Ports, plan: Plan) -> None:
+async def on_run_requested(delivery: Delivery, *, ports: Ports, plan: Plan, watch: Watch | None) -> None:
     """Create the run's manifest once, then ask for every market that has no part yet."""
     request: RunRequested = delivery.event
     now = ports.clock()
-    run_id = request.run_id or run_id_at(delivery.publish_time or now, plan.zone)
+    run_id = request.run_id or run_id_at(delivery.publish_time or now, plan.zone, watch)
     logs.bind_run(run_id)
     wanted = manifest_for(request, run_id, plan=plan, now=now, event_id=delivery.event_id)
     manifest = await ports.ledger.create_manifest(wanted)
     if request.markets and set(request.markets) != set(manifest.markets):
         log.warning("markets_stand", extra={"asked": request.markets, "manifest": manifest.markets})
-    landed = await ports.ledger.parts(run_id)
-    requests = requests_on_tick(manifest, landed)
+    landing = await ports.ledger.landing(run_id)
+    requests = requests_on_tick(manifest, landing)
     await ports.publisher.publish(requests, cause=delivery.event_id)
-    log.info("markets_requested", extra={"requested": len(requests), "landed": len(landed)})
+    log.info("markets_requested", extra={"requested": len(requests), "landed": len(landing.parts)})
 
 
 async def on_sweep(delivery: Delivery, *, ports: Ports, ask_again: AskAgain, watch: Watch | None) -> None:
@@ -77,13 +80,13 @@ async def on_sweep(delivery: Delivery, *, ports: Ports, ask_again: AskAgain, wat
     owner = delivery.message_id or delivery.event_id
     indexes = [index for index in await ports.ledger.indexes() if index.has_manifest]
     for index in indexes:
-        if not is_recent(index.run_id, now, ask_again.during):
+        if index.is_archived(now, ports.raw_days) or not is_recent(index.run_id, now, ask_again.during):
             continue
         manifest = await ports.ledger.manifest(index.run_id)
         if manifest is None or now - manifest.created_at > ask_again.during:
             continue
         waiting = Waiting(
-            landed=await ports.ledger.parts(index.run_id),
+            landing=await ports.ledger.landing(index.run_id),
             dead=index.dead_letters,
             throttled=await ports.ledger.throttled(index),
         )
@@ -92,13 +95,14 @@ async def on_sweep(delivery: Delivery, *, ports: Ports, ask_again: AskAgain, wat
         if requests and slot > 0 and await ports.ledger.claim_asking(index.run_id, slot, owner):
             await _ask(requests, manifest, slot, ports=ports)
     if watch is not None:
-        await _look_for_a_lost_tick([index.run_id for index in indexes], watch, ports)
+        _look_for_a_lost_tick({index.run_id: index.began_at for index in indexes}, watch, now)
 
 
-async def _look_for_a_lost_tick(runs: list[str], watch: Watch, ports: Ports) -> None:
-    due = newest_due(watch, ports.clock())
-    before = [run_id for run_id in runs if run_id < due.run_id]
-    if is_missing(due, runs, await ports.ledger.manifest(before[-1]) if before else None):
+def _look_for_a_lost_tick(runs: Mapping[str, datetime | None], watch: Watch, now: datetime) -> None:
+    """Tell of it, from a listing alone: the run before may be archived, or long gone from anybody's mind."""
+    due = newest_due(watch, now)
+    before = [began_at for run_id, began_at in runs.items() if run_id < due.run_id]
+    if is_missing(due, runs, before[-1] if before else None):
         remedy = f"./releases run start --date {due.run_id}; then see why new-releases-weekly-tick did not come"
         log.error("run_missing", extra={"run_id": due.run_id, "due": due.at.isoformat(), "remedy": remedy})
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from contracts.documents import CompletenessPolicy
 from contracts.events import Markets
-from contracts.names import MARKETS
+from contracts.names import MARKETS, RAW_DAYS
 from eventing.settings import Seconds, ServiceSettings, Words
 
 WATCHED: Final = r"[0-5]?[0-9] ([01]?[0-9]|2[0-3]) \* \* [0-7*]"
@@ -52,7 +52,11 @@ class Settings(ServiceSettings):
         gt=timedelta(0),
         description="Seconds after a run's start during which its missing markets are asked for again.",
     )
-
+    raw_days: int = Field(
+        default=RAW_DAYS,
+        ge=1,
+        description="Days that parts live; a run without a newer document is left in peace.",
+    )
     schedule: str | None = Field(
         default=None,
         description="When a tick is due in TIME_ZONE, as `MINUTE HOUR * * WEEKDAY`; without it none is missed.",

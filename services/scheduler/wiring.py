@@ -25,7 +25,7 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> web.Applica
             object_store(settings) as store,
             google_publisher(settings, source="scheduler", clock=clock) as publisher,
         ):
-            ports = Ports(RunLedger(store), publisher, clock)
+            ports = Ports(RunLedger(store), publisher, clock, settings.raw_days)
             asking = AskAgain(settings.ask_again, settings.ask_again_for)
             watch = Watch(settings.schedule, settings.zone, settings.tick_grace) if settings.schedule else None
             table = {**handlers(ports, plan, asking, watch), **canary_handlers(store, clock)}

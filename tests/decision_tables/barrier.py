@@ -10,8 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from contracts.documents import DeadLetterRecord, MissingMarket, Order, Part, ThrottledRecord
-from services.batch_trigger.decisions import Announce, AskAgain, Close, Facts, Step, Wait, WaitQuiet
+from contracts.documents import (
+    DeadLetterRecord,
+    LoadResult,
+    MissingMarket,
+    Order,
+    Part,
+    PartResult,
+    ThrottledRecord,
+)
+from services.batch_trigger.decisions import Announce, AskAgain, Close, Facts, Repair, Step, Wait, WaitQuiet
 from tests.builders import NOW, RUN, START, decision, manifest, part, parts
 
 DEADLINE = START + timedelta(hours=6)
@@ -41,6 +49,8 @@ def told(step: Step) -> str:
             return f"announce revision {revision} again"
         case AskAgain(_, markets):
             return f"ask for {', '.join(markets)} again"
+        case Repair(_, markets):
+            return f"fetch {', '.join(markets)} again"
         case Close():
             return _closed(step)
 
@@ -71,6 +81,16 @@ def _order(kind: str) -> Order:
     return Order.model_validate(
         {"run_id": RUN, "number": 1, "kind": kind, "reason": "the operator's reason", "ordered_at": NOW}
     )
+
+
+def _left_out(market: str) -> LoadResult:
+    bad = PartResult(market=market, reason="short: 3 of 5 albums")
+    return LoadResult(run_id=RUN, revision=1, parts=(bad,), files=2, albums=5, tracks=9, rows=9, quarantined=0)
+
+
+def _empty(markets: str) -> dict[str, Part]:
+    told = {"form": 2, "albums": 0, "tracks": 0, "empty": True}
+    return {market: found.model_copy(update=told) for market, found in parts(markets).items()}
 
 
 _WHOLE = decision("DK SE NO")
@@ -138,6 +158,21 @@ CASES = (
         DEADLINE,
     ),
     Case(
+        "no part",
+        "the deadline; what lies there of NO has no bytes",
+        _facts("DK SE", unusable={"NO": "what landed is no part: it has no bytes"}),
+        "revision 1: load (deadline; missing NO)",
+        "That an object is there says nothing of what is in it.",
+        DEADLINE,
+    ),
+    Case(
+        "nothing new anywhere",
+        "all three landed, and each says that it has no album",
+        _facts(_empty("DK SE NO")),
+        "revision 1: fail (complete)",
+        "A week without one release is a source that does not answer.",
+    ),
+    Case(
         "unannounced",
         "revision 1 stands, without a receipt",
         _facts("DK SE NO", newest=_WHOLE, newest_has_receipt=False),
@@ -181,6 +216,50 @@ CASES = (
         "revision 2: load (deadline; missing NO)",
         "A failed run loads as soon as enough has landed.",
         NOW + timedelta(minutes=2),
+    ),
+    Case(
+        "a bad part",
+        "revision 1 was loaded without NO, whose part was short",
+        _facts("DK SE NO", newest=_WHOLE, load=_left_out("NO")),
+        "fetch NO again",
+        "Another part may be whole; once a revision, twice a run.",
+    ),
+    Case(
+        "a bad part, asked for",
+        "the same, asked",
+        _facts("DK SE NO", newest=_WHOLE, load=_left_out("NO"), repaired=(1,)),
+        "wait: the newest decision holds all that has landed",
+        "The receipt names it; a person may replay it.",
+    ),
+    Case(
+        "gone",
+        "NO has gone since it was loaded: its object was deleted, or grew too old",
+        _facts("DK SE", newest=_WHOLE),
+        "wait: the newest decision holds all that has landed",
+        "A part that has gone is no news: the table has its rows.",
+    ),
+    Case(
+        "gone, and news",
+        "NO has gone, and DK was replaced",
+        _facts({**parts("SE"), "DK": part("DK", generation=2)}, newest=_WHOLE),
+        "fetch NO again",
+        "A load of what is there would take NO from the table.",
+        NOW + timedelta(minutes=2),
+    ),
+    Case(
+        "gone, news, asked for",
+        "the same, asked",
+        _facts({**parts("SE"), "DK": part("DK", generation=2)}, newest=_WHOLE, repaired=(1,)),
+        "wait: gone since they were decided: NO; only an order to close loads without them",
+        "No load shrinks the table unless a person asks for it.",
+        NOW + timedelta(minutes=2),
+    ),
+    Case(
+        "gone, news, order to close",
+        "the same; ordered to close",
+        _facts({**parts("SE"), "DK": part("DK", generation=2)}, newest=_WHOLE, order=_order("close")),
+        "revision 2: load (operator; missing NO)",
+        "A person asked.",
     ),
     Case(
         "order to close",

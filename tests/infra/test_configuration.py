@@ -364,6 +364,7 @@ def test_the_secrets_are_for_the_fetcher_alone() -> None:
         (names.dead_letter_name(RUN, "DK"), {"batch_trigger", "scheduler"}),
         (names.letter_name("scheduler-run-requested", "1"), {"batch_trigger"}),
         (names.reopening_name(RUN, 1), {"batch_trigger"}),
+        (names.repair_name(RUN, 1), {"batch_trigger"}),
         (names.cluster_claim_name(RUN, 1), {"cluster_manager"}),
         (names.job_claim_name(RUN, 1), {"cluster_manager"}),
         (names.announced_name(RUN, 1), {"cluster_manager"}),

@@ -49,7 +49,7 @@ def a_barrier_that_counts(patch: pytest.MonkeyPatch) -> None:
         facts = await batch_trigger._facts(key.run_id, ports.ledger)
         if arrived[key.run_id] >= len(facts.manifest.markets):
             there = tuple(facts.parts.values())
-            close = barrier.Close(1, "complete", verdict_load=True, parts=there, missing=())
+            close = barrier.Close(1, "complete", verdict_load=True, parts=there, missing=(), least=0, holds=())
             await batch_trigger._close(close, facts, ports)
 
     patch.setattr(batch_trigger, "on_object_finalized", counting)

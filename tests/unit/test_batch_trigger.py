@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 from contracts import names
-from contracts.documents import DeadLetterRecord, MissingMarket, Order, ThrottledRecord
+from contracts.documents import (
+    DeadLetterRecord,
+    Decision,
+    LoadResult,
+    MissingMarket,
+    Order,
+    Part,
+    PartResult,
+    ThrottledRecord,
+)
 from contracts.envelope.push import BODY_LIMIT
 from contracts.events import (
     BatchReady,
@@ -31,6 +40,7 @@ from services.batch_trigger.decisions import (
     AskAgain,
     Close,
     Facts,
+    Repair,
     Wait,
     WaitQuiet,
     decide,
@@ -183,7 +193,6 @@ def test_an_operator_may_close_early_and_the_reason_is_kept() -> None:
     [
         ("load", {"DK": 2}, True),
         ("load", {"DK": 1, "SE": 1}, True),
-        ("load", {"SE": 1}, False),
         ("fail", {"DK": 2}, False),
     ],
 )
@@ -377,12 +386,160 @@ def test_a_late_part_that_leaves_others_missing_waits_for_quiet() -> None:
     assert decide(facts, NOW + MINUTE / 2) == WaitQuiet(MINUTE / 2)
 
 
-def test_a_part_that_vanished_makes_a_revision_at_once() -> None:
-    """Somebody deleted it; nothing is on its way, so there is nothing to be quiet for, and what is missing is named."""
-    facts = Facts(manifest(), parts("DK SE"), newest=decision("DK SE NO"), newest_has_receipt=True)
+# --- nothing shrinks by itself -----------------------------------------------------------------------------------
+
+
+def loaded(landed: Mapping[str, Any], *bad: str, newest: Decision | None = None, **known: Any) -> Facts:
+    """A run whose newest decision has its receipt; the job left the parts of these markets out."""
+    found = tuple(PartResult(market=market, reason="short") for market in bad)
+    load = LoadResult(run_id=RUN, revision=1, parts=found, files=3, albums=5, tracks=9, rows=9, quarantined=0)
+    newest = newest or decision("DK SE NO")
+    given: dict[str, Any] = {"newest_has_receipt": True, "load": load, "newest": newest}
+    return Facts(manifest(), landed, **(given | known))
+
+
+def test_a_part_that_vanished_is_no_news() -> None:
+    """Its rows are in the table: a smaller revision would take them from there, one deleted object after another."""
+    for landed in ("DK SE", "DK", ""):
+        assert isinstance(decide(loaded(parts(landed)), NOW + 5 * MINUTE), Wait)
+
+
+def test_with_news_a_vanished_part_is_asked_for_and_waited_for() -> None:
+    """A load of the rest would shrink a market that nobody gave up; asked for once a revision, twice a run."""
+    news = {"DK": part("DK", generation=2)}
+    later = NOW + 5 * MINUTE
+    assert decide(loaded(news), later) == Repair(1, ("NO", "SE"))
+    for asked in ((1,), (7, 8)):
+        step = decide(loaded(news, repaired=asked), later)
+        assert isinstance(step, Wait)
+        assert "NO, SE" in step.reason
+    assert decide(loaded(news, repaired=(7,)), later) == Repair(1, ("NO", "SE"))
+    back = {**news, "SE": part("SE", generation=2), "NO": part("NO", generation=2)}
+    assert isinstance(decide(loaded(back, repaired=(1,)), later), Close)
+
+
+def test_vanished_parts_are_asked_for_when_nothing_lands_any_more() -> None:
+    """Where a person has all markets fetched anew, the first to land must not have the others asked for twice."""
+    news = {"DK": part("DK", generation=2)}
+    assert decide(loaded(news), NOW + MINUTE / 2) == WaitQuiet(MINUTE / 2)
+    assert decide(loaded(news), NOW + MINUTE) == Repair(1, ("NO", "SE"))
+
+
+def test_a_decision_that_nobody_was_told_of_is_told_though_parts_have_gone() -> None:
+    """It names generations that may still be there for the job; only its receipt says whether they were."""
+    facts = loaded({"DK": part("DK", generation=2)}, newest_has_receipt=False, load=None)
+    assert decide(facts, NOW + 5 * MINUTE) == Announce(1)
+
+
+def test_a_person_may_let_a_market_go() -> None:
+    """The load that a person asked for holds no market, and what follows holds what that load brought."""
+    facts = loaded(parts("DK SE"), order=order(), newest=decision("DK SE NO", holds=("SE",)))
+    facts = replace(facts, parts={**facts.parts, "DK": part("DK", generation=2)})
     step = decide(facts, NOW)
     assert isinstance(step, Close)
-    assert (step.revision, step.missing) == (2, (MissingMarket(market="NO", reason="not landed"),))
+    assert (step.verdict_load, step.holds, step.least) == (True, (), 1)
+    after = replace(facts, newest=decision("DK SE", 2, order=1))
+    late = decide(replace(after, parts={**facts.parts, "NO": part("NO", 2)}), NOW + 5 * MINUTE)
+    assert isinstance(late, Close)
+    assert late.holds == ("DK", "SE")
+
+
+def test_an_order_that_loads_nothing_lets_nothing_go() -> None:
+    """The table holds what it held: a failed decision takes no market from it."""
+    facts = loaded(parts(""), order=order(), newest=decision("DK SE", holds=("NO",)))
+    step = decide(facts, NOW)
+    assert isinstance(step, Close)
+    assert (step.verdict_load, step.holds) == (False, ("DK", "NO", "SE"))
+
+
+def test_a_failed_run_that_holds_markets_does_not_load_without_them() -> None:
+    """Reopened, it closes at its deadline as ever; with a quorum, but without a market that may be in the table."""
+    failed = decision("", 2, verdict="fail", close_reason="operator", holds=("NO",))
+    facts = reopened(loaded(parts("DK SE"), newest=failed, load=None))
+    step = decide(facts, REOPENED + timedelta(hours=6))
+    assert isinstance(step, Close)
+    assert (step.verdict_load, step.holds) == (False, ("NO",))
+    whole = decide(replace(facts, parts=parts("DK SE NO")), REOPENED)
+    assert isinstance(whole, Close)
+    assert whole.verdict_load
+
+
+def test_a_decision_holds_what_earlier_ones_brought_and_says_how_many_must_be_whole() -> None:
+    """The job replaces the partition whole: it needs to know which markets must not go, and how many make a run."""
+    first = decide(Facts(manifest(), parts("DK SE NO")), NOW)
+    assert isinstance(first, Close)
+    assert (first.least, first.holds) == (2, ())
+    landed = {**parts("DK"), "SE": part("SE", 2), "NO": part("NO", 2)}
+    step = decide(loaded(landed, "NO", newest=decision("DK NO", holds=("SE",), least=2)), NOW + 5 * MINUTE)
+    assert isinstance(step, Close)
+    assert (step.least, step.holds) == (2, ("DK", "SE")), "NO was left out of that load: it is not in the table"
+
+
+@pytest.mark.parametrize(("before", "least"), [(0, 2), (1, 1), (2, 2), (3, 3)])
+def test_the_word_of_an_operator_on_the_quorum_goes_on_to_count(before: int, least: int) -> None:
+    """Who closed below the quorum gets the late market too; decisions older than the count stand for their size."""
+    newest = decision("DK SE", close_reason="operator", least=before)
+    facts = replace(loaded(parts("DK SE NO"), newest=newest), manifest=manifest(minimum=1))
+    step = decide(facts, NOW + 5 * MINUTE)
+    assert isinstance(step, Close)
+    assert step.least == least
+
+
+@pytest.mark.parametrize(("landed", "least"), [("DK SE NO", 3), ("DK", 1)])
+def test_a_reload_needs_the_quorum_where_there_is_one(landed: str, least: int) -> None:
+    """To load again is not to close: damaged parts must not replace a whole week by one market."""
+    facts = loaded(parts(landed), newest=decision(landed, least=3), order=order(kind="reload"))
+    step = decide(replace(facts, manifest=manifest(minimum=0.9)), NOW)
+    assert isinstance(step, Close)
+    assert (step.least, step.holds) == (least, ())
+
+
+def test_a_bad_part_is_fetched_again_unless_something_newer_is_there_or_waits() -> None:
+    """One message for each, in vain where its like is under way; the rest of the run is left alone."""
+    whole = parts("DK SE NO")
+    assert decide(loaded(whole, "SE", "NO"), NOW) == Repair(1, ("SE", "NO"))
+    waits = loaded(whole, "SE", "NO", throttled=throttled("SE", 2))
+    assert decide(waits, NOW) == Repair(1, ("NO",))
+    assert isinstance(decide(loaded(whole, "SE", throttled=throttled("SE", 2)), NOW), Wait)
+    newer = loaded({**whole, "NO": part("NO", 2)}, "NO")
+    assert isinstance(decide(newer, NOW), WaitQuiet)
+    gone = loaded(parts("DK SE"), "NO")
+    assert decide(gone, NOW) == Repair(1, ("NO",))
+    for asked in ((1,), (7, 8)):
+        assert isinstance(decide(replace(loaded(whole, "NO"), repaired=asked), NOW), Wait)
+
+
+def test_an_order_to_close_loads_what_a_bad_part_had_kept_from_the_table() -> None:
+    """The job loaded nothing for the sake of a market; a person may let that market go."""
+    facts = loaded(parts("DK SE NO"), "NO", order=order())
+    assert facts.load is not None
+    assert isinstance(decide(facts, NOW), Repair)
+    refused = replace(facts, load=facts.load.model_copy(update={"loaded": False}))
+    step = decide(refused, NOW)
+    assert isinstance(step, Close)
+    assert (step.revision, step.verdict_load, step.least, step.holds) == (2, True, 1, ())
+
+
+def test_a_run_without_any_album_is_not_loaded() -> None:
+    """Forty-eight markets with nothing new are a broken source; whoever orders it gets no empty week either."""
+    for told in ({"empty": True, "albums": 0}, {"albums": 0}):
+        none = {market: found.model_copy(update=told) for market, found in parts("DK SE NO").items()}
+        facts = Facts(manifest(), none)
+        for known in (facts, replace(facts, order=order())):
+            step = decide(known, NOW)
+            assert isinstance(step, Close)
+            assert not step.verdict_load
+        step = decide(replace(facts, parts={**none, "DK": part("DK")}), NOW)
+        assert isinstance(step, Close)
+        assert step.verdict_load
+    late = loaded({market: replace_part(found) for market, found in parts("DK SE NO").items()})
+    step = decide(late, NOW + 5 * MINUTE)
+    assert isinstance(step, Close)
+    assert not step.verdict_load
+
+
+def replace_part(found: Part) -> Part:
+    return found.model_copy(update={"generation": 2, "empty": True})
 
 
 class World:
@@ -609,6 +766,86 @@ async def test_reopening_asks_clears_and_notes() -> None:
     made = await world.ports.ledger.decision(RUN, 2)
     assert made is not None
     assert (made.verdict, made.close_reason, made.order) == ("load", "complete", 1)
+
+
+async def test_a_bad_part_is_replayed_once_and_its_successor_loaded() -> None:
+    """From the job's finding to the next revision: one message however often it is looked at, then the new part."""
+    world = World()
+    await world.start()
+    for market in ("DK", "SE", "NO"):
+        await world.handle(await world.land(market))
+    await world.handle(letter(MarketRequested(run_id=RUN, market="NO")))
+    bad = (PartResult(market="NO", reason="damaged"), PartResult(market="DK", albums=4, rows=9))
+    result = LoadResult(run_id=RUN, revision=1, parts=bad, files=2, albums=5, tracks=9, rows=9, quarantined=0)
+    await world.store.write(names.load_name(RUN, 1), result.to_json())
+    await world.handle(SweepRequested())
+    assert all(isinstance(event, BatchReady) for event in world.publisher.take()), (
+        "no receipt yet: it may be retried"
+    )
+    await world.store.write(names.receipt_name(RUN, 1), b"{}")
+    for _ in range(3):
+        await world.handle(SweepRequested())
+    [asked] = world.publisher.take()
+    assert isinstance(asked, MarketRequested)
+    assert (asked.market, asked.replay) == ("NO", True)
+    assert asked.reason == "its part in revision 1 proved bad or has gone"
+    index = await world.ports.ledger.index(RUN)
+    assert (index.repaired, index.dead_letters) == ((1,), ())
+    await world.land("NO")
+    world.clock.advance(minutes=2)
+    await world.handle(SweepRequested())
+    assert world.publisher.take() == [BatchReady(run_id=RUN, revision=2)]
+    made = await world.ports.ledger.decision(RUN, 2)
+    assert made is not None
+    assert (made.holds, made.least, made.verdict) == (("DK", "SE"), 2, "load")
+
+
+async def test_an_object_without_bytes_is_no_part() -> None:
+    """It keeps the batch open like a market that never came, is named with why, and only a replay replaces it."""
+    world = World()
+    await world.start()
+    for market in ("DK", "SE"):
+        await world.handle(await world.land(market))
+    await world.store.write(names.part_name(RUN, "NO"), b"")
+    await world.handle(SweepRequested())
+    assert world.publisher.take() == []
+    world.clock.now = AFTER_DEADLINE
+    await world.handle(SweepRequested())
+    made = await world.ports.ledger.decision(RUN, 1)
+    assert made is not None
+    assert made.missing == (MissingMarket(market="NO", reason="what landed is no part: it has no bytes"),)
+    world.publisher.take()
+    await world.ports.ledger.create_order(order(kind="reopen"))
+    await world.handle(SweepRequested())
+    [asked] = [event for event in world.publisher.take() if isinstance(event, MarketRequested)]
+    assert (asked.market, asked.replay) == ("NO", True)
+
+
+@pytest.mark.parametrize("hours", [-48, 48])
+async def test_an_order_counts_from_when_it_reached_the_bucket(hours: float) -> None:
+    """The machine it comes from may be days off: the run waits as long as it had waited first, not more nor less."""
+    world = World()
+    await world.start()
+    await world.land("DK")
+    failed = decision("", verdict="fail", close_reason="deadline", parts=await landed(world))
+    await world.ports.ledger.create_decision(failed)
+    await world.store.write(names.receipt_name(RUN, 1), b"{}")
+    world.clock.now = REOPENED
+    given = order(kind="reopen").model_copy(update={"ordered_at": REOPENED + timedelta(hours=hours)})
+    await world.ports.ledger.create_order(given)
+    await world.handle(SweepRequested())
+    world.clock.now = REOPENED + timedelta(hours=6) - MINUTE
+    await world.handle(SweepRequested())
+    assert (await world.ports.ledger.index(RUN)).newest_decision == 1
+    world.clock.now = REOPENED + timedelta(hours=6)
+    await world.handle(SweepRequested())
+    assert (await world.ports.ledger.index(RUN)).newest_decision == 2
+    [known] = await world.ports.ledger.orders(await world.ports.ledger.index(RUN))
+    assert known.ordered_at == REOPENED
+
+
+async def landed(world: World) -> tuple[Part, ...]:
+    return tuple((await world.ports.ledger.parts(RUN)).values())
 
 
 async def test_another_bucket_is_refused() -> None:

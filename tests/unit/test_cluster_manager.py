@@ -31,11 +31,13 @@ from services.cluster_manager.decisions import (
     is_active,
     is_coming,
     takes_jobs,
+    why_failed,
 )
 from services.cluster_manager.handlers import Ports, _act, handlers, reconcile
 from services.cluster_manager.ports import APP_LABEL, Cluster, ClusterState, Job, JobState
 from services.cluster_manager.sizing import ClusterSize, SizeLimits
 from tests.builders import NOW, RUN, TestClock, decision, manifest
+from tests.builders import receipt as builders_receipt
 from tests.fakes.dataproc import MemoryDataproc
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.publisher import MemoryPublisher
@@ -457,7 +459,7 @@ async def test_every_event_twice_makes_the_same_world() -> None:
 @pytest.mark.parametrize(
     ("rows", "table", "error"),
     [
-        (None, WarehouseCount(rows=30, markets=3, albums=5, revision=1), "left no load result"),
+        (None, WarehouseCount(rows=30, markets=3, albums=5, revision=7), "holds revision 7 of the run, not 1"),
         (
             30,
             WarehouseCount(rows=29, markets=3, albums=5, revision=1),
@@ -483,6 +485,78 @@ async def test_done_is_not_believed_without_evidence(rows: int | None, table: Wa
     assert receipt.outcome == "failed"
     assert error in (receipt.error or "")
     assert world.dataproc.deleted == [C1], "a doubtful load leaves no cluster running either"
+
+
+async def test_a_job_that_died_after_its_load_is_loaded() -> None:
+    """The table is asked however the last job ended, and the log says that something is odd."""
+    world = World()
+    await world.batch()
+    world.dataproc.turn(C1, "RUNNING")
+    for attempt in (1, 2):
+        await world.operation(C1)
+        if attempt == 2:
+            await world.loaded()
+        world.dataproc.end_job(names.job_id(RUN, 1, attempt), "ERROR", "the cluster went")
+    await world.operation(C1)
+    receipt = await world.ports.ledger.receipt(RUN, 1)
+    assert receipt is not None
+    assert (receipt.outcome, receipt.job_state, receipt.error) == ("loaded", "ERROR", None)
+    assert "after its load" in receipt.warnings[0]
+
+
+async def test_a_failed_decision_says_what_stands() -> None:
+    """Also one that never had a job: the table was not touched, and the receipt counts it there."""
+    world = World()
+    world.warehouse.answer = WarehouseCount(rows=2292, markets=3, albums=5, revision=1)
+    await world.ports.ledger.create_decision(decision("DK SE NO", 1))
+    await world.batch(2, verdict="fail", missing=(MissingMarket(market="NO", reason="x"),))
+    receipt = await world.ports.ledger.receipt(RUN, 2)
+    assert receipt is not None
+    assert receipt.error == (
+        "1 markets missing at the deadline, more than the policy allows; revision 1 stands, 2,292 rows"
+    )
+    assert receipt.warehouse == world.warehouse.answer
+
+
+async def test_a_run_is_compared_with_the_newest_that_was_loaded(caplog: pytest.LogCaptureFixture) -> None:
+    """Not with one that failed since, nor with a later one; and a person is told."""
+    world = World()
+    rows = {"2026-11-02": 7, "2026-11-09": 900, "2026-11-16": 3, "2026-11-30": 5}
+    for run_id, counted in rows.items():
+        table = WarehouseCount(rows=counted, markets=3, albums=5, revision=1)
+        outcome = "failed" if run_id == "2026-11-16" else "loaded"
+        told = builders_receipt(run_id=run_id, outcome=outcome, warehouse=table)
+        await world.ports.ledger.create_receipt(told)
+    await world.batch()
+    await job_done(world, minutes=1)
+    receipt = await world.ports.ledger.receipt(RUN, 1)
+    assert receipt is not None
+    [warning] = receipt.warnings
+    assert warning.startswith("much smaller than run 2026-11-09: 30 rows of 3 markets, 3% of the 900 rows")
+    [line] = [vars(record) for record in caplog.records if record.message == "run_doubtful"]
+    assert (line["levelname"], line["reason"]) == ("WARNING", warning)
+
+
+def test_a_decision_to_fail_says_why() -> None:
+    """Markets that did not come are another trouble than markets that came with nothing."""
+    missing = decision("DK", verdict="fail", missing=(MissingMarket(market="NO", reason="x"),))
+    assert why_failed(missing) == "1 markets missing at the deadline, more than the policy allows"
+    none = tuple(part.model_copy(update={"albums": 0}) for part in missing.parts)
+    assert why_failed(missing.model_copy(update={"parts": none})).startswith(
+        "none of the 1 markets that landed has"
+    )
+    assert "missing" in why_failed(missing.model_copy(update={"parts": ()}))
+
+
+async def test_a_sweep_leaves_an_archived_run_alone() -> None:
+    """What was not finished in three months is not begun anew: its parts have gone, and a cluster costs."""
+    world = World()
+    await world.ports.ledger.create_manifest(manifest())
+    await world.ports.ledger.create_decision(decision("DK SE NO"))
+    world.clock.advance(days=90, seconds=1)
+    await world.handle(SweepRequested())
+    assert world.dataproc.created == []
+    assert await world.ports.ledger.cluster_claims(RUN) == []
 
 
 async def test_the_receipt_says_what_the_parts_tell_of_their_source() -> None:

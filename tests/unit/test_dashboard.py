@@ -516,7 +516,7 @@ def index(decisions: tuple[int, ...] = (), receipts: tuple[int, ...] = ()) -> Ru
         announced=(),
         dead_letters=(),
         throttled=(),
-        orders=(),
+        ordered_at={},
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from contracts.documents import MissingMarket
+from contracts.documents import LoadResult, MissingMarket
 from eventing.ledger import RunLedger
 from local.stack import sole_use
 from ops.orders import give_order
@@ -86,6 +86,38 @@ def test_a_replay_is_one_message_for_each_market() -> None:
         plan_replay(seen(LOADED), ("FI",), fresh=False, reason="odd")
     with pytest.raises(RequestError, match="at least one market"):
         plan_replay(seen(LOADED), (), fresh=False, reason="odd")
+    all_of_them = plan_replay(seen(LOADED), (), fresh=False, reason="odd", everything=True)
+    assert [event.market for event in all_of_them] == ["DK", "SE", "NO"]
+    with pytest.raises(RequestError, match="not both"):
+        plan_replay(seen(LOADED), ("DK",), fresh=False, reason="odd", everything=True)
+
+
+ARCHIVED = replace(LOADED, parts=parts("NO"), archived=True)
+
+
+def test_an_archived_run_is_fetched_whole_or_not_at_all() -> None:
+    """One market alone would land, be news, and wait for ever for those whose parts have gone."""
+    with pytest.raises(RequestError, match=r"archived, and the raw parts of SE have gone.*--all"):
+        plan_replay(seen(ARCHIVED), ("DK",), fresh=False, reason="odd")
+    assert len(plan_replay(seen(ARCHIVED), (), fresh=False, reason="odd", everything=True)) == 3
+    assert len(plan_replay(seen(ARCHIVED), ("DK", "SE"), fresh=False, reason="odd")) == 2
+    assert len(plan_replay(seen(replace(ARCHIVED, archived=False)), ("DK",), fresh=False, reason="odd")) == 1
+
+
+def test_what_has_gone_is_not_there_to_be_loaded() -> None:
+    """An order says what it would do with what lies in the bucket, not with what once did."""
+    gone = replace(LOADED, parts=parts("DK SE"))
+    assert "closes with 2 of 3 markets" in effect_of("close", seen(gone))
+    assert effect_of("reopen", seen(gone)).endswith("NO will be asked for.")
+    assert plan_start(RUN, (), "r", seen(gone)).asks == ("NO",)
+
+
+def test_a_load_that_was_refused_may_be_ordered() -> None:
+    """The decision stands and nothing has landed since, but a person may let the bad market go."""
+    load = LoadResult(
+        run_id=RUN, revision=1, loaded=False, error="x", files=3, albums=1, tracks=1, rows=1, quarantined=0
+    )
+    assert "closes with 3 of 3" in effect_of("close", seen(replace(LOADED, loads={1: load})))
 
 
 def test_a_replay_is_over_when_its_new_part_is_loaded() -> None:
@@ -133,16 +165,18 @@ def test_reopening_needs_a_closed_run_that_misses_something() -> None:
 
 
 def test_a_backfill_does_what_the_bucket_still_allows() -> None:
-    """Known runs are loaded again, forgotten ones made known with the markets that are there, others named."""
-    raw = {"2026-10-05": ["SE", "DK"], "2026-10-12": ["DK"], "2026-11-30": ["DK"]}
-    steps = plan_backfill("2026-10-01", "2026-10-31", raw=raw, known=["2026-10-05", "2026-10-19"])
+    """Known runs are loaded again unless they would shrink, forgotten ones made known with what is there."""
+    raw = {"2026-10-05": ["SE", "DK"], "2026-10-12": ["DK"], "2026-10-26": ["DK"], "2026-11-30": ["DK"]}
+    gone = {"2026-10-05": [], "2026-10-19": ["DK"], "2026-10-26": ["SE"]}
+    steps = plan_backfill("2026-10-01", "2026-10-31", raw=raw, known=list(gone), gone=gone)
     assert steps == (
         Backfill("2026-10-05", "reload", ("DK", "SE")),
         Backfill("2026-10-12", "request", ("DK",)),
         Backfill("2026-10-19", "nothing", ()),
+        Backfill("2026-10-26", "keep", ("DK",)),
     )
     with pytest.raises(RequestError, match="turn them round"):
-        plan_backfill("2026-11-01", "2026-10-01", raw=raw, known=[])
+        plan_backfill("2026-11-01", "2026-10-01", raw=raw, known=[], gone={})
 
 
 async def test_orders_are_numbered_and_wake_the_barrier() -> None:
@@ -253,6 +287,15 @@ async def enter(target: Target) -> None:
     """Open a stack, as every command does."""
     async with opened(target, {}):
         pass
+
+
+def test_a_project_may_keep_its_parts_for_another_time(tmp_path: Path) -> None:
+    """What counts as archived is the stack's `raw_days`; a wrong number is an error that names it."""
+    named = Wanted(project="p", bucket="b")
+    assert find(named, {}, folder=tmp_path).raw_days == 90
+    assert find(named, {"RAW_DAYS": "30"}, folder=tmp_path).raw_days == 30
+    with pytest.raises(TargetError, match="RAW_DAYS: 'soon'"):
+        find(named, {"RAW_DAYS": "soon"}, folder=tmp_path)
 
 
 def test_a_project_is_never_reached_through_a_left_over_emulator_variable(tmp_path: Path) -> None:

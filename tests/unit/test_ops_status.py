@@ -1,23 +1,29 @@
 """How a run is judged for those who look at it, and the story of one market."""
 
+import io
 import itertools
+import re
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from rich.console import Console, RenderableType
 
 from contracts.documents import (
     ClusterClaim,
     DeadLetterRecord,
     JobClaim,
+    LoadResult,
     MissingMarket,
     Order,
+    PartResult,
     ThrottledRecord,
 )
 from contracts.names import decision_name, manifest_name, part_name, throttled_name
 from eventing.ledger import RunLedger
+from ops.cli.render import receipt_view, run_view
 from ops.status import Documents, MarketStatus, Span, job_ids, read, status_of
-from ops.why import read_objects, story_of
+from ops.why import Objects, read_objects, story_of
 from tests.builders import NOW, RUN, START, decision, manifest, part, parts, receipt
 from tests.fakes.objects import MemoryObjectStore
 
@@ -90,6 +96,24 @@ def test_a_part_counts_as_loaded_only_in_the_generation_that_was_loaded() -> Non
     assert (market(found, "DK").calls, market(found, "SE").calls) == (12, None)
     failed = replace(found, receipts={1: receipt(outcome="failed")})
     assert not market(failed, "SE").is_loaded
+
+
+def test_a_part_that_has_gone_is_told_from_its_decision() -> None:
+    """A week whose raw objects grew too old is loaded all the same: it has its markets, and says that they are gone."""
+    found = Documents(
+        manifest=manifest(), parts=parts("SE"), decisions=(decision("DK SE NO"),), receipts={1: receipt()}
+    )
+    dk, se = market(found, "DK"), market(found, "SE")
+    assert (dk.state, dk.generation, dk.is_loaded, dk.is_gone) == ("landed", 1, True, True)
+    assert (se.is_loaded, se.is_gone) == (True, False)
+    left_out = receipt(missing=(MissingMarket(market="SE", reason="damaged"),))
+    assert not market(replace(found, receipts={1: left_out}), "SE").is_loaded
+
+
+def test_what_landed_and_is_no_part_says_why() -> None:
+    """A market whose object is there and does not count must not look like one that nobody answered for."""
+    found = Documents(manifest=manifest(), unusable={"DK": "it has no bytes"})
+    assert (market(found, "DK").state, market(found, "DK").reason) == ("requested", "it has no bytes")
 
 
 def test_rows_are_those_of_the_newest_count() -> None:
@@ -168,6 +192,10 @@ async def test_read_finds_everything_in_the_bucket() -> None:
     assert throttled is not None
     assert throttled.state == "throttled"
     assert status.model_validate_json(status.to_json()) == status
+    assert not status.archived
+    later = await read(RUN, store=store, bucket="b", now=NOW + timedelta(days=31), raw_days=30)
+    assert later is not None
+    assert later.archived
 
 
 async def test_the_story_of_a_market_is_in_order_of_time_with_its_ids() -> None:
@@ -215,3 +243,63 @@ async def test_the_story_remembers_a_part_that_was_replaced() -> None:
     landed = [step for step in story.steps if step.kind == "landed"]
     assert len(landed) == 2
     assert any("replaced since" in step.what and step.ids["generation"] == "1" for step in landed)
+
+
+WHOLE = PartResult(market="DK", albums=5, rows=70, quarantined=2)
+BAD = PartResult(market="SE", reason="short: 3 of 5 albums")
+
+
+def found_by_the_job(*results: PartResult) -> Documents:
+    """A run of which the job found this."""
+    told = {"form": 2, "albums": 5, "tracks": 70}
+    decided = tuple(found.model_copy(update=told) for found in parts("DK SE").values())
+    load = LoadResult(run_id=RUN, revision=1, parts=results, files=2, albums=5, tracks=70, rows=70, quarantined=2)
+    given = decision("", parts=decided, missing=(MissingMarket(market="NO", reason="not landed"),))
+    bad = tuple(MissingMarket(market=one.market, reason=one.reason) for one in results if one.reason)
+    told_receipt = receipt(load=load, outcome="partial", missing=bad, warnings=("much smaller than usual",))
+    return Documents(manifest=manifest(), parts=parts("DK SE"), decisions=(given,), receipts={1: told_receipt})
+
+
+@pytest.mark.parametrize(
+    ("code", "results", "told"),
+    [
+        ("DK", (WHOLE, BAD), "found in its part: 5 albums, 70 rows, 2 records in quarantine"),
+        ("SE", (WHOLE, BAD), "its part was left out: short: 3 of 5 albums"),
+        ("DK", (), "what the job found in its part is not on record"),
+    ],
+)
+def test_the_story_tells_what_was_decided_and_what_was_found(
+    code: str, results: tuple[PartResult, ...], told: str
+) -> None:
+    """Who asks why a market is not in the table is told where it was lost: before the decision, or in the job."""
+    status = status_of(found_by_the_job(*results), NOW)
+    found = status.market(code)
+    assert found is not None
+    steps = {step.kind: step.what for step in story_of(status, found, Objects((), None), rows=None).steps}
+    assert "with its part of generation 1, 5 albums, 70 tracks" in steps["decided"]
+    assert steps["receipt"].endswith(told)
+
+
+def test_a_receipt_is_shown_market_by_market() -> None:
+    """What was decided beside what was found, with the reason of each market that is not in the table."""
+    found = found_by_the_job(WHOLE, BAD)
+    shown = text(receipt_view(found.receipts[1], found.decisions[0]))
+    lines = {line.split("│")[1].strip(): line for line in shown.splitlines() if line.startswith("│")}
+    assert re.findall(r"[\w:,]+(?: \w+)*", lines["DK"]) == ["DK", "5 albums", "5 albums", "70", "2"]
+    assert "5 albums" in lines["SE"]
+    assert "short: 3 of 5 albums" in lines["SE"]
+    assert "not landed" in lines["NO"]
+
+
+def test_a_warning_and_an_archived_run_are_seen() -> None:
+    """Who looks at the run sees at once what a person should look at, and that nobody else will."""
+    shown = text(run_view(status_of(replace(found_by_the_job(WHOLE, BAD), archived=True), NOW)))
+    assert "much smaller than usual" in shown
+    assert "archived" in shown
+
+
+def text(view: RenderableType) -> str:
+    """A view as it is printed."""
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(view)
+    return console.export_text()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contracts import names
-from contracts.documents import ClusterClaim, LoadResult, MissingMarket, Receipt, WarehouseCount
+from contracts.documents import ClusterClaim, LoadResult, MissingMarket, PartResult, Receipt, WarehouseCount
 from services.cluster_manager.costs import estimate
 from services.cluster_manager.ports import APP_LABEL, Cluster, Job
 from services.cluster_manager.receipts import Evidence, receipt_of
@@ -144,14 +144,19 @@ def test_no_estimate_without_size_and_time(unknown: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("doubt", "error"),
     [
-        ({"load": None}, "the job ended DONE but left no load result"),
+        (
+            {"load": None, "warehouse": COUNT.model_copy(update={"revision": 7})},
+            "the table holds revision 7 of the run, not 1",
+        ),
         ({"warehouse": None}, "the table was not counted"),
         (
             {"warehouse": COUNT.model_copy(update={"rows": 29})},
             "the table holds 29 rows of the run, the job loaded 30",
         ),
         ({"warehouse": COUNT.model_copy(update={"revision": 2})}, "the table holds revision 2 of the run, not 1"),
-        ({"error": "job x ended ERROR"}, "job x ended ERROR"),
+        ({"warehouse": COUNT.model_copy(update={"markets": 3})}, "2 markets were decided, 3 were loaded"),
+        ({"load": LOAD.model_copy(update={"files": 3})}, "2 markets were decided, 3 were loaded"),
+        ({"error": "job x ended ERROR", "warehouse": None}, "job x ended ERROR"),
     ],
 )
 def test_each_doubt_fails_the_run_and_is_named(doubt: dict[str, Any], error: str) -> None:
@@ -160,15 +165,107 @@ def test_each_doubt_fails_the_run_and_is_named(doubt: dict[str, Any], error: str
     assert (found.outcome, found.error) == ("failed", error)
 
 
-def test_an_empty_load_has_no_revision_to_doubt() -> None:
-    """A week without releases leaves no row that could carry the revision, and is loaded all the same."""
+def test_a_week_without_a_row_is_not_loaded() -> None:
+    """Nothing in the table is nothing loaded, whatever the job says of it."""
     none = {"rows": 0, "revision": None}
-    found = receipt(
-        decision=decision("DK SE NO"),
-        load=LOAD.model_copy(update={"rows": 0}),
-        warehouse=COUNT.model_copy(update=none),
+    found = receipt(load=LOAD.model_copy(update={"rows": 0}), warehouse=COUNT.model_copy(update=none))
+    assert (found.outcome, found.error) == ("failed", "the run has no row in the table")
+
+
+FAILED = replace(JOB, state="ERROR")
+REFUSED = LOAD.model_copy(update={"loaded": False, "error": "DK is held and its part is damaged"})
+EARLIER = WarehouseCount(rows=2292, markets=3, albums=50, revision=1)
+
+
+@pytest.mark.parametrize(
+    ("found", "error"),
+    [
+        ({"load": None}, "job x ended ERROR; revision 1 stands, 2,292 rows"),
+        ({"load": LOAD}, "job x ended ERROR; revision 1 stands, 2,292 rows"),
+        ({"load": REFUSED}, "DK is held and its part is damaged; revision 1 stands, 2,292 rows"),
+        (
+            {"load": REFUSED, "error": None, "job": JOB},
+            "DK is held and its part is damaged; revision 1 stands, 2,292 rows",
+        ),
+        (
+            {"load": None, "warehouse": WarehouseCount(rows=0, markets=0, albums=0)},
+            "job x ended ERROR; the table has none of it",
+        ),
+        ({"job": None, "load": None, "error": "too little"}, "too little; revision 1 stands, 2,292 rows"),
+    ],
+)
+def test_a_failure_says_why_and_what_stands(found: dict[str, Any], error: str) -> None:
+    """Who is woken by it asks first whether the table is still whole; the job's own reason says most."""
+    given = {"job": FAILED, "error": "job x ended ERROR", "warehouse": EARLIER} | found
+    told = receipt(decision=decision("DK SE", 2), **given)
+    assert (told.outcome, told.error, told.warehouse) == ("failed", error, given["warehouse"])
+    assert told.warnings == ()
+
+
+def test_a_decision_without_a_job_is_never_loaded() -> None:
+    """Where documents were lost and made anew, the table may hold rows of the same number from before."""
+    told = receipt(job=None, load=None, error="too little")
+    assert (told.outcome, told.error) == ("failed", "too little; revision 1 stands, 30 rows")
+
+
+@pytest.mark.parametrize(
+    ("found", "warning"),
+    [
+        ({"load": LOAD}, "job x ended ERROR, after its load: the table holds what was decided"),
+        ({"load": None}, "the job left no load result; the table alone says that it loaded"),
+        ({"load": REFUSED}, "the load result says that nothing was loaded, the table holds it"),
+        (
+            {"load": None, "job": JOB, "error": None},
+            "the job left no load result; the table alone says that it loaded",
+        ),
+    ],
+)
+def test_what_is_in_the_table_is_loaded_however_its_job_ended(found: dict[str, Any], warning: str) -> None:
+    """A job may die between its load and its end: a receipt that says failed would be a lie, with a week behind it."""
+    given: dict[str, Any] = {"job": FAILED, "error": "job x ended ERROR"} | found
+    told = receipt(**given)
+    assert (told.outcome, told.error, told.job_state) == ("partial", None, given["job"].state)
+    assert warning in told.warnings
+
+
+def test_parts_that_were_left_out_are_missing_with_why() -> None:
+    """Decided is not loaded: the markets of a receipt are those whose rows are in the table."""
+    parts = (PartResult(market="DK", albums=5, rows=30), PartResult(market="SE", reason="damaged: not gzip"))
+    told = receipt(decision=decision("DK SE"), load=LOAD.model_copy(update={"parts": parts}))
+    assert (told.outcome, told.landed) == ("partial", ("DK",))
+    assert told.missing == (MissingMarket(market="SE", reason="damaged: not gzip"),)
+
+
+def earlier(rows: int, markets: str) -> Receipt:
+    warehouse = WarehouseCount(rows=rows, markets=2, albums=5, revision=1)
+    return receipt().model_copy(
+        update={"run_id": "2026-11-16", "warehouse": warehouse, "landed": tuple(markets.split())}
     )
-    assert (found.outcome, found.error) == ("loaded", None)
+
+
+@pytest.mark.parametrize(
+    ("before", "small"),
+    [
+        (earlier(60, "DK SE"), False),
+        (earlier(61, "DK SE"), True),
+        (earlier(90, "DK SE NO"), False),
+        (earlier(0, "DK SE"), False),
+        (earlier(100, ""), False),
+        (receipt().model_copy(update={"warehouse": None}), False),
+        (None, False),
+    ],
+)
+def test_a_run_much_smaller_than_the_one_before_is_loaded_and_says_so(
+    before: Receipt | None, *, small: bool
+) -> None:
+    """Half the rows a market is no quiet week; that a market is missing is said elsewhere."""
+    told = receipt(before=before)
+    assert told.outcome == "partial"
+    expected = (
+        "much smaller than run 2026-11-16: 30 rows of 2 markets, 49% of the 61 rows of 2 markets there, counted by "
+        "market"
+    )
+    assert told.warnings == ((expected,) if small else ())
 
 
 def test_spans_are_milliseconds_and_never_negative() -> None:
