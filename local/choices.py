@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from contracts.names import MARKETS, is_run_id
 from local.processes import LOOPBACK
+from local.spotify import presets
 
 PROJECT: Final = "new-releases-local"
 BUCKET: Final = "new-releases"
@@ -58,6 +59,8 @@ class Choices:
     """Albums of a market, at most."""
     seed: int = 1
     """Of the simulator's catalogue."""
+    faults: str | None = None
+    """What goes wrong at the simulator: see `local.spotify.presets`."""
     spotify: Credentials | None = None
     """With them the real API is called and there is no simulator."""
     dashboard: bool = False
@@ -74,7 +77,7 @@ class Choices:
 
 
 def read(environment: Mapping[str, str], *, home: Path, today: date) -> Choices:
-    """Read MARKETS, RUN_DATE, SPOTIFY_SIMULATOR, SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET.
+    """Read MARKETS, RUN_DATE, SPOTIFY_SIMULATOR, SPOTIFY_FAULTS, SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET.
 
     `today` is the day in the schedule's time zone.
 
@@ -96,6 +99,7 @@ def read(environment: Mapping[str, str], *, home: Path, today: date) -> Choices:
         faults.append(f"RUN_DATE: {run_date!r} is not a date; write it as {date(2026, 11, 23)}")
     if app not in ("developer", "extended"):
         faults.append(f"SPOTIFY_SIMULATOR: {app!r} is not known; write developer or extended")
+    faults += _simulator_faults(environment.get("SPOTIFY_FAULTS"))
     if bool(client_id) != bool(secret):
         faults.append("SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET: one is missing; set both, or none")
     if not client_id and (unknown := sorted(set(markets) - set(MARKETS))):
@@ -108,8 +112,17 @@ def read(environment: Mapping[str, str], *, home: Path, today: date) -> Choices:
         run_date=run_date,
         today=today,
         app="developer" if app == "developer" else "extended",
+        faults=environment.get("SPOTIFY_FAULTS") or None,
         spotify=Credentials(client_id, secret) if client_id else None,
     )
+
+
+def _simulator_faults(text: str | None) -> list[str]:
+    try:
+        presets.read(text or "[]")
+    except (ValueError, OSError) as error:
+        return [f"SPOTIFY_FAULTS: {error}"]
+    return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

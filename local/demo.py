@@ -21,6 +21,7 @@ from contracts.events import RunRequested
 from local import dashboard
 from local.choices import BUCKET, DATASET, TABLE, Choices
 from local.display import Display
+from local.spotify import presets
 from local.spotify.catalogue import Catalogue, Source
 from local.stack import Stack
 
@@ -250,8 +251,8 @@ def where(choices: Choices, run_id: str, report: Path) -> dict[str, str]:
 
 
 def expected_rows(choices: Choices, run_id: str) -> int | None:
-    """Rows that the simulator's catalogue implies, worked out without fetcher and Spark; None for the real API."""
-    if choices.spotify:
+    """Rows that the simulator's catalogue implies, worked out without fetcher and Spark; None where nothing does."""
+    if choices.spotify or not presets.leaves_rows(presets.read(choices.faults or "[]")):
         return None
     catalogue = Catalogue(choices.seed, choices.week or date.fromisoformat(run_id))
     source: Source = "browse" if choices.app == "extended" else "search"

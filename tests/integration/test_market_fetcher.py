@@ -23,7 +23,7 @@ from aiohttp.test_utils import TestServer
 
 from contracts.documents import ThrottledRecord
 from contracts.events import MarketRequested
-from contracts.names import MARKETS, part_name, throttled_name
+from contracts.names import MARKETS, manifest_name, part_name, throttled_name
 from contracts.truth import source_report
 from eventing.app import Settled
 from eventing.settings import load
@@ -37,7 +37,7 @@ from services.market_fetcher.settings import Settings
 from services.market_fetcher.wiring import Outside, open_service
 from tests.builders import RUN
 from tests.fakes.objects import MemoryObjectStore
-from tests.fetching import ENVIRONMENT, Fetcher
+from tests.fetching import ENVIRONMENT, Fetcher, all_markets
 from tests.integration.services import Cloud, cloud, service
 from tests.virtual_time import VirtualTime, let_pass, run
 
@@ -305,6 +305,9 @@ def world(
     }
     name = f"it-fetcher-{request.node.name.replace('_', '-')}"[:60]
     with cloud(pubsub, storage.url, name=name, environment=environment) as made:
+        for run_id in (RUN, "2026-11-30"):
+            expected = all_markets(run_id, "XX").to_json()
+            made.bucket.blob(manifest_name(run_id)).upload_from_string(expected)
         yield made
 
 
