@@ -140,7 +140,10 @@ class Albums:
         """Whether what is known is new enough, and is what is listed now."""
         if isinstance(found, Absent):
             return self._is_recent(found.seen_at) and (wanted.since is None or found.seen_at >= wanted.since)
-        settled = found.agrees(wanted.told) or (found.told == wanted.told and self._is_recent(found.fetched_at))
+        agrees = found.agrees(wanted.told)
+        whole = agrees and not found.short
+        asked_for_it = agrees or found.told == wanted.told
+        settled = whole or (asked_for_it and self._is_recent(found.fetched_at))
         return settled and (wanted.since is None or found.fetched_at >= wanted.since)
 
     def _is_recent(self, moment: datetime) -> bool:
@@ -239,6 +242,8 @@ class Albums:
         try:
             again = await self._tracks(wanted, None)
         except (Refused, Nonsense) as error:
+            if isinstance(error, Refused) and absence(error) == "refused":
+                raise
             log.warning("album_short", extra={"album": wanted.id, "reason": str(error)})
             return found
         return max(found, again, key=lambda collected: len(collected.items))

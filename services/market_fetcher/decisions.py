@@ -162,7 +162,7 @@ def is_refused_for_its_limit(refusal: Refused) -> bool:
 
 def listing_refused(refusal: Refused, request_market: str) -> Retryable | Permanent:
     """The end of a delivery whose listing was refused: the request's own fault only where Spotify says so."""
-    if refusal.status == HTTPStatus.BAD_REQUEST:
+    if refusal.status == HTTPStatus.BAD_REQUEST and not is_refused_for_its_limit(refusal):
         return Permanent(f"market {request_market}: {refusal}; take the market out of MARKETS, or see the message")
     return Retryable(f"market {request_market}: {refusal}", after=timedelta(minutes=5))
 

@@ -78,7 +78,7 @@ class Releases:
         except Nonsense as error:
             raise Nonsense(f"market {market}: {error}", after=error.after) from error
         except Refused as error:
-            if is_closed(error):
+            if error.status == HTTPStatus.FORBIDDEN or (is_closed(error) and self.source == "browse"):
                 raise self._not_allowed(error) from error
             raise listing_refused(error, market) from error
 

@@ -185,6 +185,17 @@ def test_a_browse_that_is_closed_gives_way_to_the_search(status: int, *, known: 
     fetched(spotify, body)
 
 
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_search_that_is_not_found_for_a_moment_holds_nobody_up(status: int) -> None:
+    """Every app may search, so it is no missing capability: 503 for this market alone, and no rest for all."""
+    spotify = FakeSpotify.of({"DK": "a", "SE": "a"}, app="developer", trick=times(1, SEARCH, error(status)))
+
+    async def body(fetcher: fetching.Fetcher) -> None:
+        assert [(await fetcher.fetch(market)).status for market in ("DK", "SE", "DK")] == [503, 204, 204]
+
+    fetched(spotify, body)
+
+
 # --- albums that are gone, or seem so --------------------------------------------------------------------------
 
 
@@ -489,6 +500,41 @@ def test_an_album_that_stays_short_lands_and_is_counted(tracks: int) -> None:
     fetched(spotify, body)
 
 
+@pytest.mark.parametrize(("status", "rests"), [(403, True), (400, False)])
+def test_a_short_album_that_may_not_be_read_once_more_does_not_land(status: int, *, rests: bool) -> None:
+    """A refusal of the second reading says nothing of the tracks: the market is given back, for 403 with all."""
+    spotify = FakeSpotify.of({"DK": "a b"}, app="developer", albums={"b": album("b", 9)})
+    tricks = [times(1, "/albums/b", short("b", 2, 9)), times(2, "/albums/b/tracks", error(status))]
+    spotify.trick = lambda request: tricks[0](request) or tricks[1](request)
+
+    async def body(fetcher: fetching.Fetcher) -> None:
+        if (await fetcher.fetch()).status != 204:
+            assert (await fetcher.store.stat(throttled_name(RUN, "DK")) is not None) is rests
+            await let_pass(601)
+            assert (await fetcher.fetch()).status == 204
+        assert [len(line["album"]["tracks"]["items"]) for line in await fetcher.part()] == [3, 9]
+
+    fetched(spotify, body)
+
+
+def test_an_album_that_was_short_is_read_anew_a_week_later() -> None:
+    """What Spotify lacked last week it may have now; the cache must not keep an album short for ever."""
+    store = MemoryObjectStore()
+    spotify = FakeSpotify.of({"DK": "b"}, app="developer", albums={"b": album("b", 9)})
+    tricks = [times(1, "/albums/b", short("b", 2, 9)), times(1, "/albums/b/tracks", error(404))]
+    spotify.trick = lambda request: tricks[0](request) or tricks[1](request)
+
+    async def body(fetcher: fetching.Fetcher) -> None:
+        assert (await fetcher.fetch()).status == 204
+        assert (await counts(fetcher)).tracks_short == 7
+        await let_pass(7 * 86_400)
+        assert (await fetcher.fetch(run_id="2026-11-30")).status == 204
+        (line,) = await fetcher.part(run_id="2026-11-30")
+        assert len(line["album"]["tracks"]["items"]) == 9
+
+    fetched(spotify, body, store)
+
+
 def test_more_tracks_than_said_are_no_fault() -> None:
     """A total that is too small costs no call and no track."""
     spotify = FakeSpotify.of({"DK": "a"}, app="developer", trick=times(ALWAYS, "/albums/a", short("a", 5, 2)))
@@ -687,7 +733,7 @@ def test_an_old_log_of_replays_changes_nothing_whatever_its_events_say() -> None
 
 def test_an_album_of_an_earlier_release_is_taken_from_the_cache_in_the_strict_form() -> None:
     """What was cached as it came is brought to its types, so that a new release costs no calls."""
-    spotify = FakeSpotify.of({"DK": "a"}, app="developer")
+    spotify = FakeSpotify.of({"DK": "a"}, app="developer", albums={"a": album("a", 1)})
     store = MemoryObjectStore()
 
     async def body(fetcher: fetching.Fetcher) -> None:

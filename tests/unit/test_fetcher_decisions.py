@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.events import Delivery, MarketRequested
@@ -98,6 +98,7 @@ def test_every_kind_of_answer_has_its_verdict(answer: Answer, verdict: object) -
     assert judge(answer, flaw=lacks("albums"), waits=2, now=NOW) == verdict
 
 
+@settings(deadline=None)
 @given(st.integers(100, 599), st.binary(max_size=200), st.none() | st.text(max_size=30))
 def test_judging_never_fails(status: int, body: bytes, header: str | None) -> None:
     """Whatever bytes come back, the fetcher has a verdict: nothing from outside raises."""
@@ -164,7 +165,8 @@ def test_a_refused_listing_is_the_messages_fault_only_where_spotify_says_so() ->
     """A market Spotify does not know is dead-lettered at once by its reason; any other refusal may pass."""
     assert isinstance(listing_refused(Refused(400, "Invalid market code"), "XX"), Permanent)
     assert "XX" in str(listing_refused(Refused(400, "Invalid market code"), "XX"))
-    for status in (401, 405, 451):
+    assert isinstance(listing_refused(Refused(400, "Invalid limit"), "DK"), Retryable)
+    for status in (401, 404, 405, 451):
         assert isinstance(listing_refused(Refused(status, "no"), "DK"), Retryable)
 
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.market_fetcher.values import NoNumber, normal, parse, whole
@@ -90,6 +90,7 @@ def test_json_that_python_alone_would_read_is_written_again_as_json() -> None:
     assert [whole(value) for value in found.values()] == [None] * 6
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_any_album_has_a_strict_form(value: Any) -> None:
     """Whatever comes, what reaches the table is of its type, and a second time changes nothing."""
