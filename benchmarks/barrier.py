@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,9 +18,9 @@ import aiohttp
 
 from benchmarks import report
 from benchmarks.benchmark import Benchmark, Claim, Figures, Size
+from benchmarks.manifests import manifest_of
 from benchmarks.receive import cpu_of_tree
 from benchmarks.subjects.usage import usage_of
-from contracts.documents import CompletenessPolicy, Manifest
 from contracts.names import MARKETS, decision_name, manifest_name, part_name
 from local import tools
 from local.processes import LOOPBACK, Child, Supervisor, answers
@@ -90,22 +89,12 @@ async def _storm(supervisor: Supervisor, folder: Path, count: int) -> dict[str, 
 
 
 def _land(storage: Storage, markets: Sequence[str]) -> None:
-    now = datetime.now(UTC)
-    manifest = Manifest(
-        run_id=_RUN,
-        markets=MARKETS,
-        reason="benchmark",
-        created_at=now,
-        deadline=now + timedelta(hours=6),
-        policy=CompletenessPolicy(minimum_share=0.9, quiet_seconds=60),
-        requested_by="benchmark",
-    )
     client = storage.client("benchmark")
     bucket = client.bucket(_BUCKET)
     for market in markets:
         bucket.blob(part_name(_RUN, market)).upload_from_string(b"part")
     if not bucket.blob(manifest_name(_RUN)).exists():
-        bucket.blob(manifest_name(_RUN)).upload_from_string(manifest.to_json())
+        bucket.blob(manifest_name(_RUN)).upload_from_string(manifest_of(_RUN, MARKETS))
     client.close()
 
 

@@ -25,8 +25,9 @@ from google.cloud.storage import Bucket
 
 from benchmarks import emulators, report
 from benchmarks.benchmark import Benchmark, Claim, Figures, Size
+from benchmarks.manifests import manifest_of
 from benchmarks.receive import push
-from contracts.documents import CompletenessPolicy, Decision, Manifest, MissingMarket
+from contracts.documents import Decision, MissingMarket
 from contracts.events import BatchReady, MarketRequested, OwnEvent, RunRequested
 from contracts.names import decision_name, manifest_name, part_name, receipt_name
 from local import tools
@@ -77,20 +78,6 @@ def _finalized(run: str) -> Body:
     return {"message": {"messageId": run, "attributes": attributes, "data": ""}, "subscription": "p/s/x"}
 
 
-def _manifest(run: str) -> bytes:
-    now = datetime.now(UTC)
-    manifest = Manifest(
-        run_id=run,
-        markets=(_MARKET,),
-        reason="benchmark",
-        created_at=now,
-        deadline=now + timedelta(hours=6),
-        policy=CompletenessPolicy(minimum_share=0.9, quiet_seconds=60),
-        requested_by="benchmark",
-    )
-    return manifest.to_json()
-
-
 def _failed(run: str) -> bytes:
     """A decision that asks for no cluster: what is measured is the service."""
     decision = Decision(
@@ -112,18 +99,19 @@ SUBJECTS: Final = (
         "market_fetcher",
         _event(lambda run: MarketRequested(run_id=run, market=_MARKET)),
         lambda run: part_name(run, _MARKET),
+        lambda run: {manifest_name(run): manifest_of(run, (_MARKET,))},
     ),
     Subject(
         "batch_trigger",
         _finalized,
         lambda run: decision_name(run, 1),
-        lambda run: {manifest_name(run): _manifest(run), part_name(run, _MARKET): b"part"},
+        lambda run: {manifest_name(run): manifest_of(run, (_MARKET,)), part_name(run, _MARKET): b"part"},
     ),
     Subject(
         "cluster_manager",
         _event(lambda run: BatchReady(run_id=run, revision=1)),
         lambda run: receipt_name(run, 1),
-        lambda run: {manifest_name(run): _manifest(run), decision_name(run, 1): _failed(run)},
+        lambda run: {manifest_name(run): manifest_of(run, (_MARKET,)), decision_name(run, 1): _failed(run)},
     ),
 )
 

@@ -107,7 +107,7 @@ locals {
       change = ["runs/{run}/manifest.json", "runs/{run}/askings/", "runs/{run}/dead-letters/", "canaries/"]
     }
     market_fetcher = {
-      read   = []
+      read   = ["runs/{run}/manifest.json"]
       change = ["raw/", "cache/", "runs/{run}/throttled/", "canaries/"]
     }
     batch_trigger = {

@@ -9,6 +9,7 @@ from typing import Final, Literal
 from contracts.names import MARKETS, is_run_id
 from contracts.wording import shown
 from local.processes import LOOPBACK
+from local.spotify import presets
 from ops.surroundings import past_proxies
 
 PROJECT: Final = "new-releases-local"
@@ -63,6 +64,8 @@ class Choices:
     """Albums of a market, at most."""
     seed: int = 1
     """Of the simulator's catalogue."""
+    faults: str | None = None
+    """What goes wrong at the simulator: see `local.spotify.presets`."""
     spotify: Credentials | None = None
     """With them the real API is called and there is no simulator."""
     dashboard: bool = False
@@ -79,7 +82,7 @@ class Choices:
 
 
 def read(environment: Mapping[str, str], *, home: Path, today: date) -> Choices:
-    """Read MARKETS, RUN_DATE, SPOTIFY_SIMULATOR, SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET, and check `home`.
+    """Read MARKETS, RUN_DATE, SPOTIFY_{SIMULATOR,FAULTS,CLIENT_ID,CLIENT_SECRET}, and check `home`.
 
     `today` is the day in the schedule's time zone.
 
@@ -106,6 +109,7 @@ def read(environment: Mapping[str, str], *, home: Path, today: date) -> Choices:
         faults.append(f"RUN_DATE: {shown(run_date)} is not a date; write it as {date(2026, 11, 23)}")
     if app not in ("developer", "extended"):
         faults.append(f"SPOTIFY_SIMULATOR: {shown(app)} is not known; write developer or extended")
+    faults += _simulator_faults(environment.get("SPOTIFY_FAULTS"))
     if bool(client_id) != bool(secret):
         faults.append("SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET: one is missing; set both, or none")
     if not client_id and (unknown := sorted(set(markets) - set(MARKETS))):
@@ -118,8 +122,17 @@ def read(environment: Mapping[str, str], *, home: Path, today: date) -> Choices:
         run_date=run_date,
         today=today,
         app="developer" if app == "developer" else "extended",
+        faults=environment.get("SPOTIFY_FAULTS") or None,
         spotify=Credentials(client_id, secret) if client_id else None,
     )
+
+
+def _simulator_faults(text: str | None) -> list[str]:
+    try:
+        presets.read(text or "[]")
+    except (ValueError, OSError) as error:
+        return [f"SPOTIFY_FAULTS: {error}"]
+    return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ clusters from Dataproc. It succeeds only if all of that is complete; otherwise i
 import json
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -22,6 +22,7 @@ from contracts.events import RunRequested
 from local import dashboard
 from local.choices import BUCKET, DATASET, TABLE, Choices
 from local.display import Display
+from local.spotify import presets
 from local.spotify.catalogue import Catalogue, Source
 from local.stack import Stack
 
@@ -142,7 +143,10 @@ def _give_up_when_stalled(stack: Stack, seen: Seen, *, since: float) -> None:
     limit = _STALL_REAL if stack.choices.spotify else _STALL_SIMULATED
     if time.monotonic() - since > limit:
         log = stack.log_dir / f"{_LOG_OF_STAGE[seen.stage]}.log"
-        raise DemoError(f"nothing has moved for {limit:.0f} s while {STAGES[seen.stage]}. Read {log}")
+        missing = [market for market in stack.choices.markets if market not in seen.calls]
+        told = log.read_text(errors="replace").splitlines() if missing and log.is_file() else []
+        why = "".join(f"; {market}: {reason}" for market, reason in reasons_of(told, missing).items())
+        raise DemoError(f"nothing has moved for {limit:.0f} s while {STAGES[seen.stage]}{why}. Read {log}")
 
 
 def _look(stack: Stack, before: Seen) -> Seen:
@@ -251,12 +255,23 @@ def where(choices: Choices, run_id: str, report: Path) -> dict[str, str]:
 
 
 def expected_rows(choices: Choices, run_id: str) -> int | None:
-    """Rows that the simulator's catalogue implies, worked out without fetcher and Spark; None for the real API."""
-    if choices.spotify:
+    """Rows that the simulator's catalogue implies, worked out without fetcher and Spark; None where nothing does."""
+    if choices.spotify or not presets.leaves_rows(presets.read(choices.faults or "[]")):
         return None
     catalogue = Catalogue(choices.seed, choices.week or date.fromisoformat(run_id))
     source: Source = "browse" if choices.app == "extended" else "search"
     return len(catalogue.expected_rows(choices.markets, source, choices.albums, run_id=run_id))
+
+
+def reasons_of(log: Iterable[str], markets: Collection[str]) -> dict[str, str]:
+    """Why the fetcher gave each of these markets back, by what its log says of it last."""
+    entries = (json.loads(line) for line in log if line.startswith("{"))
+    told = {
+        entry["market"]: str(entry.get("reason") or ", ".join(entry.get("faults", ())))
+        for entry in entries
+        if entry.get("message") in {"given_back", "refused"} and entry.get("market") in markets
+    }
+    return {market: told[market] for market in markets if market in told}
 
 
 def log_of(report: Mapping[str, Any]) -> str:

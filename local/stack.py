@@ -265,7 +265,8 @@ class Stack:
 
     def _spawn_simulator(self, url: str, base: Mapping[str, str]) -> None:
         week = ["--week", self.choices.week.isoformat()] if self.choices.week else []
-        arguments = [*_port(url), "--mode", self.choices.app, "--seed", str(self.choices.seed), *week]
+        faults = ["--faults", self.choices.faults] if self.choices.faults else []
+        arguments = [*_port(url), "--mode", self.choices.app, "--seed", str(self.choices.seed), *week, *faults]
         self._stand_ins.start("spotify", _module("local.spotify", arguments), base, cwd=ROOT)
 
     def _spawn_secret_manager(self, base: Mapping[str, str]) -> None:

@@ -181,7 +181,9 @@ def _cloud(wanted: Wanted, environment: Mapping[str, str]) -> Target:
 def _raw_days(environment: Mapping[str, str]) -> int:
     told = environment.get("RAW_DAYS") or str(RAW_DAYS)
     if not told.isdecimal():
-        raise TargetError(f"RAW_DAYS: {shown(told)} is no number of days; `raw_days` of the stack's Terraform tells it")
+        raise TargetError(
+            f"RAW_DAYS: {shown(told)} is no number of days; `raw_days` of the stack's Terraform tells it"
+        )
     return int(told)
 
 

@@ -7,15 +7,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from contracts.documents import Manifest
 from contracts.events import Delivery, MarketRequested
-from contracts.names import part_name
+from contracts.names import MARKETS, manifest_name, part_name
 from eventing.app import Service, Settled, settle
 from eventing.objects import ObjectStore
 from eventing.settings import load
 from services.market_fetcher.adapters.http import Send
 from services.market_fetcher.settings import Settings
 from services.market_fetcher.wiring import Outside, open_service
-from tests.builders import NOW, RUN
+from tests.builders import RUN, manifest
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.spotify import API, TOKEN
 from tests.virtual_time import VirtualTime
@@ -32,9 +33,14 @@ ENVIRONMENT = {
 
 
 def request(market: str = "DK", *, event_id: str = "event", run_id: str = RUN, **changes: Any) -> Delivery:
-    """A delivery of a market request."""
+    """A delivery of a market request that is published now."""
     event = MarketRequested(run_id=run_id, market=market, **changes)
-    return Delivery(event=event, event_id=event_id, publish_time=NOW)
+    return Delivery(event=event, event_id=event_id, publish_time=VirtualTime().now())
+
+
+def all_markets(run_id: str = RUN, *more: str) -> Manifest:
+    """A manifest with every market, and some."""
+    return manifest(" ".join((*MARKETS, *more))).model_copy(update={"run_id": run_id})
 
 
 @dataclass
@@ -45,8 +51,13 @@ class Fetcher:
     store: ObjectStore = field(default_factory=MemoryObjectStore)
 
     async def deliver(self, delivery: Delivery) -> Settled:
-        """What the service answers."""
+        """What the service answers; the request's run has a manifest, by default one with every market."""
+        await self.expect(all_markets(delivery.event.run_id))
         return await settle(self.service, delivery)
+
+    async def expect(self, expected: Manifest) -> None:
+        """Write a run's manifest unless it has one."""
+        await self.store.create(manifest_name(expected.run_id), expected.to_json())
 
     async def fetch(self, market: str = "DK", **changes: Any) -> Settled:
         """Deliver a request for a market."""

@@ -12,12 +12,12 @@ from datetime import date, timedelta
 from typing import Final
 
 from aiohttp import web
-from pydantic import ValidationError
 
 from eventing.clock import system_clock
+from local.spotify import presets
 from local.spotify.app import Settings, create_app
 from local.spotify.catalogue import Catalogue
-from local.spotify.faults import RULES, Rule
+from local.spotify.faults import Rule
 from local.spotify.limits import Limits
 
 _DRAIN_SECONDS: Final = 5.0
@@ -41,14 +41,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lengthen-s", type=float, default=0, help="what a call during a 429 adds to the wait")
     parser.add_argument("--latency-ms", type=float, default=0, help="waited before every answer")
     parser.add_argument("--token-lifetime-s", type=float, default=3600, help="for how long a token is good")
-    parser.add_argument("--faults", type=_rules, default=(), help="JSON list of rules, see local.spotify.faults")
+    parser.add_argument(
+        "--faults", type=_rules, default=(), help="a name of local.spotify.presets, or rules: JSON or a file of it"
+    )
     return parser
 
 
 def _rules(text: str) -> tuple[Rule, ...]:
     try:
-        return RULES.validate_json(text)
-    except ValidationError as error:
+        return presets.read(text)
+    except (ValueError, OSError) as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 

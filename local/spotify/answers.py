@@ -12,8 +12,9 @@ from typing import Final
 
 from aiohttp import web
 
+from local.spotify.alterations import alter
 from local.spotify.endpoints import ApiError
-from local.spotify.faults import Order, Rule, alter
+from local.spotify.faults import Order, Rule
 from local.spotify.limits import Refusal
 from local.spotify.shapes import Json
 
@@ -42,12 +43,12 @@ def made(make: Callable[[], Json], orders: Sequence[Order]) -> web.Response:
     """What the endpoint makes, or its error, altered as ordered."""
     try:
         body = make()
+        for order in orders:
+            alter(order, body)
     except ApiError as error:
         return error_answer(error)
     except TokenError as error:
         return json_response({"error": error.error, "error_description": error.description}, status=400)
-    for order in orders:
-        alter(order, body)
     return json_response(body)
 
 
@@ -97,6 +98,8 @@ def too_many(refusal: Refusal) -> web.Response:
 def failure(order: Order, now: datetime) -> web.Response:
     """The error that is ordered in place of an answer."""
     rule, after = order.rule, order.retry_after(now)
+    if rule.effect == "too_large":
+        return error_answer(ApiError(400, "Invalid limit"))
     headers = {} if after is None else {"Retry-After": after}
     status = rule.status or 500
     if rule.text is not None:

@@ -220,7 +220,7 @@ class Simulator:
         self, request: web.Request, call: LoggedCall, orders: Sequence[Order], make: Callable[[], Json]
     ) -> web.StreamResponse:
         instead = next((order for order in orders if order.rule.effect in INSTEAD), None)
-        if instead is not None and instead.rule.effect == "status":
+        if instead is not None and instead.rule.effect in {"status", "too_large"}:
             response = failure(instead, self._clock())
         else:
             response = made(make, orders)
@@ -300,4 +300,6 @@ async def _reset_all(request: web.Request) -> web.Response:
 def _faultable(request: web.Request) -> Call:
     query = request.query
     ids = {request.match_info.get("id", ""), *query.get("ids", "").split(",")} - {""}
-    return Call(request.path, query.get("market") or query.get("country"), frozenset(ids))
+    limit = query.get("limit", "")
+    market = query.get("market") or query.get("country")
+    return Call(request.path, market, frozenset(ids), int(limit) if limit.isdecimal() else 0)

@@ -9,22 +9,27 @@ Effects, by where they act:
 
 - instead of an answer: `status` (with `status`, and optionally `retry_after`, `reason`, `text` for a body
   that is no JSON), `reset` (the connection is cut in the middle of the body), `truncated` (half of the JSON,
-  otherwise a proper answer), `non_json` (a web page with status 200);
+  otherwise a proper answer), `non_json` (a web page with status 200), `too_large` (400 for a page of more than
+  `most` entries);
 - before the answer: `stall` (`seconds`);
 - on what is asked: `market_ignored` (every market gets one list), `frozen` (last week's list);
 - on the page: `empty_page` (no items, though `next` goes on), `unstable_total`, `repeated` (the first item
   once more at the end), `loop` (`next` is the page itself), `null_entries` (a null in every list of items,
   artists and images), `null_albums` (entries of albums?ids= become null);
+- on the listing: `null_listing` (`albums` is null), `null_items` (its items are), `no_ids` (its albums have none),
+  `empty_of_many` (no items, though `total` stays), `no_albums` (no items, and says so);
 - on the albums of the answer: `release_date` (`value`, by default "0000"; precision "year"), `takedown`
-  (empty name);
-- on fields: `null_fields` and `missing_fields` (`fields` of every object whose type is `of`).
+  (empty name), `gone` (404, or null in albums?ids=), `relinked` (answers with another id), `short` (the last track
+  is not given, though `total` counts it);
+- on fields: `null_fields` and `missing_fields` (`fields` of every object whose type is `of`), `odd_fields` (they
+  become `odd`), `floats` (numbers of tracks are spelt 1.0).
 
-Not here: HTTP. `app` turns an order into bytes.
+Not here: what an effect does to an answer (`alterations`), and HTTP. `app` turns an order into bytes.
 """
 
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
@@ -51,13 +56,24 @@ Effect = Literal[
     "takedown",
     "null_fields",
     "missing_fields",
+    "too_large",
+    "null_listing",
+    "null_items",
+    "no_ids",
+    "empty_of_many",
+    "no_albums",
+    "gone",
+    "relinked",
+    "short",
+    "odd_fields",
+    "floats",
 ]
 
-INSTEAD: Final = frozenset({"status", "reset", "truncated", "non_json"})
+INSTEAD: Final = frozenset({"status", "reset", "truncated", "non_json", "too_large"})
 """Effects that decide what is sent; only the first of them in a call acts."""
 _WHEREVER_LISTED: Final = frozenset({"release_date", "takedown"})
 """Effects whose `album` is looked for in every answer, since an album must be the same wherever it is listed."""
-_BY_ALBUM: Final = _WHEREVER_LISTED | {"null_albums"}
+_BY_ALBUM: Final = _WHEREVER_LISTED | {"null_albums", "gone", "relinked", "short"}
 """Effects whose `probability` chooses albums of an answer, not calls."""
 
 
@@ -97,12 +113,17 @@ class Rule(BaseModel):
     value: str = "0000"
     fields: tuple[str, ...] = ()
     of: Literal["album", "track", "artist"] = "track"
+    odd: Any = None
+    """Any JSON, for `odd_fields`."""
+    most: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.effect == "status" and self.status is None:
             raise ValueError("the effect status needs a status, such as 503")
-        if self.effect in {"null_fields", "missing_fields"} and not self.fields:
+        if self.effect == "too_large" and self.most is None:
+            raise ValueError("the effect too_large needs most, such as 20")
+        if self.effect in {"null_fields", "missing_fields", "odd_fields"} and not self.fields:
             raise ValueError(f"the effect {self.effect} needs fields, such as ['explicit']")
         if self.retry_after == "remaining" and self.lasts is None:
             raise ValueError("retry_after can be 'remaining' only where lasts says of what")
@@ -119,6 +140,8 @@ class Call(NamedTuple):
     path: str
     market: str | None
     albums: frozenset[str]
+    limit: int = 0
+    """Entries that a page is asked to have; 0 where the call does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,103 +218,18 @@ class _Entry:
     def _lucky(self) -> bool:
         if self.rule.effect in _BY_ALBUM:
             return True
-        return _drawn(f"{self._key}/{self.met}", self.rule.probability)
+        return drawn(f"{self._key}/{self.met}", self.rule.probability)
 
 
 def _selects(rule: Rule, call: Call) -> bool:
     on_call = rule.album is None or rule.effect in _WHEREVER_LISTED or rule.album in call.albums
     if rule.effect == "null_albums" and not call.albums:
         return False
+    if rule.effect == "too_large" and call.limit <= (rule.most or 0):
+        return False
     return on_call and rule.market in {None, call.market} and re.search(rule.path, call.path) is not None
 
 
-def _drawn(key: str, probability: float) -> bool:
+def drawn(key: str, probability: float) -> bool:
+    """Whether chance hits; the same for the same key."""
     return random.Random(key).random() < probability
-
-
-def alter(order: Order, body: Json) -> None:
-    """Do to a freshly worded answer what an order says; effects that act elsewhere leave it alone."""
-    change = _CHANGES.get(order.rule.effect)
-    if change is not None:
-        change(order, body)
-
-
-def _change_page(order: Order, body: Json) -> None:
-    page = _page(body)
-    if page is None:
-        return
-    match order.rule.effect:
-        case "empty_page":
-            page["items"] = []
-        case "unstable_total":
-            page["total"] = max(0, page["total"] + (-7, 13, 0)[order.number % 3])
-        case "repeated":
-            page["items"] += page["items"][:1]
-        case _:
-            page["next"] = page["href"]
-
-
-def _change_albums(order: Order, body: Json) -> None:
-    taken_down = order.rule.effect == "takedown"
-    change = {"name": ""} if taken_down else {"release_date": order.rule.value, "release_date_precision": "year"}
-    for album in _objects(body, "album"):
-        if _chosen(order, album):
-            album.update(change)
-
-
-def _change_fields(order: Order, body: Json) -> None:
-    for entry in _objects(body, order.rule.of):
-        for name in order.rule.fields:
-            if order.rule.effect == "null_fields":
-                entry[name] = None
-            else:
-                entry.pop(name, None)
-
-
-def _lose_albums(order: Order, body: Json) -> None:
-    if isinstance(body.get("albums"), list):
-        body["albums"] = [None if _chosen(order, entry) else entry for entry in body["albums"]]
-
-
-def _put_nulls(_order: Order, body: Json) -> None:
-    for value in list(_dicts(body)):
-        for name in ("items", "artists", "images"):
-            if isinstance(value.get(name), list):
-                value[name].insert(min(1, len(value[name])), None)
-
-
-_CHANGES: Final[Mapping[Effect, Callable[[Order, Json], None]]] = {
-    "empty_page": _change_page,
-    "unstable_total": _change_page,
-    "repeated": _change_page,
-    "loop": _change_page,
-    "null_entries": _put_nulls,
-    "null_albums": _lose_albums,
-    "release_date": _change_albums,
-    "takedown": _change_albums,
-    "null_fields": _change_fields,
-    "missing_fields": _change_fields,
-}
-
-
-def _chosen(order: Order, album: Json | None) -> bool:
-    if album is None or order.rule.album not in {None, album["id"]}:
-        return False
-    return _drawn(f"{order.key}/{album['id']}", order.rule.probability)
-
-
-def _page(body: Json) -> Json | None:
-    """The page that was asked for: a listing's, or a list of tracks; an album's embedded page is not one."""
-    page = body.get("albums", body)
-    return page if isinstance(page, dict) and "items" in page else None
-
-
-def _objects(body: Json, kind: str) -> Iterator[Json]:
-    return (value for value in _dicts(body) if value.get("type") == kind)
-
-
-def _dicts(value: Any) -> Iterator[Json]:
-    if isinstance(value, dict):
-        yield value
-    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _dicts(child)

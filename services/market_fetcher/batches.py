@@ -3,8 +3,8 @@
 A batch that is not full waits while a market is still being listed or an album still being looked up, since those may
 fill it: so U albums take ceil(U/20) calls however many markets they come from.
 
-A null in a batch is asked for alone before it counts: Spotify also answers null for what it fails to read. Not here:
-an album's further tracks, and what is kept of it (`albums`).
+An album that is not in the answer is asked for alone before that counts: Spotify also answers null for what it fails to
+read. Not here: what a refusal means, an album's further tracks, and what is kept of it (`albums`).
 """
 
 import asyncio
@@ -15,19 +15,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
 
-from eventing.errors import Retryable
+from services.market_fetcher.decisions import is_closed
 from services.market_fetcher.flights import Flights
-from services.market_fetcher.ports import Json, Refused, WebApi
+from services.market_fetcher.ports import Json, Nonsense, Refused, WebApi
 from services.market_fetcher.releases import Ability
+from services.market_fetcher.shapes import album_flaw, by_asked_id, list_flaw
 
 log = logging.getLogger(__name__)
 
-GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST)
-"""Answers for an album that was taken down."""
-
 _BATCH = 20  # ids in one call, by the specification
 _LINGER = 30.0  # seconds a batch waits at most: one stalled listing must not hold up the others for ever
-_REFUSED_AFTER = timedelta(minutes=10)
 
 
 class Arrivals:
@@ -73,14 +70,14 @@ class AlbumReader:
         """Give up what is under way."""
         await self._reads.aclose()
 
-    def join(self, album_id: str) -> Awaitable[Json | None]:
-        """Ask for an album, from this moment on; await the result to have it, None where it is gone.
+    def join(self, album_id: str) -> Awaitable[Json]:
+        """Ask for an album, from this moment on; await the result to have it.
 
         Raises:
-            Retryable: see `WebApi.get`.
+            Refused, Retryable: see `WebApi.get`.
         """
         if self._ability.several is False:
-            return self._single(album_id)
+            return self.alone(album_id)
         return self._from_batch(self._join(album_id), album_id)
 
     def _join(self, album_id: str) -> _Batch:
@@ -94,9 +91,13 @@ class AlbumReader:
             self._open = None
         return batch
 
-    async def _from_batch(self, batch: _Batch, album_id: str) -> Json | None:
+    async def alone(self, album_id: str) -> Json:
+        """See `join`; in a call of its own."""
+        return await self._api.get(f"/albums/{album_id}", {}, flaw=album_flaw)
+
+    async def _from_batch(self, batch: _Batch, album_id: str) -> Json:
         found = await self._reads.join(batch.number, lambda: self._read(batch))
-        return found[album_id] if album_id in found else await self._single(album_id)
+        return found[album_id] if album_id in found else await self.alone(album_id)
 
     async def _read(self, batch: _Batch) -> dict[str, Json]:
         with contextlib.suppress(TimeoutError):  # a batch need not be full
@@ -119,27 +120,18 @@ class AlbumReader:
         if self._ability.several is False:
             return {}
         try:
-            answer = await self._api.get("/albums", {"ids": ",".join(ids)}, expect="albums")
+            answer = await self._api.get("/albums", {"ids": ",".join(ids)}, flaw=list_flaw("albums"))
+        except Nonsense:
+            return {}
         except Refused as error:
-            if error.status == HTTPStatus.FORBIDDEN:
-                self._ability.several = False
-                log.info("albums_read_singly", extra={"app": self._ability.app})
-            elif error.status not in GONE:
-                raise refused(error) from error
+            self._learn(error)
             return {}
         self._ability.several = True
-        albums = answer["albums"] if isinstance(answer["albums"], list) else []
-        return {str(album.get("id")): album for album in albums if isinstance(album, dict)}
+        return by_asked_id(ids, answer["albums"])
 
-    async def _single(self, album_id: str) -> Json | None:
-        try:
-            return await self._api.get(f"/albums/{album_id}", {}, expect="id")
-        except Refused as error:
-            if error.status in GONE:
-                return None
-            raise refused(error) from error
-
-
-def refused(refusal: Refused) -> Retryable:
-    """The end of a delivery whose album was refused for a reason that may pass."""
-    return Retryable(f"albums: {refusal}", after=_REFUSED_AFTER)
+    def _learn(self, refusal: Refused) -> None:
+        """What is closed stays so; what has worked is not given up for a call that was not found."""
+        forbidden = refusal.status == HTTPStatus.FORBIDDEN
+        if forbidden or (is_closed(refusal) and self._ability.several is None):
+            self._ability.several = False
+            log.info("albums_read_singly", extra={"app": self._ability.app, "reason": str(refusal)})

@@ -2,23 +2,34 @@
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from contracts.documents import ThrottledRecord
 from contracts.events import Delivery, MarketRequested
+from contracts.faults import ContractError
+from contracts.parts import PartMetadata
 from contracts.wording import shown
 from eventing.errors import Permanent, Retryable
-from services.market_fetcher.ports import Json, Refused, Throttled
+from services.market_fetcher.ports import Flaw, Json, Refused, Throttled
+from services.market_fetcher.values import parse
 
 _FLOOR = 1.0  # seconds; `Retry-After: 0` must not become a hot loop
 _CEILING = 7 * 86400.0  # seconds; Pub/Sub keeps a message no longer, and 86400 is the longest wait reported
 _BACKOFF_FIRST, _BACKOFF_MOST = 0.5, 8.0  # seconds
 _MESSAGE_SHOWN = 300  # characters
+_QUOTA_REST = 3600.0  # seconds, where Spotify does not say how long; asking on makes it longer
+_ERROR_READ = 16 * 1024  # bytes
+_INVALID_ID = re.compile(r"invalid\b.*\bid\b", re.IGNORECASE)
+_OUTAGE_LEAST, _OUTAGE_SHARE = 3, 5  # albums, and the part of a list that they are at least: a fifth
+_EMPTY_AGAIN = timedelta(minutes=10)
+
+AbsenceCause = Literal["gone", "unusable", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,8 @@ class Again:
     reason: str
     at_least: float = 0.0
     """Seconds the service asks to be left alone."""
+    nonsense: bool = False
+    """Whether there was an answer, in good order, but not of the kind that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,52 +80,53 @@ class No:
 Verdict = Good | Wait | Again | No
 
 
-def judge(answer: Answer, *, expect: str, waits: int, now: datetime) -> Verdict:
+def judge(answer: Answer, *, flaw: Flaw, waits: int, now: datetime) -> Verdict:
     """What to do about an answer.
 
     Args:
         answer: as it came.
-        expect: the key that the JSON object of a good answer holds.
+        flaw: what is wrong with the JSON object of an answer.
         waits: how often this call was told to wait already; a missing Retry-After counts up from it.
         now: for a Retry-After that is a date.
     """
     told = retry_after(answer.retry_after, now)
     if answer.status == HTTPStatus.OK:
-        return _good(answer.body, expect)
+        return _good(answer.body, flaw)
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        fallback = min(2.0**waits, 30.0)
-        return Wait(told if told is not None else fallback, _error(answer.body)[1] == "QUOTA_EXCEEDED")
+        return _wait(told, b"QUOTA_EXCEEDED" in answer.body[:_ERROR_READ], waits)
     if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status == HTTPStatus.REQUEST_TIMEOUT:
         return Again(f"status {answer.status}", told or 0.0)
-    return No(answer.status, _error(answer.body)[0])
+    return No(answer.status, _error(answer.body))
 
 
-def _good(body: bytes, expect: str) -> Good | Again:
+def _wait(told: float | None, quota: bool, waits: int) -> Wait:  # noqa: FBT001 -- a fact, not a choice
+    """A quota is not there again after a second: such a Retry-After tells no more than a missing one."""
+    if quota:
+        return Wait(told if told is not None and told > _FLOOR else _QUOTA_REST, quota=True)
+    return Wait(told if told is not None else min(2.0**waits, 30.0), quota=False)
+
+
+def _good(body: bytes, flaw: Flaw) -> Good | Again:
     try:
-        data = json.loads(body, parse_constant=_no_constant)
+        data = parse(body)
     except (ValueError, RecursionError):
         return Again("a body that is not JSON")
-    if not isinstance(data, dict) or expect not in data:
-        return Again(f"a body without {shown(expect)}")
-    return Good(data)
+    found = flaw(data) if isinstance(data, dict) else "a body that is no JSON object"
+    return Good(data) if found is None else Again(found, nonsense=True)
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")  # Python alone would read NaN, and write it again
-
-
-def _error(body: bytes) -> tuple[str, str]:
-    """Message and reason of an error body, which may be empty, plain text, or of either of Spotify's two forms."""
-    text = body[: 16 * 1024].decode(errors="replace")
+def _error(body: bytes) -> str:
+    """Message of an error body, which may be empty, plain text, or of either of Spotify's two forms."""
+    text = body[:_ERROR_READ].decode(errors="replace")
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
-        return text[:_MESSAGE_SHOWN], ""
+        return text[:_MESSAGE_SHOWN]
     error: Any = data.get("error") if isinstance(data, dict) else None
     if isinstance(error, dict):
-        return _words(error.get("message", "")), _words(error.get("reason", ""))
+        return _words(error.get("message", ""))
     described = data.get("error_description", error) if isinstance(data, dict) else data
-    return _words(described), ""
+    return _words(described)
 
 
 def _words(told: object) -> str:
@@ -141,11 +155,64 @@ def backoff(failures: int, draw: float) -> float:
     return most * (0.5 + draw / 2)
 
 
+def is_closed(refusal: Refused) -> bool:
+    """Whether a way to list or to read several is not open to the app: forbidden, or not there (any more)."""
+    return refusal.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+
+
+def is_refused_for_its_limit(refusal: Refused) -> bool:
+    """Whether a smaller page may be had."""
+    return refusal.status == HTTPStatus.BAD_REQUEST and "limit" in refusal.message.lower()
+
+
 def listing_refused(refusal: Refused, request_market: str) -> Retryable | Permanent:
-    """The end of a delivery whose listing was refused for the request's own sake."""
-    if refusal.status == HTTPStatus.UNAUTHORIZED:
-        return Retryable(f"{refusal}; the token was renewed once already", after=timedelta(minutes=5))
-    return Permanent(f"market {request_market}: {refusal}; take the market out of MARKETS, or see the message")
+    """The end of a delivery whose listing was refused: the request's own fault only where Spotify says so."""
+    if refusal.status == HTTPStatus.BAD_REQUEST and not is_refused_for_its_limit(refusal):
+        return Permanent(f"market {request_market}: {refusal}; take the market out of MARKETS, or see the message")
+    return Retryable(f"market {request_market}: {refusal}", after=timedelta(minutes=5))
+
+
+def absence(refusal: Refused) -> AbsenceCause:
+    """What a refusal says of an album that is listed. Only `gone` and `unusable` are of the album itself."""
+    if refusal.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+        return "gone"
+    if refusal.status == HTTPStatus.BAD_REQUEST and _INVALID_ID.search(refusal.message):
+        return "unusable"
+    return "refused"
+
+
+def is_outage(absent: int, listed: int) -> bool:
+    """Whether so many albums of one list are missing that it is Spotify that fails, not they that are gone.
+
+    Albums are taken down one by one: all of a list, or three and a fifth of it, never are at once.
+    """
+    return absent > 0 and (absent == listed or (absent >= _OUTAGE_LEAST and absent * _OUTAGE_SHARE >= listed))
+
+
+def run_refused(request: MarketRequested, markets: Collection[str] | None) -> Retryable | Permanent | None:
+    """Why a request is not one of its run; `markets` are those of the run's manifest, None while it has none."""
+    if markets is None:
+        reason = f"run {request.run_id} has no manifest, which is written before any market is asked for"
+        return Retryable(f"{reason}; ask for the run first", after=timedelta(minutes=1))
+    if request.market not in markets:
+        reason = f"market {request.market} is not one of run {request.run_id}, by its manifest"
+        return Permanent(f"{reason}; ask for one of {', '.join(sorted(markets))}")
+    return None
+
+
+def would_empty(standing: Mapping[str, str] | None) -> Retryable | None:
+    """Why a listing of nothing must not take a part's place: an empty answer never replaces albums.
+
+    It is asked for again, so a list that comes back is taken; else the replay is given up, and the part stays.
+    """
+    if standing is None:
+        return None
+    try:
+        albums = PartMetadata.of(standing).album_count
+    except ContractError as error:
+        return Retryable(f"Spotify lists no album, and what stands cannot be told: {error}", after=_EMPTY_AGAIN)
+    reason = f"Spotify lists no album, where {albums} stand; an empty list never replaces albums"
+    return Retryable(reason, after=_EMPTY_AGAIN) if albums else None
 
 
 def throttled_record(request: MarketRequested, throttled: Throttled) -> ThrottledRecord:
@@ -158,16 +225,18 @@ def throttled_record(request: MarketRequested, throttled: Throttled) -> Throttle
 def already_done(standing: Mapping[str, str] | None, delivery: Delivery) -> bool:
     """Whether the part that stands, told by its metadata, is what this delivery asks for.
 
-    A replay asks for what Spotify lists after the time of its request. So it is done by its own part, however
-    often it is delivered, and by any part whose listing is newer than the request: an old log of events that is
-    replayed changes nothing.
+    A replay asks for what Spotify lists after it was published. So it is done by its own part, however often it is
+    delivered, and by any part whose listing is newer: an old log of messages that is delivered again changes nothing.
+    When it was published is what Pub/Sub says: the event's own time is that of some person's machine, which may be
+    hours behind. It counts only where no transport told another.
     """
     request: MarketRequested = delivery.event
     if standing is None:
         return False
     if not request.replay or standing.get("event-id") == delivery.event_id:
         return True
-    return _is_after(standing.get("fresh-at" if request.fresh else "listed-at", ""), delivery.event_time)
+    asked_at = delivery.publish_time or delivery.event_time
+    return _is_after(standing.get("fresh-at" if request.fresh else "listed-at", ""), asked_at)
 
 
 def times_of(listed_at: datetime, *, fresh: bool, before: Mapping[str, str]) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """A requested market becomes one object: everything of it, or nothing.
 
 Deliveries of one market of one run take turns, so a duplicate finds the part that the first wrote. A part that
-stands is acknowledged without any call, but for a replay: that replaces it, once for each event.
+stands is acknowledged without any call, but for a replay: that replaces it, once for each event. A list without albums
+never replaces a part that holds some, and no market is fetched that the run's manifest does not name.
 """
 
 import asyncio
@@ -20,10 +21,10 @@ from eventing.ledger import RunLedger
 from eventing.objects import ObjectStore
 from services.market_fetcher.albums import Albums
 from services.market_fetcher.batches import AlbumReader
-from services.market_fetcher.decisions import already_done, throttled_record, times_of
+from services.market_fetcher.decisions import already_done, run_refused, throttled_record, times_of, would_empty
 from services.market_fetcher.ports import Throttled, Time
 from services.market_fetcher.releases import Ability, Listings
-from services.market_fetcher.shapes import Album, Listing, part_body, part_metadata
+from services.market_fetcher.shapes import Absent, Album, Listing, part_body, part_metadata
 
 log = logging.getLogger(__name__)
 
@@ -79,10 +80,11 @@ async def on_market_requested(delivery: Delivery, *, ports: Ports, budget: timed
     name = part_name(request.run_id, request.market)
     try:
         async with asyncio.timeout(budget.total_seconds()), ports.turns(name):
+            await _expect_known(request, ports.ledger)
             standing = await ports.store.stat(name)
             known = standing.metadata if standing else None
             if not already_done(known, delivery):
-                await _fetch(name, delivery, ports, times_known=known or {})
+                await _fetch(name, delivery, ports, known)
     except TimeoutError as error:
         reason = f"{name}: not done within {budget.total_seconds():.0f} s; what was fetched is kept"
         raise Retryable(reason, after=_OUT_OF_TIME) from error
@@ -92,23 +94,34 @@ async def on_market_requested(delivery: Delivery, *, ports: Ports, budget: timed
     await ports.ledger.clear_throttled(request.run_id, request.market)
 
 
-async def _fetch(name: str, delivery: Delivery, ports: Ports, *, times_known: Mapping[str, str]) -> None:
+async def _expect_known(request: MarketRequested, ledger: RunLedger) -> None:
+    manifest = await ledger.manifest(request.run_id)
+    if (refusal := run_refused(request, manifest.markets if manifest else None)) is not None:
+        raise refusal
+
+
+async def _fetch(name: str, delivery: Delivery, ports: Ports, standing: Mapping[str, str] | None) -> None:
     request: MarketRequested = delivery.event
     # For a fresh reading whatever was read since the request was made is fresh enough: a replay of all markets
     # reads each album once, and a redelivery reads nothing again.
     since = (delivery.publish_time or ports.time.now()) if request.fresh else None
     # A listing is kept for the redeliveries of a request, but not beyond another part: an older one must not follow.
-    request_id = f"{name}/{delivery.event_id}/{times_known.get('listed-at', '')}"
+    before = standing or {}
+    request_id = f"{name}/{delivery.event_id}/{before.get('listed-at', '')}"
     with ports.reader.arriving():
         listing = await ports.listings.newest(request.market, request_id=request_id)
-    albums = await ports.albums.all(listing.ids, since=since)
+    if not listing.ids and (refusal := would_empty(standing)) is not None:
+        raise refusal
+    albums = await ports.albums.all(listing, since=since)
     async with ports.writing:
         body = await asyncio.to_thread(part_body, request.run_id, request.market, listing, albums)
-    times = times_of(listing.fetched_at, fresh=request.fresh, before=times_known)
-    await _write(name, body, _metadata(delivery, listing, albums, ports) | times, delivery, ports)
+    times = times_of(listing.fetched_at, fresh=request.fresh, before=before)
+    metadata = _metadata(delivery, listing, albums, ports) | times
+    replaces = request.replay and (standing is not None or bool(listing.ids))
+    await _write(name, body, metadata, ports, replaces=replaces)
 
 
-def _metadata(delivery: Delivery, listing: Listing, albums: list[Album], ports: Ports) -> dict[str, str]:
+def _metadata(delivery: Delivery, listing: Listing, albums: list[Album | Absent], ports: Ports) -> dict[str, str]:
     return part_metadata(
         listing,
         albums,
@@ -119,8 +132,8 @@ def _metadata(delivery: Delivery, listing: Listing, albums: list[Album], ports: 
     )
 
 
-async def _write(name: str, body: bytes, metadata: dict[str, str], delivery: Delivery, ports: Ports) -> None:
-    if delivery.event.replay:
+async def _write(name: str, body: bytes, metadata: dict[str, str], ports: Ports, *, replaces: bool) -> None:
+    if replaces:
         await ports.store.write(name, body, metadata)
         won = True
     else:

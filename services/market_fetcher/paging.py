@@ -8,10 +8,34 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.market_fetcher.decisions import is_refused_for_its_limit
+from services.market_fetcher.ports import Json, Refused
 from services.market_fetcher.shapes import KeyOf, Page
 
 _BARREN = 2  # one empty page in the middle of a list has been reported, never two
 ReadPage = Callable[[int], Awaitable[Page]]
+
+
+class PageSizes:
+    """How many entries a page may have: the most that Spotify has not refused, learnt for the process."""
+
+    def __init__(self, *sizes: int) -> None:
+        """Largest first."""
+        self._sizes = sizes
+
+    async def read(self, ask: Callable[[int], Awaitable[Json]]) -> tuple[Json, int]:
+        """A page, by `ask` with the largest size that is given, and that size."""
+        sizes = self._sizes
+        while True:
+            try:
+                answer = await ask(sizes[0])
+            except Refused as error:
+                if len(sizes) == 1 or not is_refused_for_its_limit(error):
+                    raise
+                sizes = sizes[1:]
+            else:
+                self._sizes = min(self._sizes, sizes, key=len)
+                return answer, sizes[0]
 
 
 @dataclass(slots=True)
@@ -21,6 +45,8 @@ class Collected:
     items: dict[Hashable, dict[str, Any]] = field(default_factory=dict)
     nulls: int = 0
     """Entries without anything usable."""
+    odd: int = 0
+    """Pages that were no list."""
 
     def take(self, page: Page, key_of: KeyOf) -> bool:
         """Take over a page; False where it brought nothing new."""
@@ -32,6 +58,7 @@ class Collected:
             else:
                 self.items.setdefault(key, item)
         self.nulls += page.nulls
+        self.odd += page.odd
         return len(self.items) > before
 
 

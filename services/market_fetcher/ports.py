@@ -4,7 +4,7 @@ The adapters translate their libraries' errors into `Refused`, `Throttled` and `
 through.
 """
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -13,6 +13,8 @@ from eventing.errors import Retryable
 
 Json = Mapping[str, Any]
 SourceName = Literal["browse", "search"]
+Flaw = Callable[[Json], str | None]
+"""Says what is wrong with a JSON object that came as an answer; None where it can be used."""
 
 
 class Refused(Exception):  # noqa: N818 -- Spotify's verdict on a call, named as one
@@ -21,6 +23,11 @@ class Refused(Exception):  # noqa: N818 -- Spotify's verdict on a call, named as
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"Spotify answers {status}: {message}")
         self.status = status
+        self.message = message
+
+
+class Nonsense(Retryable):
+    """Spotify answers what is no such thing as was asked for, however often it is asked."""
 
 
 class Throttled(Retryable):
@@ -46,8 +53,8 @@ class Time(Protocol):
 class WebApi(Protocol):
     """Spotify's Web API: authorised, within the budget, retried."""
 
-    async def get(self, path: str, params: Mapping[str, str], *, expect: str, market: str | None = None) -> Json:
-        """The answer's JSON object, which holds the key `expect`.
+    async def get(self, path: str, params: Mapping[str, str], *, flaw: Flaw, market: str | None = None) -> Json:
+        """The answer's JSON object, in which there is no `flaw`.
 
         `market` names the market the call is for, where it is for one alone: a long wait then concerns that
         market before it concerns all.
@@ -55,7 +62,8 @@ class WebApi(Protocol):
         Raises:
             Refused: a 4xx that is neither 401 nor 429.
             Throttled: no such call may be made now; none was made, or Spotify has just said so.
-            Retryable: the service cannot be reached, or answers nonsense, after several attempts.
+            Nonsense: every one of several answers had a flaw.
+            Retryable: the service cannot be reached, after several attempts.
         """
         ...
 

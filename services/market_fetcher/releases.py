@@ -2,7 +2,9 @@
 
 Extended-quota apps list by `/browse/new-releases`, 50 a page. Since 2026 developer apps get 403 there and search
 for `tag:new` instead, 10 a page. With `auto` the first listing of the process tries browse; its answer is kept for
-the life of the process. A 403 is a missing capability: it is learnt from, never retried.
+the life of the process. A 403 is a missing capability, and so is a 404: it is learnt from, never retried.
+
+An answer that is no listing counts as failed, and so does one of nothing that does not say so itself (`shapes`).
 
 The market is told to browse as `country`, the documented name until 2024-02-11, and as `market`, as many clients
 do; whether Spotify heeds either is not known, so the parts of a run are compared afterwards (`contracts.truth`).
@@ -16,11 +18,12 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Literal
 
-from services.market_fetcher.decisions import listing_refused
+from services.market_fetcher.decisions import is_closed, listing_refused
 from services.market_fetcher.flights import Flights
 from services.market_fetcher.paging import Collected, ReadPage, collect
-from services.market_fetcher.ports import Refused, SourceName, Throttled, Time, WebApi
-from services.market_fetcher.shapes import Listing, Page, album_key, read_page
+from services.market_fetcher.ports import Nonsense, Refused, SourceName, Throttled, Time, WebApi
+from services.market_fetcher.shapes import Listing, Page, album_key, listing_flaw, read_page
+from services.market_fetcher.values import whole
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,7 @@ _SPARE_PAGES = 3  # beyond those that hold the albums wanted: for nulls, repeats
 _KEPT_FOR = timedelta(hours=1)
 _KEPT_MOST = 1024  # listings of fifty ids; a run has 48
 _REFUSED_REST = timedelta(minutes=10)  # "can take a few hours" after a subscription is renewed
+CHECK_THE_APP = "check SPOTIFY_SOURCE, and that the app's owner has Premium; looking again in 10 minutes"
 
 
 @dataclass(slots=True)
@@ -71,8 +75,10 @@ class Releases:
         """
         try:
             return await self._newest(market)
+        except Nonsense as error:
+            raise Nonsense(f"market {market}: {error}", after=error.after) from error
         except Refused as error:
-            if error.status == HTTPStatus.FORBIDDEN:
+            if error.status == HTTPStatus.FORBIDDEN or (is_closed(error) and self.source == "browse"):
                 raise self._not_allowed(error) from error
             raise listing_refused(error, market) from error
 
@@ -82,18 +88,22 @@ class Releases:
         async with self._learning:
             if self.ability.browse is None and (listing := await self._learn(market)):
                 return listing
-        return await self._listing("browse" if self.ability.browse else "search", market)
+        listing = await self._learn(market) if self.ability.browse else None
+        return listing or await self._listing("search", market)
 
     async def _learn(self, market: str) -> Listing | None:
-        """Try browse: the listing where the app may, None where it is forbidden."""
-        listing = None
+        """Try browse: the listing where the app may, None where it is closed to the app."""
+        listing, known = None, self.ability.browse
         try:
             listing = await self._listing("browse", market)
         except Refused as error:
-            if error.status != HTTPStatus.FORBIDDEN:
+            if not is_closed(error):
                 raise
-            self.ability.several = False  # both calls were taken from developer apps on the same day
+            if error.status == HTTPStatus.FORBIDDEN:
+                self.ability.several = False  # both calls were taken from developer apps on the same day
         self.ability.browse = listing is not None
+        if self.ability.browse == known:
+            return listing
         log.info("source_learnt", extra={"browse": self.ability.browse, "app": self.ability.app})
         return listing
 
@@ -101,7 +111,9 @@ class Releases:
         now = self.time.now()
         found = await (self._browse(market) if source == "browse" else self._search(market))
         ids = tuple(map(str, found.items))[: self.wanted]
-        return Listing(source, ids, found.nulls, now)
+        told = {name: whole(found.items[name].get("total_tracks")) for name in ids}
+        named = {name: count for name, count in told.items() if count is not None}
+        return Listing(source, ids, found.nulls, now, named)
 
     async def _browse(self, market: str) -> Collected:
         limit = min(_BROWSE_PAGE, self.wanted)
@@ -122,8 +134,9 @@ class Releases:
         return await self._collect(read, _SEARCH_PAGE)
 
     async def _page(self, path: str, asked: dict[str, str], market: str) -> Page:
-        answer = await self.api.get(path, asked, expect="albums", market=market)
-        return read_page(answer["albums"], offset=int(asked["offset"]), limit=int(asked["limit"]))
+        offset = int(asked["offset"])
+        answer = await self.api.get(path, asked, flaw=listing_flaw(offset), market=market)
+        return read_page(answer["albums"], offset=offset, limit=int(asked["limit"]))
 
     async def _collect(self, read: ReadPage, limit: int) -> Collected:
         pages = -(-self.wanted // limit) + _SPARE_PAGES
@@ -133,8 +146,7 @@ class Releases:
         """Not even what every app may do, or not what SPOTIFY_SOURCE says: the deployment's fault, so all rest."""
         self.ability.browse = None
         way = "by search" if self.source == "auto" else f"by {self.source}"
-        remedy = "check SPOTIFY_SOURCE, and that the app's owner has Premium; looking again in 10 minutes"
-        return self.api.rest(_REFUSED_REST, f"the Spotify app may not list {way} ({refusal}); {remedy}")
+        return self.api.rest(_REFUSED_REST, f"the Spotify app may not list {way} ({refusal}); {CHECK_THE_APP}")
 
 
 class Listings:
@@ -155,12 +167,14 @@ class Listings:
     async def newest(self, market: str, *, request_id: str) -> Listing:
         """See `Releases.newest`; the same listing for the same request within an hour."""
         kept = self._kept.get(request_id)
-        if kept is not None and self._releases.time.now() - kept.fetched_at <= _KEPT_FOR:
+        if kept is not None and abs(self._releases.time.now() - kept.fetched_at) <= _KEPT_FOR:
             return kept
         return await self._flights.join(request_id, lambda: self._list(market, request_id))
 
     async def _list(self, market: str, request_id: str) -> Listing:
         listing = await self._releases.newest(market)
+        if not listing.ids:
+            return listing  # what may be a fault is looked at again by each delivery
         self._kept[request_id] = listing
         if len(self._kept) > _KEPT_MOST:
             self._kept.popitem(last=False)

@@ -18,7 +18,7 @@ class Settings(ServiceSettings):
     spotify_source: Literal["auto", "browse", "search"] = Field(
         default="auto",
         description="How releases are listed: browse (extended-quota apps), search (developer apps), or auto, "
-        "which tries browse and falls to search on 403.",
+        "which tries browse and falls to search on 403, 404 or 410.",
     )
     spotify_api_url: HttpAddress = Field(
         default="https://api.spotify.com/v1", description="Base address of the Web API."

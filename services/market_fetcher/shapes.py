@@ -1,7 +1,10 @@
 """Spotify's objects as they come, and a part as we write it: pure, and lenient where the specification is.
 
 Nothing of an album is renamed, added or dropped, but null tracks and repeated ones; `tracks.items` becomes the
-whole list and `tracks.next` null, since nothing is left to be read.
+whole list and `tracks.next` null, since nothing is left to be read; `id` is the one under which it was listed. Fields
+that reach the table are brought to their types before (`values`).
+
+A list is believed only if it can be one (`listing_flaw`): an answer's mere presence says nothing.
 """
 
 import gzip
@@ -10,14 +13,16 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from contracts.names import is_spotify_id
-from services.market_fetcher.ports import Json, SourceName
+from contracts.parts import FORM, PartMetadata
+from services.market_fetcher.ports import Flaw, Json, SourceName
+from services.market_fetcher.values import normal, parse, whole
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -33,18 +38,71 @@ class Page:
     """Offset of the next page; None at the end."""
     looks_cut: bool
     """Whether it is empty although the list says that there is more."""
+    odd: int = 0
+    """1 where it is no list at all."""
+
+
+def lacks(key: str) -> Flaw:
+    """Finds fault with an answer that does not hold a key."""
+    return lambda answer: None if answer.get(key) is not None else f"a body without {key}"
+
+
+def listing_flaw(offset: int) -> Flaw:
+    """Finds fault with an answer to a page of a listing: one that is no list, or the first without a usable entry.
+
+    Only a well-formed page that says itself that there is nothing is an empty list.
+    """
+
+    def flaw(answer: Json) -> str | None:
+        paging = answer.get("albums")
+        entries = paging.get("items") if isinstance(paging, dict) else None
+        if not isinstance(paging, dict) or not isinstance(entries, list):
+            return "a listing that is no list of albums"
+        if offset > 0 or any(isinstance(entry, dict) and is_spotify_id(entry.get("id")) for entry in entries):
+            return None
+        if entries:
+            return f"a listing of {len(entries)} entries, none of which is an album with an id"
+        says_so = whole(paging.get("total")) == 0 and not paging.get("next")
+        return None if says_so else "a listing without an album, which does not say that it is empty"
+
+    return flaw
+
+
+def album_flaw(answer: Json) -> str | None:
+    """Find fault with an answer that is to be an album."""
+    return None if is_spotify_id(answer.get("id")) else "an album without an id"
+
+
+def list_flaw(key: str) -> Flaw:
+    """Finds fault with an answer that is to hold a list."""
+    return lambda answer: None if isinstance(answer.get(key), list) else f"a body whose {key} is no list"
+
+
+def by_asked_id(ids: Sequence[str], answered: Sequence[object]) -> dict[str, Json]:
+    """The albums of a batch by the id they were asked for; one that is put under another id is told by its place."""
+    albums = [entry if isinstance(entry, dict) and is_spotify_id(entry.get("id")) else None for entry in answered]
+    found = {str(album["id"]): album for album in albums if album is not None}
+    if len(albums) != len(ids):
+        return {name: album for name, album in found.items() if name in ids}
+    placed = {name: found.get(name, album) for name, album in zip(ids, albums, strict=True)}
+    strangers = found.keys() - set(ids)
+    return {
+        name: album
+        for name, album in placed.items()
+        if album is not None and (name in found or album["id"] in strangers)
+    }
 
 
 def read_page(paging: object, *, offset: int, limit: int) -> Page:
     """Read a paging object that was asked for at `offset` with `limit`; anything else is an empty last page."""
     fields: Mapping[str, Any] = paging if isinstance(paging, dict) else {}
-    entries = fields.get("items")
-    entries = entries if isinstance(entries, list) else []
+    listed = fields.get("items")
+    entries = listed if isinstance(listed, list) else []
     items = tuple(entry for entry in entries if isinstance(entry, dict))
     following = _following(fields, offset, limit)
-    total = fields.get("total")
-    more = following is not None or (isinstance(total, int) and total > offset)
-    return Page(items, len(entries) - len(items), following, looks_cut=not entries and more)
+    more = following is not None or (whole(fields.get("total")) or 0) > offset
+    nulls, odd = len(entries) - len(items), int(not isinstance(listed, list))
+    return Page(items, nulls, following, looks_cut=not entries and more, odd=odd)
 
 
 def _following(fields: Mapping[str, Any], offset: int, limit: int) -> int | None:
@@ -82,41 +140,105 @@ def whole_album(album: Json, tracks: list[dict[str, Any]]) -> dict[str, Any]:
     return {**album, "tracks": {**paging, "items": tracks, "next": None}}
 
 
+def tracks_told(album: Json) -> int:
+    """How many tracks Spotify says an album has; 0 where it does not say."""
+    paging = album.get("tracks")
+    told = (album.get("total_tracks"), paging.get("total") if isinstance(paging, dict) else None)
+    return max(whole(count) or 0 for count in told)
+
+
 @dataclass(frozen=True, slots=True)
 class Album:
     """An album with all its tracks, compressed: thousands fit in memory, and a part copies it through unparsed."""
 
     id: str
+    """Under which it is listed."""
     fetched_at: datetime
     """When its reading began, UTC."""
-    body: bytes | None
-    """As it is cached: gzip of `{"fetched_at", "skipped_nulls", "album"}`; None for an album that is gone."""
+    body: bytes
+    """As it is cached: gzip of what was found beside it, and the album."""
     tracks: int = 0
     nulls: int = 0
     """Null tracks left out."""
     released: str = ""
     """Its release date where that is a day, else empty."""
+    odd: int = 0
+    """Values that became null, since they were not of their type."""
+    short: int = 0
+    """Tracks that Spotify says it has, and did not give."""
+    answered: str = ""
+    """The id in the answer; another than the listed one where Spotify has put two albums together."""
+    told: int | None = None
+    """How many tracks the listing named for which it was read."""
+
+    def agrees(self, told: int | None) -> bool:
+        """Whether it has the tracks that a listing names."""
+        return told is None or told in (self.tracks, self.tracks + self.nulls)
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """An album that is listed and cannot be had."""
+
+    id: str
+    seen_at: datetime
+    cause: Literal["gone", "unusable", "refused"]
+    reason: str
+    sure: bool = False
+    """Whether a look some minutes after the first saw the same."""
 
 
 _ALBUM = b',"album":'  # stands last of the keys, in the cache as in a line of a part, and first in this spelling
 
 
-def pack(album_id: str, album: Json, *, nulls: int, fetched_at: datetime) -> Album:
+def pack(
+    album_id: str, album: Json, *, nulls: int, fetched_at: datetime, odd: int = 0, told: int | None = None
+) -> Album:
     """Compress a whole album. JSON stays ASCII, since names may hold lone surrogates that UTF-8 cannot."""
-    kept = {"fetched_at": fetched_at.isoformat(), "skipped_nulls": nulls, "album": album}
-    body = _gzip([json.dumps(kept, separators=(",", ":")).encode()])
-    return Album(album_id, fetched_at, body, len(album["tracks"]["items"]), nulls, _day(album))
+    kept = {
+        "fetched_at": fetched_at.isoformat(),
+        "skipped_nulls": nulls,
+        "odd_values": odd,
+        "answered": str(album.get("id") or album_id),
+        "told": told,
+        "album": {**album, "id": album_id},
+    }
+    return _packed(album_id, _gzip([json.dumps(kept, separators=(",", ":")).encode()]), kept)
 
 
 def unpack(album_id: str, body: bytes) -> Album | None:
     """An album out of the cache, or None where the object is not what `pack` made."""
     try:
-        kept = json.loads(gzip.decompress(body))
-        fetched_at, album = datetime.fromisoformat(kept["fetched_at"]), kept["album"]
-        tracks = len(album["tracks"]["items"])
-        return Album(album_id, fetched_at, body, tracks, int(kept["skipped_nulls"]), _day(album))
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError):
+        kept = parse(gzip.decompress(body))
+        if "odd_values" not in kept:
+            return _modern(album_id, kept)
+        return _packed(album_id, body, kept)
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _modern(album_id: str, kept: Json) -> Album:
+    """What an earlier release cached as it came: its values are brought to their types now."""
+    album, odd = normal(kept["album"])
+    fetched_at = datetime.fromisoformat(kept["fetched_at"])
+    return pack(album_id, album, nulls=int(kept["skipped_nulls"]), fetched_at=fetched_at, odd=odd)
+
+
+def _packed(album_id: str, body: bytes, kept: Json) -> Album:
+    album = kept["album"]
+    tracks = len(album["tracks"]["items"])
+    return Album(
+        album_id,
+        datetime.fromisoformat(kept["fetched_at"]),
+        body,
+        tracks,
+        int(kept["skipped_nulls"]),
+        _day(album),
+        int(kept["odd_values"]),
+        max(0, tracks_told(album) - tracks),
+        kept["answered"],
+        kept["told"],
+    )
 
 
 def _day(album: Json) -> str:
@@ -138,20 +260,31 @@ class Listing:
     ids: tuple[str, ...]
     nulls: int
     fetched_at: datetime
+    told: Mapping[str, int] = field(default_factory=dict)
+    """How many tracks the listing says an album has, by id, where it says so."""
 
 
-def part_body(run_id: str, market: str, listing: Listing, albums: Iterable[Album]) -> bytes:
-    """The raw object: gzip JSON lines, one album each; the same bytes for the same content."""
+def distinct(found: Iterable[Album | Absent]) -> list[Album | Absent]:
+    """Each album once, under the id that is listed first, where two ids are answered by one album."""
+    kept: dict[str, Album | Absent] = {}
+    for entry in found:
+        kept.setdefault(entry.answered if isinstance(entry, Album) else f"absent {entry.id}", entry)
+    return list(kept.values())
+
+
+def part_body(run_id: str, market: str, listing: Listing, found: Iterable[Album | Absent]) -> bytes:
+    """The raw object: gzip JSON lines, one album each, numbered; the same bytes for the same content."""
     head = {
         "market": market,
         "run_id": run_id,
         "source": listing.source,
         "fetched_at": listing.fetched_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
     }
-    opening = json.dumps(head, separators=(",", ":")).encode()[:-1] + _ALBUM
-    bodies = (album.body for album in albums)
+    opening = json.dumps(head, separators=(",", ":")).encode()[:-1]
+    albums = (entry for entry in found if isinstance(entry, Album))
     return _gzip(
-        opening + gzip.decompress(body).partition(_ALBUM)[2] + b"\n" for body in bodies if body is not None
+        b'%b,"number":%d%b%b\n' % (opening, number, _ALBUM, gzip.decompress(album.body).partition(_ALBUM)[2])
+        for number, album in enumerate(albums, start=1)
     )
 
 
@@ -164,20 +297,17 @@ def _gzip(chunks: Iterable[bytes]) -> bytes:
 
 
 def part_metadata(
-    listing: Listing, albums: Iterable[Album], *, run_id: str, app: str, calls: int, event_id: str
+    listing: Listing, found: Sequence[Album | Absent], *, run_id: str, app: str, calls: int, event_id: str
 ) -> dict[str, str]:
     """What a listing of the bucket tells about a part without reading it; all values are text.
 
     `calls` are the calls the process has made since it wrote the part before: shared albums belong to no one
     market, but over a run the figures add up.
     """
-    found = list(albums)
-    there = [album for album in found if album.body is not None]
-    return {
+    there = [entry for entry in found if isinstance(entry, Album)]
+    return _contract(listing, found, there).to_text() | {
         "source": listing.source,
         "app": app,
-        "album-count": str(len(there)),
-        "track-count": str(sum(album.tracks for album in there)),
         "calls": str(calls),
         "skipped-nulls": str(listing.nulls + sum(album.nulls for album in there)),
         "skipped-albums": str(len(found) - len(there)),
@@ -185,6 +315,22 @@ def part_metadata(
         "list-hash": list_hash(listing.ids),
         "newest-release": _newest(there, run_id),
     }
+
+
+def _contract(listing: Listing, found: Sequence[Album | Absent], there: Sequence[Album]) -> PartMetadata:
+    absent = [entry.cause for entry in found if isinstance(entry, Absent)]
+    return PartMetadata(
+        form=FORM,
+        album_count=len(there),
+        track_count=sum(album.tracks for album in there),
+        albums_listed=len(found),
+        albums_gone=absent.count("gone"),
+        albums_unusable=absent.count("unusable"),
+        albums_short=sum(album.short > 0 for album in there),
+        tracks_short=sum(album.short for album in there),
+        odd_values=sum(album.odd for album in there),
+        empty=not listing.ids,
+    )
 
 
 def list_hash(ids: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ README = ROOT / "README.md"
 DEMOS = {
     "MARKETS=DK,SE make demo": {},
     "SPOTIFY_SIMULATOR=developer make demo": {"MARKETS": "DK"},
+    "SPOTIFY_FAULTS=floats make demo": {"MARKETS": "DK"},
 }
 """Run by a test below; in an environment that keeps it short."""
 

@@ -120,8 +120,12 @@ class FakeSpotify:
             return error(400, "Invalid market code")
         if int(asked["limit"]) > most:
             return error(400, "Invalid limit")
-        listed = [{"id": album_id, "name": "listed"} for album_id in self.markets[asked["market"]]]
+        listed = [self._listed(album_id) for album_id in self.markets[asked["market"]]]
         return answer({"albums": _page(listed, asked, most)})
+
+    def _listed(self, album_id: str) -> dict[str, Any]:
+        known = self.albums.get(album_id, {})
+        return {"id": album_id, "name": "listed", "total_tracks": known.get("total_tracks")}
 
     def _album(self, album_id: str) -> dict[str, Any]:
         whole = self.albums[album_id]

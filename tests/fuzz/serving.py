@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from contracts.documents import WarehouseCount
+from contracts.documents import Manifest, WarehouseCount
+from eventing.ledger import RunLedger
 from eventing.objects import ObjectInfo, StoredObject
 from eventing.settings import load
 from services.batch_trigger import settings as batch_trigger_settings
@@ -34,6 +35,7 @@ from tests.fakes.dataproc import MemoryDataproc
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.publisher import MemoryPublisher
 from tests.fakes.spotify import API, TOKEN, FakeSpotify
+from tests.fetching import all_markets
 from tests.virtual_time import VirtualTime
 
 SERVICES = ("scheduler", "market_fetcher", "batch_trigger", "cluster_manager")
@@ -156,14 +158,22 @@ def _cluster_manager(
     return cluster_manager.build_app(load(cluster_manager_settings.Settings, _ENVIRONMENT), clock=clock)
 
 
+class _EveryRun(RunLedger):
+    """Every run has a manifest with every market, so that a request goes on to Spotify."""
+
+    async def manifest(self, run_id: str) -> Manifest | None:
+        return all_markets(run_id)
+
+
 def _market_fetcher(
-    _patch: pytest.MonkeyPatch, store: WatchedStore, _publisher: MemoryPublisher, _clock: TestClock
+    patch: pytest.MonkeyPatch, store: WatchedStore, _publisher: MemoryPublisher, _clock: TestClock
 ) -> web.Application:
     spotify = FakeSpotify.of({"DK": "a b", "SE": "b"})
 
     async def at_once(request: Request) -> Answer:
         return spotify._answer(request)
 
+    patch.setattr(market_fetcher, "RunLedger", _EveryRun)
     outside = market_fetcher.Outside(store=store, send=at_once, time=VirtualTime(), draw=lambda: 0.5)
     return market_fetcher.build_app(load(market_fetcher_settings.Settings, _ENVIRONMENT), outside)
 

@@ -86,7 +86,7 @@ class Running:
             "attributes": message.attributes,
             "data": base64.b64encode(message.data).decode(),
             "messageId": message_id,
-            "publishTime": START.isoformat(),
+            "publishTime": at.isoformat(),
         }
         return self.post_raw({"message": pushed, "subscription": "projects/p/subscriptions/s"})
 

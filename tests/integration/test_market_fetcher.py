@@ -23,7 +23,7 @@ from aiohttp.test_utils import TestServer
 
 from contracts.documents import ThrottledRecord
 from contracts.events import MarketRequested
-from contracts.names import MARKETS, part_name, throttled_name
+from contracts.names import MARKETS, manifest_name, part_name, throttled_name
 from contracts.truth import source_report
 from eventing.app import Settled
 from eventing.settings import load
@@ -31,13 +31,14 @@ from local.processes import Supervisor
 from local.pubsub import PubSub
 from local.spotify import SIMULATOR, Catalogue, Limits, Rule, Simulator, create_app
 from local.spotify import Settings as Simulated
+from local.spotify.presets import PRESETS
 from local.storage import Storage
 from local.tools import ROOT
 from services.market_fetcher.settings import Settings
 from services.market_fetcher.wiring import Outside, open_service
 from tests.builders import RUN
 from tests.fakes.objects import MemoryObjectStore
-from tests.fetching import ENVIRONMENT, Fetcher
+from tests.fetching import ENVIRONMENT, Fetcher, all_markets
 from tests.integration.services import Cloud, cloud, service
 from tests.virtual_time import VirtualTime, let_pass, run
 
@@ -217,6 +218,23 @@ FAULTS = {
 }
 
 
+FAULTS |= {
+    name: PRESETS[name][0]
+    for name in (
+        "null-listing",
+        "null-items",
+        "no-ids",
+        "empty-of-many",
+        "missing-once",
+        "refused-once",
+        "small-pages",
+        "relinked",
+        "floats",
+        "quota-without-time",
+    )
+}
+
+
 @pytest.mark.parametrize("mode", ["extended", "developer"])
 @pytest.mark.parametrize("name", FAULTS)
 def test_every_fault_of_the_simulator_is_survived(name: str, mode: Mode) -> None:
@@ -229,6 +247,44 @@ def test_every_fault_of_the_simulator_is_survived(name: str, mode: Mode) -> None
         assert acted[0] > 0 or (name, mode) in {("empty_page", "extended"), ("null_albums", "developer")}
 
     against(Simulated(mode=mode, faults=(FAULTS[name],)), body)
+
+
+@pytest.mark.parametrize("mode", ["extended", "developer"])
+@pytest.mark.parametrize(
+    ("name", "counted"),
+    [("gone", "albums-gone"), ("short", "tracks-short"), ("odd-values", "odd-values"), ("nothing-new", "empty")],
+)
+def test_what_spotify_does_not_make_good_is_counted_beside_the_part(name: str, counted: str, mode: Mode) -> None:
+    """What is lacking for good lands nowhere, and does not hide."""
+
+    async def body(fetcher: Fetcher, simulator: Simulator) -> None:
+        await until_all_land(fetcher, FEW)
+        told = {market: await fetcher.metadata(market) for market in FEW}
+        assert simulator.report()["faults"][0]["acted"] > 0
+        if name == "nothing-new":
+            assert [told[market][counted] for market in FEW] == ["true", "false", "false"]
+            assert await fetcher.part("DK") == []
+            return
+        for market in FEW:
+            listed, landed = int(told[market]["albums-listed"]), int(told[market]["album-count"])
+            gone = int(told[market]["albums-gone"])
+            assert (listed, len(await fetcher.part(market))) == (50, landed)
+            assert landed + gone == 50
+        assert sum(int(beside[counted]) for beside in told.values()) > 0
+
+    against(Simulated(mode=mode, faults=PRESETS[name]), body)
+
+
+def test_a_market_that_never_gets_a_listing_names_itself_and_the_reason() -> None:
+    """The others land; this one is given back for ever, and says what Spotify answers."""
+
+    async def body(fetcher: Fetcher, _simulator: Simulator) -> None:
+        ended = await fetch_all(fetcher, FEW)
+        assert [ended[market].status for market in FEW] == [503, 204, 204]
+        assert "market DK" in ended["DK"].faults[0].problem
+        assert "no list of albums" in ended["DK"].faults[0].problem
+
+    against(Simulated(faults=PRESETS["never-a-listing"]), body)
 
 
 def test_one_market_told_to_wait_for_two_hours() -> None:
@@ -305,6 +361,9 @@ def world(
     }
     name = f"it-fetcher-{request.node.name.replace('_', '-')}"[:60]
     with cloud(pubsub, storage.url, name=name, environment=environment) as made:
+        for run_id in (RUN, "2026-11-30"):
+            expected = all_markets(run_id, "XX").to_json()
+            made.bucket.blob(manifest_name(run_id)).upload_from_string(expected)
         yield made
 
 

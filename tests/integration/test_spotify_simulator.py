@@ -23,8 +23,9 @@ from spotipy.cache_handler import MemoryCacheHandler
 from spotipy.oauth2 import SpotifyClientCredentials, SpotifyOauthError
 
 from contracts.names import MARKETS
-from local.spotify import SIMULATOR, Catalogue, Limits, Rule, Settings, Simulator, create_app
+from local.spotify import SIMULATOR, Catalogue, Limits, Rule, Settings, Simulator, create_app, presets
 from local.spotify.faults import RULES
+from local.spotify.presets import PRESETS
 from tests.builders import TestClock
 from tests.waiting import eventually
 
@@ -565,6 +566,85 @@ async def test_release_dates_and_takedowns_by_album(serve: Serve) -> None:
         assert albums[1]["release_date"] != "0000"
 
 
+@pytest.mark.parametrize(
+    ("effect", "seen"),
+    [
+        ("null_listing", None),
+        ("null_items", {"items": None, "total": 100}),
+        ("no_ids", {"items": [{"id": None}, {"id": None}], "total": 100}),
+        ("empty_of_many", {"items": [], "next": None, "total": 100}),
+        ("no_albums", {"items": [], "next": None, "total": 0}),
+    ],
+)
+async def test_listings_that_are_none(serve: Serve, effect: str, seen: Any) -> None:
+    """Well-formed JSON that is no listing, or an empty one, in each way that was met or can be thought of."""
+    client = await serve(faults=rule(effect, path="search"))
+    found = (await client.get("/search", q="tag:new", type="album", limit=2, market="DK")).body["albums"]
+    if seen is not None:
+        found = {name: found[name] for name in seen}
+        found["items"] = found["items"] and [{"id": entry["id"]} for entry in found["items"]]
+    assert found == seen
+
+
+async def test_an_album_can_be_gone_for_good(serve: Serve) -> None:
+    """Taken down between listing and reading: 404, null among others, and its neighbours stay."""
+    first, second = catalogue().releases("DK", "browse", 2)
+    client = await serve(faults=rule("gone", album=first))
+    assert [(await client.get(f"/albums/{name}")).status for name in (first, second)] == [404, 200]
+    several = (await client.get("/albums", ids=f"{first},{second}")).body["albums"]
+    assert [album and album["id"] for album in several] == [None, second]
+
+
+async def test_an_album_can_answer_with_another_id(serve: Serve) -> None:
+    """Spotify answers for an album it has put together with another."""
+    first, second = catalogue().releases("DK", "browse", 2)
+    client = await serve(faults=rule("relinked", album=first))
+    assert (await client.get(f"/albums/{first}")).body["id"] == first[::-1]
+    several = (await client.get("/albums", ids=f"{first},{second}")).body["albums"]
+    assert [album["id"] for album in several] == [first[::-1], second]
+
+
+async def test_a_list_of_tracks_can_lack_its_last(serve: Serve) -> None:
+    """The list ends, and `total` says that it should not have: with the album as on a page of its own."""
+    client = await serve(faults=rule("short"))
+    pages = [
+        (await client.get(f"/albums/{long_album()}/tracks", limit=50, offset=offset)).body for offset in (0, 100)
+    ]
+    assert len(pages[0]["items"]) == 50
+    assert len(pages[1]["items"]) == pages[1]["total"] - 100 - 1
+    listed = catalogue().releases("DK", "browse", 50)
+    albums = [(await client.get(f"/albums/{name}")).body["tracks"] for name in listed]
+    lacking = {tracks["total"] - len(tracks["items"]) for tracks in albums if 1 < tracks["total"] <= 50}
+    assert lacking == {1}
+
+
+async def test_a_page_can_be_refused_for_its_limit(serve: Serve) -> None:
+    """Spotify has lowered limits without notice: 400 above, all as before up to it."""
+    client = await serve(faults=rule("too_large", path="/tracks", most=20))
+    statuses = [(await client.get(f"/albums/{long_album()}/tracks", limit=limit)).status for limit in (50, 21, 20)]
+    assert statuses == [400, 400, 200]
+    assert (await client.get(f"/albums/{long_album()}/tracks", limit=50)).body["error"][
+        "message"
+    ] == "Invalid limit"
+
+
+async def test_values_can_be_of_another_type(serve: Serve) -> None:
+    """Numbers spelt as floats, and objects where numbers were."""
+    faults = (*rule("floats"), *rule("odd_fields", fields=["explicit"], odd={"odd": 1}))
+    client = await serve(faults=faults)
+    track = (await client.get(f"/albums/{long_album()}")).body["tracks"]["items"][0]
+    assert isinstance(track["duration_ms"], float)
+    assert track["explicit"] == {"odd": 1}
+
+
+def test_every_preset_can_be_ordered_by_its_name() -> None:
+    """A name is for people: it must work, and a wrong one must say which there are."""
+    for name, rules in PRESETS.items():
+        assert presets.read(name) == rules
+    with pytest.raises(presets.UnknownFaultsError, match="small-pages"):
+        presets.read("big-pages")
+
+
 async def test_chance_is_decided_by_the_seed(serve: Serve) -> None:
     """A failing run can be repeated: the same seed and order of calls meet the same fates."""
     fates = []
@@ -609,6 +689,8 @@ async def test_faults_are_ordered_counted_and_taken_back_over_http(serve: Serve)
         ('[{"effect": "fire"}]', "effect"),
         ('[{"effect": "status"}]', "needs a status"),
         ('[{"effect": "null_fields"}]', "needs fields"),
+        ('[{"effect": "odd_fields"}]', "needs fields"),
+        ('[{"effect": "too_large"}]', "needs most"),
         ('[{"effect": "reset", "path": "("}]', "regular expression"),
         ('[{"effect": "reset", "when": "now"}]', "when"),
         ("no json", "JSON"),

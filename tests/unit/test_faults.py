@@ -14,6 +14,7 @@ from eventing.errors import Permanent, Retryable
 from eventing.settings import load
 from services.market_fetcher.decisions import Answer, No, judge
 from services.market_fetcher.settings import Settings
+from services.market_fetcher.shapes import lacks
 from tests.unit.test_wording import HOSTILE, nested
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -140,7 +141,7 @@ def test_spotify_may_answer_an_error_of_any_shape() -> None:
     for message in (LONG, nested(500), {"a": nested(300)}, 10**4000, [1] * 5000):
         for body in ({"error": {"message": message}}, {"error_description": message}, {"error": message}):
             answer = Answer(400, json.dumps(body).encode())
-            verdict = judge(answer, expect="albums", waits=0, now=NOW)
+            verdict = judge(answer, flaw=lacks("albums"), waits=0, now=NOW)
             assert isinstance(verdict, No)
             assert len(verdict.message) <= 300
 
@@ -151,7 +152,7 @@ def deep_answer(depth: int) -> Answer:
 
 def test_no_depth_of_spotifys_error_is_too_deep() -> None:
     """Python's limits of reading and of writing a value differ from version to version, and from each other."""
-    verdicts = [judge(deep_answer(depth), expect="albums", waits=0, now=NOW) for depth in range(0, 8000, 50)]
+    verdicts = [judge(deep_answer(depth), flaw=lacks("albums"), waits=0, now=NOW) for depth in range(0, 8000, 50)]
     assert all(isinstance(verdict, No) and len(verdict.message) <= 300 for verdict in verdicts)
 
 

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.events import Delivery, MarketRequested
@@ -15,14 +15,19 @@ from services.market_fetcher.decisions import (
     Good,
     No,
     Wait,
+    absence,
     already_done,
     backoff,
+    is_outage,
     judge,
     listing_refused,
     retry_after,
+    run_refused,
     times_of,
+    would_empty,
 )
 from services.market_fetcher.ports import Refused
+from services.market_fetcher.shapes import lacks
 from tests.fakes.spotify import error
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -59,13 +64,18 @@ def test_retry_after_is_read_with_a_floor_and_a_ceiling(header: str | None, seco
         (Answer(200, b'{"albums": {"it'), Again("a body that is not JSON")),
         (Answer(200, b"<html>"), Again("a body that is not JSON")),
         (Answer(200, b""), Again("a body that is not JSON")),
-        (Answer(200, b'{"albums": NaN}'), Again("a body that is not JSON")),
+        (Answer(200, b'{"albums": NaN}'), Good({"albums": "NaN"})),
         (Answer(200, b"[" * 100_000), Again("a body that is not JSON")),
-        (Answer(200, b"[]"), Again("a body without 'albums'")),
-        (Answer(200, b"{}"), Again("a body without 'albums'")),
+        (Answer(200, b"[]"), Again("a body that is no JSON object", nonsense=True)),
+        (Answer(200, b"{}"), Again("a body without albums", nonsense=True)),
+        (Answer(200, b'{"albums": null}'), Again("a body without albums", nonsense=True)),
         (Answer(429, b"Too many requests", "7"), Wait(7.0, quota=False)),
         (Answer(429, b"", None), Wait(4.0, quota=False)),
         (error(429, "Too many requests", "60", reason="QUOTA_EXCEEDED"), Wait(60.0, quota=True)),
+        (error(429, "Too many requests", None, reason="QUOTA_EXCEEDED"), Wait(3600.0, quota=True)),
+        (error(429, "Too many requests", "soon", reason="QUOTA_EXCEEDED"), Wait(3600.0, quota=True)),
+        (error(429, "Too many requests", "0", reason="QUOTA_EXCEEDED"), Wait(3600.0, quota=True)),
+        (Answer(429, b"QUOTA_EXCEEDED"), Wait(3600.0, quota=True)),
         (Answer(500, b""), Again("status 500")),
         (Answer(502, b"<html>"), Again("status 502")),
         (Answer(503, b"", "12"), Again("status 503", 12.0)),
@@ -85,13 +95,14 @@ def test_retry_after_is_read_with_a_floor_and_a_ceiling(header: str | None, seco
 )
 def test_every_kind_of_answer_has_its_verdict(answer: Answer, verdict: object) -> None:
     """429 waits, a passing fault is repeated, a refusal is not; a body that is cut counts as a passing fault."""
-    assert judge(answer, expect="albums", waits=2, now=NOW) == verdict
+    assert judge(answer, flaw=lacks("albums"), waits=2, now=NOW) == verdict
 
 
+@settings(deadline=None)
 @given(st.integers(100, 599), st.binary(max_size=200), st.none() | st.text(max_size=30))
 def test_judging_never_fails(status: int, body: bytes, header: str | None) -> None:
     """Whatever bytes come back, the fetcher has a verdict: nothing from outside raises."""
-    verdict = judge(Answer(status, body, header), expect="id", waits=0, now=NOW)
+    verdict = judge(Answer(status, body, header), flaw=lacks("id"), waits=0, now=NOW)
     assert isinstance(verdict, Good | Wait | Again | No)
     assert not isinstance(verdict, Wait) or verdict.seconds >= 1
 
@@ -99,7 +110,7 @@ def test_judging_never_fails(status: int, body: bytes, header: str | None) -> No
 def test_a_long_message_is_cut() -> None:
     """An error body of any size must fit into a log line."""
     verdict = judge(
-        Answer(400, json.dumps({"error": {"message": "x" * 10_000}}).encode()), expect="id", waits=0, now=NOW
+        Answer(400, json.dumps({"error": {"message": "x" * 10_000}}).encode()), flaw=lacks("id"), waits=0, now=NOW
     )
     assert isinstance(verdict, No)
     assert len(verdict.message) == 300
@@ -114,7 +125,7 @@ def test_backoff_grows_and_is_bounded(failures: int, draw: float) -> None:
 
 def asked(*, at: datetime | None = None, replay: bool = False, fresh: bool = False) -> Delivery:
     request = MarketRequested(run_id="2026-11-23", market="DK", replay=replay, fresh=fresh)
-    return Delivery(event=request, event_id="e1", event_time=at)
+    return Delivery(event=request, event_id="e1", publish_time=at)
 
 
 def test_a_part_that_stands_is_done_but_for_a_new_replay() -> None:
@@ -150,8 +161,79 @@ def test_a_fresh_reading_is_remembered_by_the_parts_that_follow() -> None:
     }
 
 
-def test_a_refused_listing_is_the_messages_fault_unless_it_is_the_tokens() -> None:
-    """A market Spotify does not know is dead-lettered; a token it does not accept is not the message's fault."""
+def test_a_refused_listing_is_the_messages_fault_only_where_spotify_says_so() -> None:
+    """A market Spotify does not know is dead-lettered at once by its reason; any other refusal may pass."""
     assert isinstance(listing_refused(Refused(400, "Invalid market code"), "XX"), Permanent)
     assert "XX" in str(listing_refused(Refused(400, "Invalid market code"), "XX"))
-    assert isinstance(listing_refused(Refused(401, "no"), "DK"), Retryable)
+    assert isinstance(listing_refused(Refused(400, "Invalid limit"), "DK"), Retryable)
+    for status in (401, 404, 405, 451):
+        assert isinstance(listing_refused(Refused(status, "no"), "DK"), Retryable)
+
+
+def test_the_time_that_counts_is_that_of_the_service_that_delivers() -> None:
+    """Its maker's clock may be hours off; it is looked at only where no transport told another time."""
+    standing = {"event-id": "e2", "listed-at": "2026-11-23T00:10:00+00:00"}
+    before, after = datetime(2026, 11, 23, 0, 9, tzinfo=UTC), datetime(2026, 11, 23, 0, 11, tzinfo=UTC)
+    replay = asked(at=after, replay=True).model_copy(update={"event_time": before})
+    assert not already_done(standing, replay)
+    assert already_done(standing, replay.model_copy(update={"publish_time": before, "event_time": after}))
+    assert already_done(standing, replay.model_copy(update={"publish_time": None}))
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "cause"),
+    [
+        (404, "Non existing id", "gone"),
+        (410, "", "gone"),
+        (400, "Invalid base62 id", "unusable"),
+        (400, "invalid album ID: x", "unusable"),
+        (400, "Invalid limit", "refused"),
+        (400, "Service not found", "refused"),
+        (400, "", "refused"),
+        (405, "", "refused"),
+        (451, "", "refused"),
+    ],
+)
+def test_only_not_found_is_gone(status: int, message: str, cause: str) -> None:
+    """A call that is refused says nothing of the album, but for an id that can be none."""
+    assert absence(Refused(status, message)) == cause
+
+
+@pytest.mark.parametrize(
+    ("absent", "listed", "outage"),
+    [
+        (0, 0, False),
+        (0, 50, False),
+        (1, 1, True),
+        (1, 2, False),
+        (2, 2, True),
+        (2, 3, False),
+        (3, 15, True),
+        (3, 16, False),
+        (9, 50, False),
+        (10, 50, True),
+    ],
+)
+def test_so_many_are_not_taken_down_at_once(absent: int, listed: int, *, outage: bool) -> None:
+    """All of a list, or three and a fifth of it."""
+    assert is_outage(absent, listed) is outage
+
+
+def test_a_request_is_for_a_market_of_its_run() -> None:
+    """A manifest may be late, a market that it does not name will never be in it."""
+    request = MarketRequested(run_id="2026-11-23", market="DK")
+    assert run_refused(request, ("SE", "DK")) is None
+    assert isinstance(run_refused(request, None), Retryable)
+    refusal = run_refused(request, ("SE", "NO"))
+    assert isinstance(refusal, Permanent)
+    assert "DK" in str(refusal)
+    assert "NO, SE" in str(refusal)
+
+
+def test_only_a_part_without_albums_may_be_replaced_by_none() -> None:
+    """A part of any form that holds albums stays, and so does one that does not say what it holds."""
+    assert would_empty(None) is None
+    assert would_empty({"album-count": "0", "track-count": "0", "event-id": "e"}) is None
+    assert "where 3 stand" in str(would_empty({"album-count": "3", "track-count": "9"}))
+    assert isinstance(would_empty({"album-count": "3", "track-count": "9"}), Retryable)
+    assert isinstance(would_empty({}), Retryable)

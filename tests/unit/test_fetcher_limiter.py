@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from services.market_fetcher.adapters.limiter import Budget, Limiter
 from services.market_fetcher.ports import Throttled
+from tests.builders import NOW
 from tests.virtual_time import VirtualTime, let_pass, run
 
 HOURS = 7200.0
@@ -221,3 +223,61 @@ def test_a_call_is_told_once() -> None:
         assert (limiter.calls_untold(), limiter.calls_untold()) == (3, 0)
 
     limited(main)
+
+
+@dataclass
+class Set:
+    """A clock that somebody sets; its sleepers need no time."""
+
+    present: datetime = NOW
+    slept: float = 0.0
+
+    def now(self) -> datetime:
+        """What it shows."""
+        return self.present
+
+    async def sleep(self, seconds: float, /) -> None:
+        """Let time pass at once."""
+        self.slept += seconds
+        self.present += timedelta(seconds=seconds)
+
+
+SET_BY = [
+    timedelta(hours=-9),
+    timedelta(hours=-1),
+    timedelta(seconds=-40),
+    timedelta(hours=1),
+    timedelta(days=400),
+]
+
+
+@pytest.mark.parametrize("by", SET_BY)
+async def test_a_clock_that_is_set_makes_no_wait_longer(by: timedelta) -> None:
+    """A laptop that wakes sets its clock; a full window and a short pause stay what they were: seconds."""
+    clock = Set()
+    limiter = Limiter(Budget(1.0, 1, timedelta(seconds=60)), clock)
+    for _ in range(30):
+        async with limiter.turn(None) as sent_at:
+            pass
+    limiter.slow_down(5, market=None, quota=False, sent_at=sent_at)
+    clock.present += by
+    for _ in range(2):
+        async with limiter.turn(None):
+            pass
+    assert clock.slept <= 2 * 31
+
+
+@pytest.mark.parametrize("by", SET_BY)
+async def test_a_long_wait_is_told_by_the_clock_as_it_is_set(by: timedelta) -> None:
+    """Until when a market waits is written for others: it is so long from now, by the clock that they see."""
+    clock = Set()
+    limiter = Limiter(Budget(1.0, 1, timedelta(seconds=60)), clock)
+    clock.present += by
+    raised = limiter.rest(timedelta(hours=1), "mend the credentials")
+    assert raised.until == clock.present + timedelta(hours=1)
+    clock.present -= timedelta(minutes=30)
+    with pytest.raises(Throttled) as caught:
+        limiter.check("DK")
+    assert caught.value.until == clock.present + timedelta(hours=1)
+    shown = {"until": caught.value.until.isoformat(), "reason": "mend the credentials"}
+    assert limiter.status()["account"] == shown

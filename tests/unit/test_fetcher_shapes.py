@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from services.market_fetcher.paging import collect
 from services.market_fetcher.shapes import (
+    Absent,
     Album,
     Listing,
     Page,
@@ -152,7 +153,6 @@ album_objects = st.fixed_dictionaries(
 def test_an_album_goes_unchanged_through_cache_and_part(album: dict[str, Any]) -> None:
     """What Spotify gave stands in the part to the letter: nulls, unicode, lone surrogates, unknown fields."""
     packed = pack("abc", album, nulls=2, fetched_at=NOW)
-    assert packed.body is not None
     assert unpack("abc", packed.body) == packed
     body = part_body("2026-11-23", "DK", Listing("search", ("abc",), 0, NOW), [packed])
     assert json.loads(gzip.decompress(body)) == {
@@ -160,19 +160,21 @@ def test_an_album_goes_unchanged_through_cache_and_part(album: dict[str, Any]) -
         "run_id": "2026-11-23",
         "source": "search",
         "fetched_at": "2026-11-23T00:00:07Z",
+        "number": 1,
         "album": album,
     }
 
 
 def plain(album_id: str, released: str = "2026-11-20", tracks: int = 1) -> Album:
     items = [{"id": str(number)} for number in range(tracks)]
-    return pack(album_id, {"release_date": released, "tracks": {"items": items}}, nulls=1, fetched_at=NOW)
+    album = {"id": album_id, "release_date": released, "tracks": {"items": items}}
+    return pack(album_id, album, nulls=1, fetched_at=NOW, odd=2)
 
 
 def test_a_part_is_deterministic_and_leaves_gone_albums_out() -> None:
     """The same content makes the same bytes, so a repeated upload is recognised; a gone album has no line."""
     listing = Listing("browse", ("a", "b", "c"), 0, NOW)
-    albums = [plain("a"), Album("b", NOW, None), plain("c")]
+    albums: list[Album | Absent] = [plain("a"), Absent("b", NOW, "gone", "404"), plain("c")]
     body = part_body("2026-11-23", "DK", listing, albums)
     assert body == part_body("2026-11-23", "DK", listing, albums)
     assert body[4:8] == bytes(4)  # the time of compression, by RFC 1952
@@ -181,7 +183,12 @@ def test_a_part_is_deterministic_and_leaves_gone_albums_out() -> None:
 
 def test_the_metadata_tells_a_part_without_reading_it() -> None:
     """Counts, kind of app and newest release stand beside the part; a date far ahead is not the newest."""
-    albums = [plain("a", tracks=3), Album("b", NOW, None), plain("c", "2027-01-01"), plain("d", "2026-11-24")]
+    albums: list[Album | Absent] = [
+        plain("a", tracks=3),
+        Absent("b", NOW, "gone", "404"),
+        plain("c", "2027-01-01"),
+        plain("d", "2026-11-24"),
+    ]
     found = part_metadata(
         Listing("browse", ("a", "b", "c", "d"), 4, NOW),
         albums,
@@ -193,8 +200,16 @@ def test_the_metadata_tells_a_part_without_reading_it() -> None:
     assert found == {
         "source": "browse",
         "app": "extended",
+        "form": "2",
         "album-count": "3",
         "track-count": "5",
+        "albums-listed": "4",
+        "albums-gone": "1",
+        "albums-unusable": "0",
+        "albums-short": "0",
+        "tracks-short": "0",
+        "odd-values": "6",
+        "empty": "false",
         "calls": "7",
         "skipped-nulls": "7",
         "skipped-albums": "1",

@@ -46,6 +46,23 @@ def test_the_simulator_lists_the_week_of_the_run() -> None:
     assert choices.read({}, home=HOME, today=TODAY).week == TODAY
 
 
+def test_faults_of_the_simulator_are_named_or_written_out(tmp_path: Path) -> None:
+    """A preset, rules, or a file of rules; what is none of them is refused before anything starts."""
+    rules = '[{"effect": "floats"}]'
+    (tmp_path / "rules.json").write_text(rules)
+    for good in ("no-ids", rules, str(tmp_path / "rules.json")):
+        assert choices.read({"SPOTIFY_FAULTS": good}, home=HOME, today=TODAY).faults == good
+    assert choices.read({"SPOTIFY_FAULTS": ""}, home=HOME, today=TODAY).faults is None
+    for wrong, named in (
+        ("no-idds", "quota-without-time"),
+        ('[{"effect": "fire"}]', "effect"),
+        (str(tmp_path), "no file"),
+    ):
+        with pytest.raises(ChoiceError, match="SPOTIFY_FAULTS") as raised:
+            choices.read({"SPOTIFY_FAULTS": wrong}, home=HOME, today=TODAY)
+        assert named in str(raised.value)
+
+
 def test_all_faults_are_told_together() -> None:
     """Who gets five variables wrong is told so once."""
     wrong = {

@@ -137,3 +137,28 @@ def test_the_summary_says_where_to_look() -> None:
     places = demo.where(Choices(home=Path("/clone/.local/demo")), "2026-11-23", Path("/clone/.local/demo.json"))
     assert places["raw parts"] == "/clone/.local/demo/storage/new-releases/raw/2026-11-23/"
     assert places["run documents"] == "/clone/.local/demo/storage/new-releases/runs/2026-11-23/"
+
+
+def test_a_market_that_does_not_come_is_named_with_its_last_reason() -> None:
+    """Who waits in vain must read which market it is and why, not only where to look."""
+    log = [
+        "starting",
+        '{"message": "given_back", "market": "SE", "reason": "first"}',
+        '{"message": "given_back", "market": "DK", "reason": "landed since"}',
+        '{"message": "given_back", "market": "SE", "reason": "a listing that is no list"}',
+        '{"message": "refused", "market": "NO", "faults": ["event: is not one of the run"]}',
+        '{"message": "handled", "market": "SE"}',
+    ]
+    assert demo.reasons_of(log, ["NO", "SE", "FI"]) == {
+        "NO": "event: is not one of the run",
+        "SE": "a listing that is no list",
+    }
+
+
+@pytest.mark.parametrize(
+    ("faults", "known"), [("floats", True), ("gone", False), ("nothing-new", False), (None, True)]
+)
+def test_rows_are_expected_where_the_faults_leave_them(faults: str | None, *, known: bool) -> None:
+    """Faults that Spotify makes good must not cost a row; those that it does not may."""
+    choices = Choices(home=Path("x"), markets=("DK",), run_date="2026-11-23", faults=faults)
+    assert (demo.expected_rows(choices, "2026-11-23") is not None) is known

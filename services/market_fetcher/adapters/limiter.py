@@ -12,7 +12,8 @@ Who pauses when Spotify asks to wait:
   then. A second market that meets the same while the first still waits shows that it is the account.
 - longer, on any other call, or with QUOTA_EXCEEDED, which counts by account: all calls.
 
-It deliberately knows neither HTTP nor what a call is for; the budget does not outlive the process: after a restart
+It measures in time that passes: a clock that is set back or forward in between makes no wait longer than it was asked
+for. It deliberately knows neither HTTP nor what a call is for; the budget does not outlive the process: after a restart
 Spotify's first 429 teaches it anew.
 """
 
@@ -45,6 +46,26 @@ class Budget:
     max_wait: timedelta
 
 
+class Passing:
+    """A present that never goes back: where the clock is set back, it goes on from where it was."""
+
+    def __init__(self, time: Time) -> None:
+        self._time = time
+        self._ahead = timedelta(0)
+        self._last = time.now()
+
+    def now(self) -> datetime:
+        """The present, as far as time has passed."""
+        now = self._time.now()
+        self._ahead = max(self._ahead, self._last - now)
+        self._last = now + self._ahead
+        return self._last
+
+    def on_the_clock(self, moment: datetime) -> datetime:
+        """What the clock shows at a moment, for people and for others."""
+        return moment - self._ahead
+
+
 @dataclass(frozen=True, slots=True)
 class Pause:
     """No call until then."""
@@ -59,6 +80,7 @@ class Limiter:
     def __init__(self, budget: Budget, time: Time) -> None:
         self._budget = budget
         self._time = time
+        self._passing = Passing(time)
         self._slots = asyncio.Semaphore(budget.parallel)
         self._most = max(1.0, budget.rate * _SPOTIFY_WINDOW)
         self._allowed = self._most
@@ -78,7 +100,7 @@ class Limiter:
         async with self._slots:
             while (wait := self._wait(market)) > 0:
                 await self._time.sleep(wait)
-            now = self._time.now()
+            now = self._passing.now()
             self._sent.append(now)
             self._untold += 1
             yield now
@@ -89,7 +111,7 @@ class Limiter:
 
     def slow_down(self, seconds: float, *, market: str | None, quota: bool, sent_at: datetime) -> None:
         """Spotify asked, on the call that left at `sent_at`, to wait; the next `turn` obeys."""
-        now = self._time.now()
+        now = self._passing.now()
         until = now + timedelta(seconds=seconds)
         if until - now <= self._budget.max_wait and not quota:
             self._halve(sent_at, now)
@@ -98,13 +120,14 @@ class Limiter:
             self._pause_all(Pause(until, "Spotify's quota for the account"))
         else:
             self._markets[market] = Pause(until, f"Spotify's quota for market {market}")
-            log.warning("market_throttled", extra={"throttled": market, "until": until.isoformat()})
+            log.warning("market_throttled", extra={"throttled": market, "until": self._shown(until)})
 
     def rest(self, duration: timedelta, reason: str) -> Throttled:
         """Make no call for a while, for a reason of our own; gives the error to raise."""
-        now = self._time.now()
+        now = self._passing.now()
         self._pause_all(Pause(now + duration, reason))
-        return Throttled(reason, now=now, until=now + duration)
+        there = self._passing.on_the_clock(now)
+        return Throttled(reason, now=there, until=there + duration)
 
     def calls_untold(self) -> int:
         """Calls made since this was asked last: each call is told once."""
@@ -113,26 +136,34 @@ class Limiter:
 
     def status(self) -> dict[str, object]:
         """Until when who waits, for people: `account` for all, else by market."""
-        now = self._time.now()
+        now = self._passing.now()
         pauses = {"account": self._account, **self._markets}
         return {
-            name: {"until": pause.until.isoformat(), "reason": pause.reason}
+            name: {"until": self._shown(pause.until), "reason": pause.reason}
             for name, pause in pauses.items()
             if pause is not None and pause.until - now > self._budget.max_wait
         }
 
     def _wait(self, market: str | None) -> float:
         """Seconds until the next call may leave, 0 for now."""
-        now = self._time.now()
+        now = self._passing.now()
         own = self._markets.get(market) if market else None
         waits = [self._window_wait(now)]
         for pause in (self._account, own):
             if pause is None or pause.until <= now:
                 continue
             if pause.until - now > self._budget.max_wait:
-                raise Throttled(f"{pause.reason}, until {pause.until:%FT%TZ}", now=now, until=pause.until)
+                raise self._throttled(pause, now)
             waits.append((pause.until - now).total_seconds())
         return max(waits)
+
+    def _shown(self, moment: datetime) -> str:
+        return self._passing.on_the_clock(moment).isoformat()
+
+    def _throttled(self, pause: Pause, now: datetime) -> Throttled:
+        until = self._passing.on_the_clock(pause.until)
+        reason = f"{pause.reason}, until {until:%FT%TZ}"
+        return Throttled(reason, now=self._passing.on_the_clock(now), until=until)
 
     def _window_wait(self, now: datetime) -> float:
         while self._sent and now - self._sent[0] >= _WINDOW:
@@ -160,9 +191,8 @@ class Limiter:
         if self._account is not None and self._account.until >= pause.until:
             return
         self._account = pause
-        if pause.until - self._time.now() > self._budget.max_wait:
-            until = pause.until.isoformat()
-            log.error("account_throttled", extra={"until": until, "reason": pause.reason})
+        if pause.until - self._passing.now() > self._budget.max_wait:
+            log.error("account_throttled", extra={"until": self._shown(pause.until), "reason": pause.reason})
 
     def _others_wait(self, market: str, now: datetime) -> bool:
         self._markets = {name: pause for name, pause in self._markets.items() if pause.until > now}

@@ -13,7 +13,8 @@ from eventing.errors import Retryable
 from services.market_fetcher.adapters.http import Request, Send, Unreachable
 from services.market_fetcher.adapters.limiter import Limiter
 from services.market_fetcher.decisions import Again, Good, No, Verdict, Wait, backoff, judge
-from services.market_fetcher.ports import Credentials, Json, Refused, Throttled, Time
+from services.market_fetcher.ports import Credentials, Flaw, Json, Nonsense, Refused, Throttled, Time
+from services.market_fetcher.shapes import lacks
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +37,12 @@ class Caller:
     draw: Callable[[], float]
     """From [0, 1)."""
 
-    async def __call__(self, request: Request, *, expect: str, market: str | None = None) -> Json:
+    async def __call__(self, request: Request, *, flaw: Flaw, market: str | None = None) -> Json:
         """The answer's JSON object; errors as in `WebApi.get`, but 401 too is `Refused`."""
         failures = waits = 0
+        reason, nonsense = "it is told to wait", True
         while failures < _MOST_FAILURES and waits < _MOST_WAITS:
-            verdict, sent_at = await self._attempt(request, expect, waits, market)
+            verdict, sent_at = await self._attempt(request, flaw, waits, market)
             match verdict:
                 case Good():
                     return verdict.data
@@ -48,23 +50,26 @@ class Caller:
                     raise Refused(verdict.status, verdict.message)
                 case Wait():
                     waits += 1
+                    nonsense = False
                     self.limiter.slow_down(verdict.seconds, market=market, quota=verdict.quota, sent_at=sent_at)
                 case Again():
                     failures += 1
+                    reason, nonsense = verdict.reason, nonsense and verdict.nonsense
                     await self._wait_out(verdict, failures, request)
                 case _:
                     assert_never(verdict)
-        raise Retryable(f"{request.url} failed {failures + waits} times", after=_GIVEN_BACK)
+        kind = Nonsense if nonsense else Retryable
+        raise kind(f"{request.url} failed {failures + waits} times, at last: {reason}", after=_GIVEN_BACK)
 
     async def _attempt(
-        self, request: Request, expect: str, waits: int, market: str | None
+        self, request: Request, flaw: Flaw, waits: int, market: str | None
     ) -> tuple[Verdict, datetime]:
         async with self.limiter.turn(market) as sent_at:
             try:
                 answer = await self.send(request)
             except Unreachable as error:
                 return Again(str(error)), sent_at
-        return judge(answer, expect=expect, waits=waits, now=self.time.now()), sent_at
+        return judge(answer, flaw=flaw, waits=waits, now=self.time.now()), sent_at
 
     async def _wait_out(self, fault: Again, failures: int, request: Request) -> None:
         log.warning("call_failed", extra={"url": request.url, "reason": fault.reason, "failures": failures})
@@ -110,7 +115,7 @@ class Tokens:
     async def _renew(self) -> None:
         asked_at = self._caller.time.now()
         try:
-            answer = await self._caller(await self._request(), expect="access_token")
+            answer = await self._caller(await self._request(), flaw=lacks("access_token"))
         except Refused as error:
             raise self._not_accepted(error) from error
         life = answer.get("expires_in")
@@ -144,19 +149,19 @@ class SpotifyApi:
         self._tokens = tokens
         self._base_url = base_url.rstrip("/")
 
-    async def get(self, path: str, params: Mapping[str, str], *, expect: str, market: str | None = None) -> Json:
+    async def get(self, path: str, params: Mapping[str, str], *, flaw: Flaw, market: str | None = None) -> Json:
         """See `WebApi.get`. A refused token is renewed once; a second refusal is not the token's age."""
         self._caller.limiter.check(market)
         token = await self._tokens.current()
         try:
-            return await self._get(path, params, token, expect=expect, market=market)
+            return await self._get(path, params, token, flaw=flaw, market=market)
         except Refused as error:
             if error.status != HTTPStatus.UNAUTHORIZED:
                 raise
         self._tokens.forget(token)
         token = await self._tokens.current()
         try:
-            return await self._get(path, params, token, expect=expect, market=market)
+            return await self._get(path, params, token, flaw=flaw, market=market)
         except Refused as error:
             if error.status != HTTPStatus.UNAUTHORIZED:
                 raise
@@ -167,8 +172,8 @@ class SpotifyApi:
         return self._caller.limiter.rest(duration, reason)
 
     async def _get(
-        self, path: str, params: Mapping[str, str], token: str, *, expect: str, market: str | None
+        self, path: str, params: Mapping[str, str], token: str, *, flaw: Flaw, market: str | None
     ) -> Json:
         headers = {"Authorization": f"Bearer {token}"}
         request = Request("GET", f"{self._base_url}{path}", params, headers)
-        return await self._caller(request, expect=expect, market=market)
+        return await self._caller(request, flaw=flaw, market=market)

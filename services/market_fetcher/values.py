@@ -1,0 +1,106 @@
+"""JSON as it comes, and an album's values as they are documented: pure.
+
+Spotify's numbers come as floats at times, or as text, or not at all. What reaches the table is brought to its type
+here, so that the job reads a strict form: a whole number that came as a float is converted; any other value of a wrong
+type becomes null, and is counted. Fields that nobody reads stay as they came.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+Json = Mapping[str, Any]
+
+_MOST: Final = 2**63 - 1  # what a 64-bit column holds
+_DIGITS: Final = 20  # a longer number is none, and Python itself refuses to read thousands of digits
+
+
+class NoNumber(str):
+    """A number that JSON cannot say or no column can hold (NaN, 1e999, hundreds of digits), as it was spelt."""
+
+    __slots__ = ()
+
+
+def parse(body: bytes | str) -> Any:
+    """Read JSON, and what Python would otherwise write again as no JSON.
+
+    Raises:
+        ValueError, RecursionError: it is no JSON.
+    """
+    return json.loads(body, parse_constant=NoNumber, parse_float=_float, parse_int=_int)
+
+
+def _float(text: str) -> float | NoNumber:
+    number = float(text)
+    return number if math.isfinite(number) else NoNumber(text)
+
+
+def _int(text: str) -> int | NoNumber:
+    return int(text) if len(text) <= _DIGITS else NoNumber(text)
+
+
+def whole(value: object) -> int | None:
+    """A count or a length, also where it came as a float; None for anything else."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and not isinstance(value, NoNumber) else None
+
+
+def _truth(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+_ALBUM: Final = dict.fromkeys(("id", "name", "album_type", "release_date", "release_date_precision"), _text)
+_TRACK: Final[Mapping[str, Callable[[object], object]]] = {
+    "id": _text,
+    "name": _text,
+    "duration_ms": whole,
+    "disc_number": whole,
+    "track_number": whole,
+    "explicit": _truth,
+}
+_ARTIST: Final = dict.fromkeys(("id", "name"), _text)
+
+
+@dataclass(slots=True)
+class _Odd:
+    """Brings values to their types, and counts those it cannot."""
+
+    count: int = 0
+
+    def album(self, album: Json) -> dict[str, Any]:
+        tracks = [self.track(track) for track in album["tracks"]["items"]]
+        return {**self.fields(album, _ALBUM), "tracks": {**album["tracks"], "items": tracks}}
+
+    def track(self, track: Json) -> dict[str, Any]:
+        made = self.fields(track, _TRACK)
+        if "artists" in made:
+            made["artists"] = [self.artist(entry) for entry in self.entries(made["artists"])]
+        return made
+
+    def artist(self, artist: object) -> dict[str, Any] | None:
+        if isinstance(artist, dict):
+            return self.fields(artist, _ARTIST)
+        self.count += artist is not None
+        return None
+
+    def entries(self, value: object) -> list[Any]:
+        self.count += not isinstance(value, list)
+        return value if isinstance(value, list) else []
+
+    def fields(self, found: Json, kinds: Mapping[str, Callable[[object], object]]) -> dict[str, Any]:
+        made = {name: kind(found[name]) for name, kind in kinds.items() if name in found}
+        self.count += sum(value is None and found[name] is not None for name, value in made.items())
+        return {**found, **made}
+
+
+def normal(album: Json) -> tuple[dict[str, Any], int]:
+    """A whole album with every field that reaches the table of its documented type, and how many became null."""
+    odd = _Odd()
+    return odd.album(album), odd.count
