@@ -2,23 +2,26 @@
 
 Both layouts hold the same albums with the same tracks, field for field, as the simulator's catalogue gives them:
 
-- `ours`: `raw/<run>/<market>.jsonl.gz`, made by the market fetcher's own code;
+- `ours`: `raw/<run>/<market>.jsonl.gz`, made by the market fetcher's own code, lines numbered anew, and the decision;
 - `reference`: `<market>.json`, one indented object a market with all its albums, each with its tracks as a list.
 
 A multiple puts that many weekly lists one after the other into each file; up to ten of them differ. A corpus is made
 once and kept; its folder is complete if `corpus.json` lies beside it.
 """
 
+import gzip
 import json
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from contracts.names import MARKETS, part_name
+from contracts.documents import Decision, Part
+from contracts.names import MARKETS, decision_name, part_name
 from local.spotify import Catalogue
 from services.market_fetcher.shapes import Listing, pack, part_body
 
@@ -55,8 +58,10 @@ def make(folder: Path, layout: Layout, scale: int) -> Corpus:
         week = weeks.setdefault(number % _DIFFERENT, _Week(number % _DIFFERENT))
         for market, file in zip(MARKETS, files, strict=True):
             with file.open("ab") as sink:
-                chunk = week.parts[market] if layout == "ours" else week.indented(market, number, scale)
+                chunk = week.part(market, number) if layout == "ours" else week.indented(market, number, scale)
                 sink.write(chunk)
+    if layout == "ours":
+        _decide(folder, files, albums=_ALBUMS * scale)
     listed = [week for number in range(scale) for week in [weeks[number % _DIFFERENT]]]
     corpus = Corpus(
         albums=len(MARKETS) * _ALBUMS * scale,
@@ -65,6 +70,40 @@ def make(folder: Path, layout: Layout, scale: int) -> Corpus:
     )
     told.write_text(json.dumps(asdict(corpus)))
     return corpus
+
+
+def _numbered(line: bytes, number: int) -> bytes:
+    head, album, rest = line.partition(b',"album":')
+    return re.sub(rb',"number":[0-9]+', b"", head) + b',"number":%d' % number + album + rest
+
+
+def _decide(folder: Path, files: Iterable[Path], *, albums: int) -> None:
+    """Write the decision beside the parts."""
+    parts = [
+        Part(
+            market=file.name[:2],
+            generation=1,
+            crc32c="AAAAAA==",
+            size=file.stat().st_size,
+            landed_at=_FETCHED,
+            form=2,
+            albums=albums,
+        )
+        for file in files
+    ]
+    decision = Decision(
+        run_id=RUN,
+        revision=1,
+        verdict="load",
+        close_reason="complete",
+        parts=tuple(parts),
+        decided_at=_FETCHED,
+        owner="benchmark",
+        least=len(parts),
+    )
+    file = folder / decision_name(RUN, 1)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(decision.to_json())
 
 
 class _Week:
@@ -88,18 +127,25 @@ class _Week:
         )
 
     @cached_property
-    def parts(self) -> dict[str, bytes]:
-        """The gzip file of each market; several after each other are one gzip file again."""
+    def _lines(self) -> dict[str, list[bytes]]:
+        """The lines of each market, each up to its number and from its album on."""
         packed = {
             album_id: pack(album_id, album, nulls=0, fetched_at=_FETCHED)
             for album_id, album in self._albums.items()
         }
-        return {
+        bodies = {
             market: part_body(
                 RUN, market, Listing("browse", tuple(ids), 0, _FETCHED), [packed[album_id] for album_id in ids]
             )
             for market, ids in self._ids.items()
         }
+        return {market: gzip.decompress(body).splitlines(keepends=True) for market, body in bodies.items()}
+
+    def part(self, market: str, number: int) -> bytes:
+        """The market's list as one gzip file; several after each other are one gzip file again."""
+        first = number * _ALBUMS + 1
+        lines = (_numbered(line, at) for at, line in enumerate(self._lines[market], first))
+        return gzip.compress(b"".join(lines), compresslevel=6, mtime=0)
 
     def indented(self, market: str, number: int, scale: int) -> bytes:
         """This week's share of the market's indented object."""

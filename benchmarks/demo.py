@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from benchmarks import corpus, report
 from benchmarks.benchmark import Benchmark, Claim, Figures, Size
-from benchmarks.transform import CORPORA, run_subject, spark_subject
+from benchmarks.transform import folder_of, run_subject, spark_subject
 from local import tools
 from local.bigquery import BigQuery
 from local.choices import SIMULATOR_RATE
@@ -33,7 +33,7 @@ def measure(size: Size) -> Figures:
     """The demo, then what it is made of; the second of two full demos counts, with its files in the page cache."""
     java = tools.java(os.environ, tools.ROOT / ".tools")
     with tempfile.TemporaryDirectory() as scratch:
-        folder = CORPORA / "1" / "corpus"
+        folder = folder_of(1)
         corpus.make(folder, "ours", 1)
         demos = [_demo(Path(scratch), size) for _ in range(2 if size == "full" else 1)]
         loading = loading_seconds((Path(scratch) / "stack" / "logs" / "bigquery.log").read_text())

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from benchmarks import corpus, report
 from benchmarks.benchmark import Benchmark, Claim, Figures, Size
-from benchmarks.transform import CORPORA
+from benchmarks.transform import CORPORA, folder_of
 from contracts.names import MARKETS, part_name
 
 SMALLER: Final = 20
@@ -16,7 +16,7 @@ _LEVELS: Final = (3, 19)
 
 def measure(_size: Size) -> Figures:
     """One weekly run of 48 markets; exact, so there is no small form."""
-    folder = CORPORA / "1" / "corpus"
+    folder = folder_of(1)
     mine = corpus.make(folder, "ours", 1)
     theirs = corpus.make(CORPORA / "1" / "reference", "reference", 1)
     lines = [gzip.decompress((folder / part_name(corpus.RUN, market)).read_bytes()) for market in MARKETS]

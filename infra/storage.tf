@@ -120,7 +120,7 @@ locals {
     }
     # What the Spark job needs. roles/dataproc.worker (dataproc.tf) reaches further; docs/security.md says why.
     cluster = {
-      read   = ["raw/", "jobs/"]
+      read   = ["raw/", "jobs/", "runs/{run}/decisions/"]
       change = ["runs/{run}/loads/", "quarantine/"]
     }
     builder = {

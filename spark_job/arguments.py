@@ -34,16 +34,18 @@ class Arguments:
     """What to load, and where to."""
 
     input: str
-    """Folder with the run's parts, `gs://bucket/raw/2026-11-23/`."""
+    """Folder with the run's parts, `gs://bucket/raw/2026-11-23/`; only what is decided is read of it."""
     run_id: str
     revision: int
     """Number of the decision that is loaded, from 1."""
+    decision: str
+    """Object with that decision: which parts are loaded, and what each must hold."""
     table: str
     """`project.dataset.table`; it must exist, partitioned by load_date."""
     temporary_bucket: str
     """Bucket, without `gs://`, where the rows lie between Spark and BigQuery."""
     result: str
-    """Object that gets the counts after the load."""
+    """Object that gets what was found, counted and done, also where nothing is loaded."""
     quarantine: str
     """Folder that gets the bad records; what is in it is replaced."""
     quarantine_threshold: float
@@ -64,9 +66,10 @@ _HELP: Final = {
     "input": "folder with the run's parts, as gs://bucket/raw/2026-11-23/",
     "run-id": "the run's date, as 2026-11-23",
     "revision": "number of the decision, from 1 to 9999",
+    "decision": "decision to load, as gs://bucket/runs/2026-11-23/decisions/0001.json",
     "table": "existing table, as project.dataset.table",
     "temporary-bucket": "bucket for rows on their way, without gs://",
-    "result": "object for the counts, as gs://bucket/runs/2026-11-23/loads/0001.json",
+    "result": "object for what was found, as gs://bucket/runs/2026-11-23/loads/0001.json",
     "quarantine": "folder for bad records, as gs://bucket/quarantine/2026-11-23/0001/",
     "quarantine-threshold": f"share of bad records that fails the job, 0 to 1 (default {DEFAULT_THRESHOLD})",
 }
@@ -93,6 +96,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         input=given["input"],
         run_id=given["run_id"],
         revision=int(given["revision"]),
+        decision=given["decision"],
         table=given["table"],
         temporary_bucket=given["temporary_bucket"],
         result=given["result"],
@@ -103,12 +107,14 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 def _faults(given: dict[str, str]) -> list[str]:
     run, revision = given["run_id"], given["revision"]
-    # Input and quarantine must name the run: rows of another run would get this run's date, and the quarantine
-    # folder is emptied before it is written.
+    # Input, decision and quarantine must name the run: rows of another run would get this run's date, and the
+    # quarantine folder is emptied before it is written.
     fits = {
         "run-id": _is_run_id(run),
         "revision": _is_revision(revision),
         "input": bool(_FOLDER.fullmatch(given["input"])) and given["input"].endswith(f"/{run}/"),
+        "decision": bool(_OBJECT.fullmatch(given["decision"]))
+        and given["decision"].endswith(f"/runs/{run}/decisions/{revision.zfill(4)}.json"),
         "table": bool(_TABLE.fullmatch(given["table"])),
         "temporary-bucket": bool(re.fullmatch(_BUCKET, given["temporary_bucket"])),
         "result": bool(_OBJECT.fullmatch(given["result"])),
@@ -122,7 +128,7 @@ def _faults(given: dict[str, str]) -> list[str]:
 def _fault(name: str, value: str) -> str:
     problem = f"got {_shown(value)}" if value else "is missing"
     return f"--{name}: {problem}; give the {_HELP[name]}" + (
-        ", of the run and revision given" if value and name in {"input", "quarantine"} else ""
+        ", of the run and revision given" if value and name in {"input", "decision", "quarantine"} else ""
     )
 
 

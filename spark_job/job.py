@@ -1,100 +1,39 @@
-"""One load from start to end: inspect, quarantine, judge, replace, report. In that order, for a reason.
+"""One load from start to end: read the decided parts, judge them, quarantine, replace, report. In that order.
 
-Bad records are kept before the threshold is judged, so that a failed job leaves what an operator needs. Counts are
-written after the load, so that their presence says it happened. No exception is swallowed: a load that did not
-happen is a job that failed.
+A part that is missing, cannot be unpacked or does not hold what was decided is left out, and the rest is loaded as far
+as the decision allows. Bad records are kept before anything is loaded, so that a failed job leaves what an operator
+needs. What was found is written at the end, whatever the end is. No exception is swallowed: a load that did not happen
+is a job that failed.
 
 Spark does two passes: one parses all lines, keeps the outcome and sums it up by file, one writes what was kept.
 """
 
-import json
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from pyspark import StorageLevel
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 -- the name the field uses
 
-from spark_job import transforms
+from spark_job import reading, transforms, verdict
 from spark_job.arguments import Arguments
+from spark_job.decision import read_decision
 from spark_job.objects import Objects
 from spark_job.sink import replace_partition
+from spark_job.verdict import Report
 
 _SETTINGS: Final = {
     # The one shuffle carries a row for each file and task; the default of 200 would open 200 buffers in each task.
     "spark.sql.shuffle.partitions": "1",
     "spark.sql.session.timeZone": "UTC",
 }
-_SKIPPED: Final = ("albums_without_tracks", "null_tracks", "null_artists")
 
 log = logging.getLogger(__name__)
 
 
 class JobError(RuntimeError):
-    """The job cannot load this run, and an operator has to know why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """What the inspection found in all files."""
-
-    files: int
-    albums: int
-    rows: int
-    quarantined: int
-    skipped: dict[str, int]
-    spoilt: tuple[str, ...] = ()
-    """Files with bad records and not one good album: a market that a small share of bad records would hide."""
-
-    @classmethod
-    def of(cls, files: int, by_file: list[Row]) -> "Counts":
-        """Sum the files up; `files` also counts those without a line."""
-
-        def total(name: str) -> int:
-            return sum(row[name] for row in by_file)
-
-        return cls(
-            files=files,
-            albums=total("albums"),
-            rows=total("rows"),
-            quarantined=total("quarantined"),
-            skipped={name: total(name) for name in _SKIPPED},
-            spoilt=tuple(sorted(row["file"] for row in by_file if row["quarantined"] and not row["albums"])),
-        )
-
-    def check(self, arguments: Arguments) -> None:
-        """Raise `JobError` if too large a share is bad, or all of a file; allowing every share allows that too."""
-        if self.spoilt and arguments.quarantine_threshold < 1:
-            raise JobError(
-                f"nothing but bad records in {', '.join(name.rpartition('/')[2] for name in self.spoilt)}; nothing "
-                f"was loaded. The records and the reasons are in {arguments.quarantine}. Fetch those markets again."
-            )
-        records = self.albums + self.quarantined
-        if self.quarantined > arguments.quarantine_threshold * records:
-            raise JobError(
-                f"{self.quarantined} of {records} records are bad, more than the share of "
-                f"{arguments.quarantine_threshold:g} that is allowed; nothing was loaded. The records and the reasons "
-                f"are in {arguments.quarantine}. Fetch their markets again, or allow more with "
-                "--quarantine-threshold."
-            )
-
-    def result(self, arguments: Arguments) -> bytes:
-        """The result object; it depends on the input alone, so a re-run writes the same bytes.
-
-        `tracks` counts the entries read: rows plus null entries.
-        """
-        document = {
-            "run_id": arguments.run_id,
-            "revision": arguments.revision,
-            "files": self.files,
-            "albums": self.albums,
-            "tracks": self.rows + self.skipped["null_tracks"],
-            "rows": self.rows,
-            "quarantined": self.quarantined,
-            "skipped": self.skipped,
-        }
-        return json.dumps(document, indent=2).encode() + b"\n"
+    """The job did not load this run, and an operator has to know why."""
 
 
 Load = Callable[[DataFrame, Arguments], None]
@@ -111,51 +50,66 @@ def into_table(rows: DataFrame, arguments: Arguments) -> None:
     )
 
 
-def run(spark: SparkSession, arguments: Arguments, *, load: Load = into_table) -> Counts:
-    """Load the run.
+def run(spark: SparkSession, arguments: Arguments, *, load: Load = into_table) -> Report:
+    """Load what the decision names, and write what became of it.
 
     Raises:
-        JobError: there is no part, or too many records are bad. Whatever Spark and BigQuery raise goes through.
+        JobError: nothing was loaded; what Spark or BigQuery raised, if they did, is its cause.
     """
     for name, value in _SETTINGS.items():
         spark.conf.set(name, value)
-    objects = Objects(spark)
-    parts = objects.names(arguments.input, f"*{transforms.PART_SUFFIX}")
-    if not parts:
-        raise JobError(f"there is no part in {arguments.input}; fetch the run's markets first")
-    lines = transforms.read_lines(spark, arguments.input)
-    inspected = transforms.inspect(lines, run_id=arguments.run_id).persist(StorageLevel.MEMORY_AND_DISK)
+    objects, report, failure = Objects(spark), Report(), None
     try:
-        by_file = transforms.summary(inspected).collect()
-        counts = Counts.of(len(parts), by_file)
-        log.info("inspected %s", counts)
-        _keep_bad_records(objects, spark, inspected, by_file, arguments)
-        counts.check(arguments)
-        load(_rows(inspected, arguments), arguments)
-    finally:
-        # Spark would give the kept lines to whoever asks the same context for the same folder again.
-        inspected.unpersist()
-    objects.write(arguments.result, counts.result(arguments))
-    log.info("loaded %d rows into %s for %s", counts.rows, arguments.table, arguments.run_id)
-    return counts
+        with _examined(spark, objects, arguments) as (report, rows):
+            if report.error is None and rows is not None:
+                load(rows, arguments)
+    except Exception as error:
+        log.exception("the load failed")
+        failure = error
+        report = report.failed(verdict.cause_of(_text_of(error)))
+    objects.write(arguments.result, report.document(run_id=arguments.run_id, revision=arguments.revision))
+    if report.error is not None:
+        raise JobError(report.error) from failure
+    log.info("loaded %d rows into %s for %s", report.total("rows"), arguments.table, arguments.run_id)
+    return report
 
 
-def _rows(inspected: DataFrame, arguments: Arguments) -> DataFrame:
+def _text_of(error: Exception) -> str:
+    """An error's text with Java's causes, which Spark keeps apart from the message."""
+    return str(getattr(error, "_stackTrace", None) or error)
+
+
+@contextmanager
+def _examined(
+    spark: SparkSession, objects: Objects, arguments: Arguments
+) -> Iterator[tuple[Report, DataFrame | None]]:
+    """What the decision's parts hold, and the rows of the good ones while the context lasts."""
+    content = objects.read(arguments.decision)
+    decision = read_decision(content, run_id=arguments.run_id, revision=arguments.revision)
+    with reading.inspected(spark, objects, decision.parts, arguments) as (parts, kept):
+        report = verdict.conclude(
+            decision, parts, threshold=arguments.quarantine_threshold, quarantine=arguments.quarantine
+        )
+        log.info("found %s", report)
+        _keep_bad_records(spark, objects, report, arguments)
+        yield report, None if kept is None else _rows(kept, report, arguments)
+
+
+def _rows(kept: DataFrame, report: Report, arguments: Arguments) -> DataFrame:
+    good = kept.where(F.col("file").isin([judged.part.file for judged in report.good])) if report.bad else kept
     return transforms.rows(
-        inspected, run_id=arguments.run_id, load_date=arguments.load_date, revision=arguments.revision
+        good, run_id=arguments.run_id, load_date=arguments.load_date, revision=arguments.revision
     )
 
 
-def _keep_bad_records(
-    objects: Objects, spark: SparkSession, inspected: DataFrame, by_file: list[Row], arguments: Arguments
-) -> None:
+def _keep_bad_records(spark: SparkSession, objects: Objects, report: Report, arguments: Arguments) -> None:
     # An earlier attempt at the same revision may have left records which a replaced part no longer has.
     objects.delete_folder(arguments.quarantine)
-    firsts = [(row["file"], row["first_position"]) for row in by_file if row["quarantined"]]
-    if not firsts:
+    markets = [judged.part.market for judged in report.parts if judged.suspect]
+    if not markets:
         return
-    positions = spark.createDataFrame(firsts, "file string, first_position bigint")
-    bad = transforms.quarantined(inspected, positions)
+    lines = transforms.read_lines(spark, arguments.input, markets)
+    bad = transforms.bad_lines(lines, run_id=arguments.run_id)
     # One file: a person reads it. No `_SUCCESS` beside it: the folder holds bad records and nothing else.
     bad.coalesce(1).write.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false").json(
         arguments.quarantine

@@ -1,6 +1,6 @@
 """Entry of the Spark job: `spark-submit --py-files spark_job.zip main.py --input … --run-id …`.
 
-Exit code 0: the partition is replaced and the result written. 1: nothing was loaded; the last lines say why.
+Exit code 0: the partition is replaced. 1: nothing was loaded; the last line and the result say why.
 2: wrong arguments.
 """
 

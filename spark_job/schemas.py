@@ -16,39 +16,50 @@ from pyspark.sql.types import (
     StructType,
 )
 
-UNPARSED: Final = "_unparsed"
-"""Where Spark puts a line that is not JSON, or in which a field has another type than stated."""
+LINE: Final = "_line"
+"""Where Spark puts the text of a line that is not JSON, or in which a field has another type than stated."""
+
+_Type = StringType | LongType | BooleanType | ArrayType | StructType
 
 
-def _struct(**fields: StringType | LongType | BooleanType | ArrayType | StructType) -> StructType:
+def _struct(**fields: _Type) -> StructType:
     return StructType([StructField(name, kind) for name, kind in fields.items()])
 
 
-_TEXT, _NUMBER = StringType(), LongType()
+_TEXT = StringType()
 _ARTIST = _struct(id=_TEXT, name=_TEXT)
-_TRACK = _struct(
-    id=_TEXT,
-    name=_TEXT,
-    duration_ms=_NUMBER,
-    disc_number=_NUMBER,
-    track_number=_NUMBER,
-    explicit=BooleanType(),
-    artists=ArrayType(_ARTIST),
-)
-_ALBUM = _struct(
-    id=_TEXT,
-    name=_TEXT,
-    album_type=_TEXT,
-    release_date=_TEXT,
-    release_date_precision=_TEXT,
-    tracks=_struct(items=ArrayType(_TRACK)),
-)
 
-RECORD: Final = _struct(market=_TEXT, run_id=_TEXT, source=_TEXT, album=_ALBUM)
-"""One raw line: our four fields (when it was fetched does not reach the table) and Spotify's album."""
 
-LINE: Final = _struct(records=ArrayType(RECORD), whole=BooleanType(), **{UNPARSED: _TEXT})
-"""A raw line in the brackets in which it is parsed: one record, then a mark."""
+def _record(number: _Type, truth: _Type) -> StructType:
+    """One raw line (when it was fetched does not reach the table), and the line itself where something is odd."""
+    track = _struct(
+        id=_TEXT,
+        name=_TEXT,
+        duration_ms=number,
+        disc_number=number,
+        track_number=number,
+        explicit=truth,
+        artists=ArrayType(_ARTIST),
+    )
+    album = _struct(
+        id=_TEXT,
+        name=_TEXT,
+        album_type=_TEXT,
+        release_date=_TEXT,
+        release_date_precision=_TEXT,
+        tracks=_struct(items=ArrayType(track)),
+    )
+    return _struct(market=_TEXT, run_id=_TEXT, source=_TEXT, number=number, album=album, **{LINE: _TEXT})
+
+
+RECORD: Final = _record(LongType(), BooleanType())
+"""A record: our fields and Spotify's album."""
+
+LENIENT: Final = _record(_TEXT, _TEXT)
+"""The same with every value as its text, to see what stands where another type was expected."""
+
+NUMBERS: Final = ("duration_ms", "disc_number", "track_number")
+"""The fields of a track that are whole numbers."""
 
 ROWS: Final = StructType(
     [

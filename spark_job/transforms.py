@@ -3,88 +3,118 @@
 `inspect` is the expensive half (it parses), `rows` the cheap one (it explodes). The job keeps the inspected frame
 between the two, so that a line is parsed once although it is judged before anything is loaded.
 
+Spark's JSON source gives a record a line, but for what it does without a word: an empty line gives none, and what
+stands behind a line's first object is dropped. A record that is lost that way shows in the part's counts, and
+`bad_lines`, which reads lines as text and only of parts that are to blame, says where.
+
 No Python function runs on the data: all of it is Spark's own expressions.
 """
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 -- the name the field uses
 
-from spark_job.schemas import LINE, ROWS, UNPARSED
+from spark_job.decision import PART_SUFFIX
+from spark_job.schemas import LENIENT, LINE, NUMBERS, RECORD, ROWS
 
-PART_SUFFIX: Final = ".jsonl.gz"
 _JSON_OPTIONS: Final = {
-    "mode": "PERMISSIVE",
-    "columnNameOfCorruptRecord": UNPARSED,
+    "mode": "PERMISSIVE",  # a field of another type becomes null, and the line is kept beside it
+    "columnNameOfCorruptRecord": LINE,
     "allowSingleQuotes": "false",  # Spark's default is more lenient than JSON
     "allowNonNumericNumbers": "false",
 }
-# Spark's parser stops at the end of the first object without a word. In these brackets a line is read to its end: what
-# follows its record is a fault or a second record, or the mark is not seen.
+_FILE_OPTIONS: Final = {
+    "lineSep": "\n",
+    # Half a file must not pass for a short one, whatever the cluster's defaults are.
+    "ignoreCorruptFiles": "false",
+    "ignoreMissingFiles": "false",
+}
+# What stands behind a line's record is a fault or a second record in these brackets, or hides the mark.
 _BRACKETS: Final = ('{"records":[', '],"whole":true}')
 _DAY: Final = r"\A(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}\z"  # BigQuery's dates begin in the year 1
 
 
-def read_lines(spark: SparkSession, folder: str) -> DataFrame:
-    """Every line of every part: file (its name), position, value.
+def read_records(spark: SparkSession, folder: str, markets: Sequence[str]) -> DataFrame:
+    """Every record of these markets' parts: file (its name), position, and the fields of `RECORD`.
 
-    `position` grows by one from line to line of a file: a gzip file cannot be split, so it is read by one task from
-    top to bottom, and the id counts the rows of that task. The least position of a file is thus its first line.
+    `position` grows by one from record to record of a file: a gzip file cannot be split, so it is read by one task from
+    top to bottom, and the id counts the rows of that task. The least position of a file is thus its first record.
     """
-    text = spark.read.text(folder, lineSep="\n", pathGlobFilter=f"*{PART_SUFFIX}")
-    return text.select(
-        F.col("_metadata.file_name").alias("file"), F.monotonically_increasing_id().alias("position"), "value"
-    )
+    records = spark.read.schema(RECORD).options(**_JSON_OPTIONS, **_only(markets)).json(folder)
+    return records.select(*_place(), *RECORD.names)
 
 
-def inspect(lines: DataFrame, *, run_id: str) -> DataFrame:
-    """One row a line: either why it is bad and the line itself, or the album and its tracks.
+def read_lines(spark: SparkSession, folder: str, markets: Sequence[str]) -> DataFrame:
+    """Every line of these markets' parts: file (its name), position (as above, of lines), value."""
+    return spark.read.options(**_only(markets)).text(folder).select(*_place(), "value")
 
-    Columns: file, position, reason and line (null where good), album (a struct of table columns; null where bad),
-    entries (the track entries as given, null ones too; empty where there is none, null where bad).
+
+def _only(markets: Sequence[str]) -> dict[str, str]:
+    return {**_FILE_OPTIONS, "pathGlobFilter": f"{{{','.join(markets)}}}{PART_SUFFIX}"}
+
+
+def _place() -> tuple[Column, Column]:
+    return F.col("_metadata.file_name").alias("file"), F.monotonically_increasing_id().alias("position")
+
+
+def inspect(records: DataFrame, *, run_id: str) -> DataFrame:
+    """One row a record: why it is bad, or the album and its tracks.
+
+    Columns: file, position, number, foreign (of another market or run), reason (null where good), odd_values (fields
+    that became null because their value had another type), album (a struct of table columns; null where bad), entries
+    (the track entries as given, null ones too; empty where there is none, null where bad).
     """
-    before, after = _BRACKETS
-    line = F.from_json(F.concat(F.lit(before), "value", F.lit(after)), LINE, _JSON_OPTIONS)
-    parsed = lines.select("file", "position", "value", line.alias("parsed"))
-    record = F.get("parsed.records", 0)
-    judged = parsed.withColumn("record", record).withColumn("reason", _reason(run_id))
+    seen = records.withColumn("lenient", _lenient())
+    judged = seen.withColumn("reason", _reason(run_id)).withColumn("foreign", _foreign(run_id))
     good = F.col("reason").isNull()
     return judged.select(
         "file",
         "position",
+        "number",
+        "foreign",
         "reason",
-        F.when(~good, F.make_valid_utf8("value")).alias("line"),
+        F.when(good & F.col(LINE).isNotNull(), _odd_values()).otherwise(F.lit(0)).alias("odd_values"),
         F.when(good, _album()).alias("album"),
-        F.when(good, F.coalesce("record.album.tracks.items", F.array())).alias("entries"),
+        F.when(good, _entries()).alias("entries"),
     )
 
 
 def summary(inspected: DataFrame) -> DataFrame:
-    """One row a file with lines: file, first_position and the counts the job reports."""
-    bad = F.col("reason").isNotNull()
-    tracks = F.size(F.array_compact("entries"))
+    """One row a file with records: file and the counts the job judges and reports."""
+    good, tracks = F.col("reason").isNull(), F.size(F.array_compact("entries"))
+    ahead = F.when(good, F.col("number") - F.col("position"))
+    first = F.min("position")
     return inspected.groupBy("file").agg(
-        F.min("position").alias("first_position"),
-        F.count_if(bad).alias("quarantined"),
-        F.count_if(~bad).alias("albums"),
-        F.count_if(tracks == 0).alias("albums_without_tracks"),
+        F.count_if(good).alias("albums"),
+        F.count_if(~good).alias("quarantined"),
+        F.count_if("foreign").alias("foreign"),
+        F.count(ahead).alias("numbered"),
+        F.coalesce(F.min(ahead) + first - 1, F.lit(0)).alias("least_shift"),
+        F.coalesce(F.max(ahead) + first - 1, F.lit(0)).alias("most_shift"),
         F.coalesce(F.sum(tracks), F.lit(0)).alias("rows"),
+        F.count_if(tracks == 0).alias("albums_without_tracks"),
         F.coalesce(F.sum(F.size("entries") - tracks), F.lit(0)).alias("null_tracks"),
         F.coalesce(F.sum(_null_artists(F.col("entries"))), F.lit(0)).alias("null_artists"),
+        F.sum("odd_values").alias("odd_values"),
     )
 
 
-def quarantined(inspected: DataFrame, first_positions: DataFrame) -> DataFrame:
-    """The bad lines: reason, file, line (its number in the file, from 1), record (the line itself).
-
-    `first_positions` has file and first_position, one row a file.
-    """
-    bad = inspected.where(F.col("reason").isNotNull())
+def bad_lines(lines: DataFrame, *, run_id: str) -> DataFrame:
+    """The bad ones of these lines: reason, file, line (its number in the file, from 1), record (the line itself)."""
+    records = lines.withColumn("record", F.from_json("value", RECORD, _JSON_OPTIONS))
+    fields = [F.col("record")[name].alias(name) for name in RECORD.names if name != LINE]
+    seen = records.select("file", "position", *fields, F.col("value").alias(LINE)).withColumn(
+        "lenient", _lenient()
+    )
+    reason = F.coalesce(F.when(F.col(LINE) == "", F.lit("is an empty line")), _reason(run_id), _more())
+    firsts = lines.groupBy("file").agg(F.min("position").alias("first_position"))
+    judged = seen.select("file", "position", LINE, reason.alias("reason")).where(F.col("reason").isNotNull())
     number = F.col("position") - F.col("first_position") + 1
-    return bad.join(F.broadcast(first_positions), on="file", how="inner").select(
-        "reason", "file", number.alias("line"), F.col("line").alias("record")
+    return judged.join(F.broadcast(firsts), on="file", how="inner").select(
+        "reason", "file", number.alias("line"), F.make_valid_utf8(LINE).alias("record")
     )
 
 
@@ -99,18 +129,59 @@ def rows(inspected: DataFrame, *, run_id: str, load_date: date, revision: int) -
     return tracks.select("album.*", *_track(), *ours).select(*ROWS.names)
 
 
+def _lenient() -> Column:
+    """The record once more, each value as its text; null where nothing is odd, which costs nothing."""
+    return F.when(F.col(LINE).isNotNull(), F.from_json(LINE, LENIENT, _JSON_OPTIONS))
+
+
 def _album() -> Column:
-    album = F.col("record.album")
+    album = F.col("album")
     return F.struct(
-        F.col("record.market"),
+        F.col("market"),
         album.release_date,
         _release_day(album.release_date, album.release_date_precision).alias("release_day"),
         album.release_date_precision,
         album.id.alias("album_id"),
         album["name"].alias("album_name"),
         album.album_type,
-        F.col("record.source"),
+        F.col("source"),
     )
+
+
+def _entries() -> Column:
+    """The tracks as they were parsed, or those of a line with odd values, each value for itself."""
+    lenient = F.transform("lenient.album.tracks.items", lambda track: F.when(track.isNotNull(), _mended(track)))
+    parsed = F.when(F.col(LINE).isNull(), F.col("album.tracks.items")).otherwise(lenient)
+    return F.coalesce(parsed, F.array())
+
+
+def _mended(track: Column) -> Column:
+    numbers = [_whole(track[name]).alias(name) for name in NUMBERS]
+    return F.struct(track.id, track["name"], *numbers, _truth(track.explicit).alias("explicit"), track.artists)
+
+
+def _whole(text: Column) -> Column:
+    """The whole number that a text of JSON is, also where it is written as 204053.0."""
+    exact = text.try_cast("decimal(38,6)")
+    return F.when(exact == F.floor(exact), exact.try_cast("bigint"))
+
+
+def _truth(text: Column) -> Column:
+    return F.when(text.isin("true", "false"), text == "true")
+
+
+def _odd_values() -> Column:
+    """How many fields became null; a list whose entries are none of objects is one."""
+
+    def of(track: Column) -> Column:
+        known = [(track[name], _whole(track[name])) for name in NUMBERS] + [
+            (track.explicit, _truth(track.explicit))
+        ]
+        return sum((F.when(text.isNotNull() & value.isNull(), 1).otherwise(0) for text, value in known), F.lit(0))
+
+    tracks = F.coalesce("lenient.album.tracks.items", F.array())
+    lists = F.when(F.col("lenient")[LINE].isNotNull(), 1).otherwise(0)
+    return F.aggregate(tracks, F.lit(0), lambda total, track: total + F.coalesce(of(track), F.lit(0))) + lists
 
 
 def _track() -> tuple[Column, ...]:
@@ -146,23 +217,40 @@ def _release_day(release_date: Column, precision: Column) -> Column:
 
 
 def _reason(run_id: str) -> Column:
-    """Why a line is bad, or null. Never null by accident: each text is built of what was checked to be there."""
-    value, parsed, record = F.col("value"), F.col("parsed"), F.col("record")
-    one = (F.size(parsed.records) == 1) & record.isNotNull() & parsed.whole & parsed[UNPARSED].isNull()
-    unparsed = F.when(F.try_parse_json(value).isNull(), F.lit("is not JSON")).otherwise(
-        F.lit("is not one JSON object whose fields have the expected types")
+    """Why a record is bad, or null. Never null by accident: each text is built of what was checked to be there."""
+    line, market, run, album = F.col(LINE), F.col("market"), F.col("run_id"), F.col("album")
+    # The line is there where something is odd in it. Then all of it is looked at.
+    unreadable = (
+        F.when(~F.is_valid_utf8(line), F.lit("is not UTF-8"))
+        .when(F.try_parse_json(line).isNull(), F.lit("is not JSON"))
+        .when(~line.rlike(r"\A\s*\{"), F.lit("is not one JSON object"))
     )
-    run = record.run_id
-    return (
-        F.when(~F.is_valid_utf8(value), F.lit("is not UTF-8"))
-        .when(value == "", F.lit("is an empty line"))
-        .when(~F.coalesce(one, F.lit(False)), unparsed)  # noqa: FBT003 -- a value
-        .when(record.market.isNull(), F.lit("has no market"))
+    broken = F.col("lenient")[LINE].isNotNull() & F.col("lenient.album.tracks.items").isNull()
+    return F.coalesce(
+        F.when(line.isNotNull(), unreadable),
+        F.when(market.isNull(), F.lit("has no market"))
         .when(
-            F.concat(record.market, F.lit(PART_SUFFIX)) != F.col("file"),
-            F.concat(F.lit("is of market "), record.market, F.lit(" in the file "), F.col("file")),
+            F.concat(market, F.lit(PART_SUFFIX)) != F.col("file"),
+            F.concat(F.lit("is of market "), market, F.lit(" in the file "), F.col("file")),
         )
         .when(run.isNull(), F.lit("has no run id"))
         .when(run != run_id, F.concat(F.lit("is of run "), run, F.lit(f" in the folder of {run_id}")))
-        .when(F.coalesce(record.album.id, F.lit("")) == "", F.lit("has no album id"))
+        .when(F.coalesce(album.id, F.lit("")) == "", F.lit("has no album id")),
+        F.when(broken, F.lit("has tracks that are not a list of objects")),
     )
+
+
+def _foreign(run_id: str) -> Column:
+    market, run = F.col("market"), F.col("run_id")
+    return (F.concat(market, F.lit(PART_SUFFIX)) != F.col("file")) | (run != run_id)
+
+
+def _more() -> Column:
+    """Whether there is more in a line than its record, which Spark's source would drop."""
+    before, after = _BRACKETS
+    bracketed = F.try_parse_json(F.concat(F.lit(before), LINE, F.lit(after)))
+    whole = (
+        F.try_variant_get(bracketed, "$.whole", "boolean")
+        & F.try_variant_get(bracketed, "$.records[1]", "string").isNull()
+    )
+    return F.when(~F.coalesce(whole, F.lit(False)), F.lit("has something behind its record"))  # noqa: FBT003 -- a value

@@ -18,14 +18,15 @@ from typing import Any, Final
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 -- the name the field uses
+from pyspark.sql.types import StructType
 
 from benchmarks.corpus import RUN
 from benchmarks.subjects.usage import usage_of
+from contracts.names import decision_name
 from local.spark import class_archive, submit
 from spark_job import job
 from spark_job.arguments import Arguments, parse
-from spark_job.schemas import RECORD
-from spark_job.transforms import PART_SUFFIX, read_lines
+from spark_job.schemas import LINE, RECORD
 
 _BUCKET: Final = "corpus"
 _RAW: Final = f"gs://{_BUCKET}/raw/{RUN}/"
@@ -45,6 +46,7 @@ def ours(spark: SparkSession, _folder: Path, out: Path) -> None:
         "input": _RAW,
         "run-id": RUN,
         "revision": "1",
+        "decision": f"gs://{_BUCKET}/{decision_name(RUN, 1)}",
         "table": "benchmark.music.new_releases",
         "temporary-bucket": _BUCKET,
         "result": f"gs://{_BUCKET}/loads/0001.json",
@@ -76,13 +78,14 @@ def reference(spark: SparkSession, folder: Path, out: Path) -> None:
 
 def read(spark: SparkSession, _folder: Path, _out: Path) -> None:
     """Parse and drop."""
-    parsed = spark.read.schema(RECORD).json(_RAW, pathGlobFilter=f"*{PART_SUFFIX}")
+    fields = [field for field in RECORD.fields if field.name != LINE]
+    parsed = spark.read.schema(StructType(fields)).json(_RAW)
     parsed.write.format("noop").mode("overwrite").save()
 
 
 def text(spark: SparkSession, _folder: Path, _out: Path) -> None:
     """Read lines and drop them."""
-    read_lines(spark, _RAW).write.format("noop").mode("overwrite").save()
+    spark.read.text(_RAW).write.format("noop").mode("overwrite").save()
 
 
 _WHAT: Final[dict[str, Callable[[SparkSession, Path, Path], None]]] = {

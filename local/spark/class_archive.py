@@ -30,6 +30,7 @@ FOLDER: Final = tools.ROOT / ".tools" / "spark-classes"
 JARS: Final = Path(pyspark.__file__).parent / "jars"
 _BUCKET: Final = "recording"
 _RUN: Final = "2026-11-23"
+_LINES: Final = 200
 _TIMEOUT: Final = 300.0  # seconds; about 25 on two quiet cores
 
 
@@ -74,12 +75,17 @@ def _command(java_home: Path, environment: Mapping[str, str], scratch: Path, arc
     shutil.copyfile(Path(__file__).with_name("recorded.py"), bucket / "jobs" / "recorded.py")
     part = bucket / "raw" / _RUN / "DK.jsonl.gz"
     part.parent.mkdir(parents=True)
-    part.write_bytes(gzip.compress(b"".join(json.dumps(_line(number)).encode() + b"\n" for number in range(200))))
+    lines = (json.dumps(_line(number)).encode() + b"\n" for number in range(1, _LINES + 1))
+    part.write_bytes(gzip.compress(b"".join(lines)))
+    decision = bucket / "runs" / _RUN / "decisions" / "0001.json"
+    decision.parent.mkdir(parents=True)
+    decision.write_text(json.dumps(_decision(part.stat().st_size)))
     at = f"gs://{_BUCKET}/"
     told = {
         "input": f"{at}raw/{_RUN}/",
         "run-id": _RUN,
         "revision": "1",
+        "decision": f"{at}{decision.relative_to(bucket)}",
         "table": "recording.music.new_releases",
         "temporary-bucket": _BUCKET,
         "result": f"{at}loads/0001.json",
@@ -98,13 +104,18 @@ def _command(java_home: Path, environment: Mapping[str, str], scratch: Path, arc
     return submit.command(submission, environment)
 
 
+def _decision(size: int) -> dict[str, object]:
+    part = {"market": "DK", "size": size, "form": 2, "albums": _LINES}
+    return {"run_id": _RUN, "revision": 1, "verdict": "load", "parts": [part], "least": 1}
+
+
 def _line(number: int) -> dict[str, object]:
     artists = [{"id": "a1", "name": "One"}, {"id": "a2", "name": "Two"}]
     track = {"id": f"t{number}", "name": "Track", "duration_ms": 1000, "disc_number": 1, "track_number": 1}
     tracks = {"items": [{**track, "explicit": False, "artists": artists}] * 3}
     day = {"release_date": "2026-11-20", "release_date_precision": "day"}
     album = {"id": f"x{number}", "name": "Album", "album_type": "album", **day, "tracks": tracks}
-    return {"market": "DK", "run_id": _RUN, "source": "browse", "album": album}
+    return {"market": "DK", "run_id": _RUN, "source": "browse", "number": number, "album": album}
 
 
 def _main() -> None:

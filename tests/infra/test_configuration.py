@@ -382,13 +382,13 @@ def test_each_object_has_its_writers(name: str, writers: set[str]) -> None:
 
 
 def test_services_read_what_their_code_reads() -> None:
-    """Three look at the documents of runs, the fetcher at which markets a run has; the job reads parts and itself."""
+    """Three look at documents of runs, the fetcher at manifests alone; the job reads parts, decisions and itself."""
     assert {who: grant["read"] for who, grant in local("grants").items() if grant["read"]} == {
         "scheduler": ["runs/"],
         "market_fetcher": ["runs/{run}/manifest.json"],
         "batch_trigger": ["runs/"],
         "cluster_manager": ["runs/"],
-        "cluster": ["raw/", "jobs/"],
+        "cluster": ["raw/", "jobs/", "runs/{run}/decisions/"],
     }
 
 

@@ -18,7 +18,7 @@ from local.bigquery import BigQuery
 from local.spark import class_archive, package, submit
 from local.storage import Storage
 from spark_job.arguments import Arguments, parse
-from tests.spark.reference import RUN, Row
+from tests.spark.reference import RUN, Row, decide
 
 PROJECT = "new-releases-test"
 BUCKET = "spark-tests"
@@ -130,15 +130,24 @@ def warehouse(bigquery: BigQuery) -> Warehouse:
 
 @pytest.fixture
 def arguments(warehouse: Warehouse, bucket: Path) -> Callable[..., Arguments]:
-    """Arguments as the cluster manager would give them; the raw folder of the run starts empty."""
+    """Arguments as the cluster manager would give them, with a decision for what lies in the folder (`decide`).
+
+    The folders of the bucket start empty.
+    """
     for name in ("raw", "quarantine", "runs"):
         for file in sorted((bucket / name).rglob("*")):
             if file.is_file():
                 file.unlink()
 
     def give(
-        *, run_id: str = RUN, revision: int = 1, table: str = warehouse.name, threshold: str = "0.01"
+        *,
+        run_id: str = RUN,
+        revision: int = 1,
+        table: str = warehouse.name,
+        threshold: str = "0.01",
+        **decided: Any,
     ) -> Arguments:
+        decide(bucket, run_id=run_id, revision=revision, **decided)
         return parse(argument_list(run_id, revision, table, threshold))
 
     return give
@@ -150,6 +159,7 @@ def argument_list(run_id: str, revision: int, table: str, threshold: str = "0.01
         "input": f"gs://{BUCKET}/raw/{run_id}/",
         "run-id": run_id,
         "revision": str(revision),
+        "decision": f"gs://{BUCKET}/runs/{run_id}/decisions/{revision:04}.json",
         "table": table,
         "temporary-bucket": BUCKET,
         "result": f"gs://{BUCKET}/runs/{run_id}/loads/{revision:04}.json",

@@ -1,17 +1,19 @@
 """The transformation again, in plain Python and on its own: what the Spark job must give, row for row.
 
-Also the albums it is compared on. Nothing of the job is imported here.
+Also the albums it is compared on. Nothing of the job is imported here. The decision is the contract's.
 """
 
 import gzip
 import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
+
+from contracts.documents import Decision, Part
 
 RUN = "2026-11-23"
 Record = Mapping[str, Any]
@@ -69,6 +71,7 @@ def counts_of(records: Iterable[Record]) -> dict[str, int]:
         "albums_without_tracks": sum(all(track is None for track in items) for items in entries),
         "null_tracks": sum(track is None for items in entries for track in items),
         "null_artists": sum(artist.get("name") is None for artist in artists),
+        "odd_values": 0,
     }
 
 
@@ -77,13 +80,14 @@ def sortable(rows: Iterable[Row]) -> list[str]:
     return sorted(json.dumps(row, default=str, sort_keys=True) for row in rows)
 
 
-def record(album: Record, *, market: str = "DK", run_id: str = RUN) -> dict[str, Any]:
-    """A raw line with this album."""
+def record(album: Record, *, market: str = "DK", run_id: str = RUN, number: int | None = None) -> dict[str, Any]:
+    """A raw line with this album; with a number it is one of form 2."""
     return {
         "market": market,
         "run_id": run_id,
         "source": "browse",
         "fetched_at": "2026-11-23T00:00:07Z",
+        **({} if number is None else {"number": number}),
         "album": album,
     }
 
@@ -121,6 +125,41 @@ def write_part(bucket: Path, market: str, lines: Iterable[bytes | dict[str, Any]
     )
     part.write_bytes(gzip.compress(b"".join(line + b"\n" for line in encoded)))
     return part
+
+
+def decide(bucket: Path, *, run_id: str = RUN, revision: int = 1, **changes: Any) -> Path:
+    """Write a decision that names every part in the run's folder, all of which must be good, as the contract has it.
+
+    What a part must hold is what can be read of it, by lines; nothing is said of one that cannot be unpacked.
+    """
+    found = sorted((bucket / "raw" / run_id).glob("*.jsonl.gz"))
+    parts = changes.pop("parts", tuple(part_of(file) for file in found))
+    decision = Decision(
+        run_id=run_id,
+        revision=revision,
+        verdict="load",
+        close_reason="complete",
+        parts=parts,
+        decided_at=datetime(2026, 11, 23, tzinfo=UTC),
+        owner="test",
+        **{"least": len(parts)} | changes,
+    )
+    file = bucket / f"runs/{run_id}/decisions/{revision:04}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(decision.to_json())
+    return file
+
+
+def part_of(file: Path, **changes: Any) -> Part:
+    """The part as a decision names it."""
+    content = file.read_bytes()
+    try:
+        lines = gzip.decompress(content).count(b"\n")
+    except (OSError, EOFError):
+        lines = None
+    told: dict[str, Any] = {"generation": 1, "crc32c": "AAAAAA==", "size": len(content), "albums": lines}
+    landed = datetime(2026, 11, 23, tzinfo=UTC)
+    return Part(market=file.name.partition(".")[0], landed_at=landed, **told | changes)
 
 
 _TEXT = st.text(max_size=6)  # all of Unicode but lone surrogates, which UTF-8 cannot carry

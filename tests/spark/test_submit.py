@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from pyspark.sql import SparkSession
 
+from contracts.documents import LoadResult
 from local.bigquery import BigQuery
 from local.dataproc.bucket import publish
 from local.spark.submit import Command
@@ -23,7 +24,7 @@ from local.storage import Storage
 from spark_job.arguments import Arguments
 from spark_job.job import run
 from tests.spark.conftest import BUCKET, PROJECT, Warehouse, argument_list
-from tests.spark.reference import RUN, album, record, rows_of, sortable, write_part
+from tests.spark.reference import RUN, album, decide, record, rows_of, sortable, write_part
 
 pytestmark = pytest.mark.spark
 Shipped = Callable[[Sequence[str], str], Command]
@@ -48,6 +49,7 @@ def test_the_shipped_job_loads_and_its_documents_are_objects(
     write_part(bucket, "DK", [*good, b"bad"])
     write_part(bucket, "SE", [record(album("a", "t1"), market="SE")])
 
+    decide(bucket)
     given = argument_list(RUN, 1, warehouse.name, "0.5")
     done = _finish(shipped(given, bigquery.url))
 
@@ -78,12 +80,16 @@ def test_the_shipped_job_loads_and_its_documents_are_objects(
 def test_a_failed_load_fails_the_job(
     shipped: Shipped, bucket: Path, bigquery: BigQuery, arguments: object
 ) -> None:
-    """A table that is not there ends in an exit code other than 0 and in no result."""
+    """A table that is not there ends in an exit code other than 0 and in a result that says why."""
     write_part(bucket, "DK", [record(album("a", "t"))])
+    decide(bucket)
     done = _finish(shipped(argument_list(RUN, 1, f"{PROJECT}.music.nowhere"), bigquery.url))
     assert done.returncode == 1
-    assert "music.nowhere" in done.stdout
-    assert not (bucket / f"runs/{RUN}/loads/0001.json").exists()
+    result = LoadResult.model_validate_json((bucket / f"runs/{RUN}/loads/0001.json").read_bytes())
+    assert (result.loaded, result.rows) == (False, 1)
+    assert "music.nowhere" in (result.error or "")
+    # The last line of the driver's output, which an operator sees first, is the reason.
+    assert f"ERROR spark_job: {result.error}" in (done.stdout + done.stderr).splitlines()
 
 
 def test_a_job_killed_before_its_commit_leaves_the_old_rows(
@@ -98,6 +104,7 @@ def test_a_job_killed_before_its_commit_leaves_the_old_rows(
     write_part(bucket, "DK", [record(album("old", "t"))])
     run(spark, arguments())
     write_part(bucket, "DK", [record(album("new", "t1", "t2"))])
+    decide(bucket, revision=2)
 
     with _holding("BEGIN TRANSACTION", bigquery.url) as (url, held):
         command = shipped(argument_list(RUN, 2, warehouse.name), url)

@@ -160,13 +160,16 @@ schedules = st.dictionaries(
 def test_whatever_fails_for_a_while_the_parts_equal_the_catalogue(
     app: Literal["extended", "developer"], schedule: Mapping[int, str], dies_after: float | None
 ) -> None:
-    """Every album and every track, in order; and without a restart no good answer is asked for twice."""
+    """Every album and every track, in order; and without a restart no good answer is asked for twice.
+
+    But for one: an album that claims more tracks than came is read once more, to its end.
+    """
     spotify = Faulty(LISTS, WHOLE, app=app, schedule=schedule)
     store = MemoryObjectStore()
     given_back = run(lambda: all_markets(spotify, store, dies_after))
     if given_back == 0 and dies_after is None:
         asked = {what: times for what, times in spotify.good.items() if not what.startswith("/api/token")}
-        assert max(asked.values()) == 1
+        assert max(asked.values()) <= (2 if "total" in schedule.values() else 1)
         assert len(spotify.requests) <= BOUND[app] + 2 * len(schedule)
 
 

@@ -4,15 +4,21 @@ import re
 
 import pytest
 
+from services.cluster_manager.adapters.dataproc import JobShape, job_arguments
+from services.cluster_manager.ports import JobRequest
 from spark_job.arguments import ArgumentError, Arguments, parse
 
 BAD_RECORDS = (
     "give the folder for bad records, as gs://bucket/quarantine/2026-11-23/0001/, of the run and revision given"
 )
+DECISION = (
+    "give the decision to load, as gs://bucket/runs/2026-11-23/decisions/0001.json, of the run and revision given"
+)
 GOOD = {
     "--input": "gs://new-releases/raw/2026-11-23/",
     "--run-id": "2026-11-23",
     "--revision": "1",
+    "--decision": "gs://new-releases/runs/2026-11-23/decisions/0001.json",
     "--table": "new-releases-local.music.new_releases",
     "--temporary-bucket": "new-releases",
     "--result": "gs://new-releases/runs/2026-11-23/loads/0001.json",
@@ -32,7 +38,13 @@ def test_good_arguments_are_understood() -> None:
     assert (arguments.revision, arguments.quarantine_threshold) == (1, 0.01)
     assert parse(_argv(quarantine_threshold="0")).quarantine_threshold == 0
     assert parse(_argv(quarantine_threshold="1")).quarantine_threshold == 1
-    last = parse(_argv(revision="9999", quarantine="gs://new-releases/quarantine/2026-11-23/9999/"))
+    last = parse(
+        _argv(
+            revision="9999",
+            decision="gs://new-releases/runs/2026-11-23/decisions/9999.json",
+            quarantine="gs://new-releases/quarantine/2026-11-23/9999/",
+        )
+    )
     assert last.revision == 9999
 
 
@@ -51,6 +63,10 @@ def test_good_arguments_are_understood() -> None:
         ("input", "gs://new-releases/raw/2026-11-16/"),
         ("input", "gs://new-releases/raw/*/2026-11-23/"),
         ("input", "/data/raw/2026-11-23/"),
+        ("decision", "gs://new-releases/runs/2026-11-23/decisions/0002.json"),
+        ("decision", "gs://new-releases/runs/2026-11-16/decisions/0001.json"),
+        ("decision", "gs://new-releases/runs/2026-11-23/loads/0001.json"),
+        ("decision", "runs/2026-11-23/decisions/0001.json"),
         ("table", "music.new_releases"),
         ("table", "new-releases-local.music.new_releases$20261123"),
         ("temporary_bucket", "gs://new-releases"),
@@ -76,7 +92,7 @@ def test_all_faults_are_reported_together() -> None:
     with pytest.raises(ArgumentError) as caught:
         parse(["--run-id", "today", "--revision", "0", "--verbose"])
     named = {re.match("--([a-z-]+)", fault)[1] for fault in caught.value.faults}  # type: ignore[index]
-    assert named == {"verbose", "run-id", "revision", "input", "table", "temporary-bucket", "result", "quarantine"}
+    assert named == {"verbose", *(name.removeprefix("--") for name in GOOD)}
     assert "--table: is missing; give the existing table, as project.dataset.table" in str(caught.value)
 
 
@@ -92,6 +108,7 @@ def test_every_argument_reaches_its_field() -> None:
         input="gs://new-releases/raw/2026-11-23/",
         run_id="2026-11-23",
         revision=1,
+        decision="gs://new-releases/runs/2026-11-23/decisions/0001.json",
         table="new-releases-local.music.new_releases",
         temporary_bucket="new-releases",
         result="gs://new-releases/runs/2026-11-23/loads/0001.json",
@@ -119,6 +136,11 @@ def test_an_argument_is_written_in_full() -> None:
             "gs://b/q/",
             BAD_RECORDS,
         ),
+        (
+            "decision",
+            "gs://b/d.json",
+            DECISION,
+        ),
         ("table", "x", "give the existing table, as project.dataset.table"),
     ],
 )
@@ -138,8 +160,8 @@ def test_each_fault_has_its_own_line_and_nothing_is_said_of_what_is_missing_but_
     assert caught.value.faults == (fault,)
     with pytest.raises(ArgumentError) as caught:
         parse(_argv(revision="x", table="y"))
-    lines = str(caught.value).split("\n")
-    assert [line.split(":")[0] for line in lines[1:]] == ["  --revision", "  --table", "  --quarantine"]
+    lines, named = str(caught.value).split("\n"), ("revision", "decision", "table", "quarantine")
+    assert [line.split(":")[0] for line in lines[1:]] == [f"  --{name}" for name in named]
 
 
 def test_help_names_the_script_and_explains_each_argument(capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,3 +178,27 @@ def test_the_error_stays_short_whatever_was_given() -> None:
     with pytest.raises(ArgumentError) as caught:
         parse([*_argv(table="x" * 100_000), *(f"--unknown-{number}" + "x" * 1000 for number in range(1000))])
     assert len(str(caught.value)) < 10_000
+
+
+def test_the_cluster_manager_s_command_line_is_the_job_s() -> None:
+    """Both ends in one place: the job of a decision is told that decision, and takes what it is told."""
+    shape = JobShape(
+        main_uri="gs://b-1/jobs/main.py",
+        package_uri="gs://b-1/jobs/spark_job.zip",
+        bucket="b-1",
+        temporary_bucket="t-1",
+        table="new-releases-local.music.new_releases",
+        quarantine_threshold=0.25,
+        properties={},
+    )
+    assert parse(job_arguments(JobRequest("2026-11-23", 12, 3, "cluster"), shape)) == Arguments(
+        input="gs://b-1/raw/2026-11-23/",
+        run_id="2026-11-23",
+        revision=12,
+        decision="gs://b-1/runs/2026-11-23/decisions/0012.json",
+        table="new-releases-local.music.new_releases",
+        temporary_bucket="t-1",
+        result="gs://b-1/runs/2026-11-23/loads/0012.json",
+        quarantine="gs://b-1/quarantine/2026-11-23/0012/",
+        quarantine_threshold=0.25,
+    )

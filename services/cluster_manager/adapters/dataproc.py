@@ -16,7 +16,7 @@ from google.api_core.exceptions import (
 from google.cloud import dataproc_v1
 from google.protobuf.duration_pb2 import Duration
 
-from contracts.names import job_id, load_name, quarantine_prefix, raw_prefix
+from contracts.names import decision_name, job_id, load_name, quarantine_prefix, raw_prefix
 from eventing.errors import Permanent, Retryable
 from services.cluster_manager.ports import APP_LABEL, Cluster, ClusterState, Job, JobRequest, JobState
 from services.cluster_manager.sizing import ClusterSize
@@ -217,6 +217,7 @@ def job_arguments(request: JobRequest, shape: JobShape) -> list[str]:
         f"--input={at}{raw_prefix(request.run_id)}",
         f"--run-id={request.run_id}",
         f"--revision={request.revision}",
+        f"--decision={at}{decision_name(request.run_id, request.revision)}",
         f"--table={shape.table}",
         f"--temporary-bucket={shape.temporary_bucket}",
         f"--result={at}{load_name(request.run_id, request.revision)}",
