@@ -1,7 +1,7 @@
 # The dashboard: who looks at it is named one by one, and it only ever reads. Nothing of it exists before there are images
 # and somebody to look. A viewer opens it with `terraform output -raw dashboard_command`.
 locals {
-  has_dashboard = var.image_tag != null && length(var.dashboard_viewers) > 0
+  has_dashboard = local.runs && length(var.dashboard_viewers) > 0
 }
 
 resource "google_service_account" "dashboard" {
@@ -110,11 +110,19 @@ resource "google_cloud_run_v2_service" "dashboard" {
   ]
 }
 
+# The command that opens it asks Cloud Run for the address, which calling it alone does not allow.
+locals {
+  viewer_grants = {
+    for grant in setproduct(var.dashboard_viewers, ["roles/run.invoker", "roles/run.viewer"]) :
+    join(" ", grant) => { member = grant[0], role = grant[1] }
+  }
+}
+
 resource "google_cloud_run_v2_service_iam_member" "viewer" {
-  for_each = local.has_dashboard ? toset(var.dashboard_viewers) : toset([])
+  for_each = local.has_dashboard ? local.viewer_grants : {}
 
   name     = google_cloud_run_v2_service.dashboard[0].name
   location = google_cloud_run_v2_service.dashboard[0].location
-  role     = "roles/run.invoker"
-  member   = each.key
+  role     = each.value.role
+  member   = each.value.member
 }

@@ -3,7 +3,6 @@ resource "google_project_iam_member" "this" {
   for_each = {
     cluster_manager_makes_clusters = { who = "cluster_manager", role = "roles/dataproc.editor" }
     cluster_manager_counts_rows    = { who = "cluster_manager", role = "roles/bigquery.jobUser" }
-    cluster_works                  = { who = "cluster", role = "roles/dataproc.worker" }
     cluster_loads_rows             = { who = "cluster", role = "roles/bigquery.jobUser" }
     builder_writes_logs            = { who = "builder", role = "roles/logging.logWriter" }
   }
@@ -11,6 +10,19 @@ resource "google_project_iam_member" "this" {
   project = var.project_id
   role    = each.value.role
   member  = local.members[each.value.who]
+}
+
+# The role reaches objects in every bucket of the project, the bucket of Terraform's state among them; the condition leaves
+# it the temporary bucket, where Dataproc stages. What the Spark job needs beside that is granted in storage.tf.
+resource "google_project_iam_member" "cluster_works" {
+  project = var.project_id
+  role    = "roles/dataproc.worker"
+  member  = local.members["cluster"]
+
+  condition {
+    title      = "only-the-temporary-bucket"
+    expression = "resource.service != \"storage.googleapis.com\" || resource.name.startsWith(\"projects/_/buckets/${local.temporary_bucket}\")"
+  }
 }
 
 # A machine may only run as an account that its maker may act as.

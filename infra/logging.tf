@@ -1,7 +1,8 @@
 # Dataproc sends no events; its audit log (Admin Activity, always on) tells when an operation began and ended. Both
 # entries are passed on: they only wake the cluster manager, which then asks Dataproc itself.
 locals {
-  sink = local.topology.logging_sink
+  sink    = local.topology.logging_sink
+  methods = join(" OR ", formatlist("\"%s\"", local.sink.method_names))
 }
 
 resource "google_logging_project_sink" "dataproc_operations" {
@@ -9,12 +10,7 @@ resource "google_logging_project_sink" "dataproc_operations" {
   description            = "Wakes the cluster manager when a cluster or job has begun or ended something."
   destination            = "pubsub.googleapis.com/${module.topic[local.sink.topic].id}"
   unique_writer_identity = true
-
-  filter = join(" AND ", [
-    "logName=\"projects/${var.project_id}/logs/cloudaudit.googleapis.com%2Factivity\"",
-    "protoPayload.serviceName=\"${local.sink.service_name}\"",
-    "protoPayload.methodName=(${join(" OR ", formatlist("\"%s\"", local.sink.method_names))})",
-  ])
+  filter                 = "logName=\"projects/${var.project_id}/logs/cloudaudit.googleapis.com%2Factivity\" AND protoPayload.serviceName=\"${local.sink.service_name}\" AND protoPayload.methodName=(${local.methods})"
 }
 
 resource "google_pubsub_topic_iam_member" "sink_writes" {

@@ -1,7 +1,7 @@
 # Metrics are counted from the services' log lines (one constant name each), alerts watch them and what Google measures.
 # Every alert's documentation is its section of docs/runbook.md.
 locals {
-  our_logs = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=starts_with(\"new-releases-\")"
+  our_logs = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=~\"^new-releases-\""
 
   log_metrics = {
     runs_requested   = "jsonPayload.message=\"markets_requested\" AND jsonPayload.requested>0"
@@ -17,7 +17,9 @@ locals {
     unexpected_faults = "jsonPayload.message=\"unexpected\""
   }
 
-  # PromQL, whose windows may be longer than a threshold's, and which may name a metric that has no value yet.
+  # PromQL, whose windows may be longer than a threshold's, and which may name a metric that has no value yet. A line is
+  # counted up to ten minutes after it was written, and looked for every five: a shorter window than half an hour may be
+  # over before its line is there.
   counted = {
     for name in keys(local.log_metrics) :
     name => "logging_googleapis_com:user_new_releases_${name}{monitored_resource=\"cloud_run_revision\"}"
@@ -43,13 +45,13 @@ locals {
     run_failed = {
       name     = "A run failed"
       severity = "ERROR"
-      query    = "sum(increase(${local.counted["runs_failed"]}[10m])) > 0"
+      query    = "sum(increase(${local.counted["runs_failed"]}[30m])) > 0"
       duration = 0
     }
     run_doubtful = {
       name     = "A run was loaded and wants a person's eye"
       severity = "WARNING"
-      query    = "sum(increase(${local.counted["runs_doubtful"]}[10m])) > 0"
+      query    = "sum(increase(${local.counted["runs_doubtful"]}[30m])) > 0"
       duration = 0
     }
     run_late = {
@@ -68,28 +70,28 @@ locals {
     market_given_up = {
       name     = "A market was given up"
       severity = "WARNING"
-      query    = "sum(increase(${local.counted["markets_given_up"]}[10m])) > 0"
+      query    = "sum(increase(${local.counted["markets_given_up"]}[30m])) > 0"
       duration = 0
     }
     dead_letters = {
       name     = "A message was given up"
       severity = "ERROR"
-      query    = "sum(increase(${local.counted["dead_letters"]}[10m])) > 0"
+      query    = "sum(increase(${local.counted["dead_letters"]}[30m])) > 0"
       duration = 0
     }
     unexpected_fault = {
       name     = "A service met a fault that it does not know"
       severity = "ERROR"
-      query    = "sum(increase(${local.counted["unexpected_faults"]}[10m])) > 0"
+      query    = "sum(increase(${local.counted["unexpected_faults"]}[30m])) > 0"
       duration = 0
     }
   }
 
   # Dead letters that not even the batch trigger could record.
-  operator_queues = [
-    for subscription in local.pull_subscriptions : subscription.name
+  operator_queues = join(",", [
+    for subscription in local.pull_subscriptions : "\"${subscription.name}\""
     if contains(local.dead_letter_topics, subscription.topic)
-  ]
+  ])
 }
 
 resource "google_logging_metric" "this" {
@@ -153,11 +155,7 @@ resource "google_monitoring_alert_policy" "unhandled_dead_letters" {
     display_name = "Dead letters could not be recorded"
 
     condition_threshold {
-      filter = join(" AND ", [
-        "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\"",
-        "resource.type=\"pubsub_subscription\"",
-        "resource.label.subscription_id=one_of(${join(",", formatlist("\"%s\"", local.operator_queues))})",
-      ])
+      filter          = "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND resource.type=\"pubsub_subscription\" AND resource.label.subscription_id=one_of(${local.operator_queues})"
       comparison      = "COMPARISON_GT"
       threshold_value = 0
       duration        = "0s"
@@ -188,11 +186,7 @@ resource "google_monitoring_alert_policy" "cluster_too_old" {
 
     # Dataproc puts a cluster's labels on its machines; ours carry `app`.
     condition_threshold {
-      filter = join(" AND ", [
-        "metric.type=\"compute.googleapis.com/instance/uptime_total\"",
-        "resource.type=\"gce_instance\"",
-        "metadata.user_labels.app=\"new-releases\"",
-      ])
+      filter          = "metric.type=\"compute.googleapis.com/instance/uptime_total\" AND resource.type=\"gce_instance\" AND metadata.user_labels.app=\"new-releases\""
       comparison      = "COMPARISON_GT"
       threshold_value = var.cluster_max_ttl + 900
       duration        = "0s"

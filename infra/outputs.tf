@@ -36,6 +36,11 @@ output "image_prefix" {
   value       = local.image_prefix
 }
 
+output "image_tag" {
+  description = "Tag of the images that run; empty before the first."
+  value       = local.tag
+}
+
 output "secrets" {
   description = "Secrets that wait for their values."
   value       = { for name, secret in google_secret_manager_secret.spotify : name => secret.secret_id }

@@ -3,29 +3,12 @@ resource "google_artifact_registry_repository" "images" {
   repository_id = "new-releases"
   location      = var.region
   format        = "DOCKER"
-  description   = "Images of the four services."
+  description   = "Images of the four services and the dashboard."
 
-  # What a tag names never changes, so that image_tag says exactly what runs.
+  # What a tag names never changes, so that image_tag says exactly what runs. No policy cleans up: an image whose tag is
+  # immutable is not deleted, and each of ours has one.
   docker_config {
     immutable_tags = true
-  }
-
-  cleanup_policies {
-    id     = "keep-the-newest"
-    action = "KEEP"
-
-    most_recent_versions {
-      keep_count = 5
-    }
-  }
-
-  cleanup_policies {
-    id     = "drop-the-old"
-    action = "DELETE"
-
-    condition {
-      older_than = "7776000s" # 90 days
-    }
   }
 
   depends_on = [google_project_service.this]

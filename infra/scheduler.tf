@@ -27,7 +27,7 @@ resource "google_cloud_scheduler_job" "this" {
   description = each.value.description
   schedule    = each.value.schedule
   time_zone   = var.time_zone
-  paused      = var.image_tag == null # nobody would hear it
+  paused      = !local.runs # nobody would hear it
 
   pubsub_target {
     topic_name = module.topic[each.value.topic].id
@@ -48,5 +48,6 @@ resource "google_cloud_scheduler_job" "this" {
     max_backoff_duration = "300s"
   }
 
-  depends_on = [google_project_service.this]
+  # Not before every subscription is there: a topic keeps no message for one that is made later.
+  depends_on = [google_project_service.this, terraform_data.running]
 }

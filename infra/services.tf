@@ -52,7 +52,7 @@ locals {
         TEMPORARY_BUCKET           = google_storage_bucket.temporary.name
         BIGQUERY_DATASET           = google_bigquery_dataset.music.dataset_id
         BIGQUERY_TABLE             = google_bigquery_table.new_releases.table_id
-        IMAGE_VERSION              = var.dataproc_image_version
+        IMAGE_VERSION              = var.dataproc_image_version == null ? "" : var.dataproc_image_version
         MACHINE_TYPE               = var.cluster_machine_type
         MAX_WORKERS                = tostring(var.cluster_max_workers)
         SUBNETWORK                 = google_compute_subnetwork.cluster.id
@@ -69,11 +69,11 @@ locals {
 # Nothing runs before there are images: Cloud Run refuses a service whose image it cannot pull.
 module "service" {
   source   = "./modules/push_service"
-  for_each = var.image_tag == null ? toset([]) : local.services
+  for_each = local.runs ? local.services : toset([])
 
   name                 = "new-releases-${local.short_names[each.key]}"
   region               = var.region
-  image                = "${local.image_prefix}/${local.short_names[each.key]}:${var.image_tag == null ? "" : var.image_tag}"
+  image                = "${local.image_prefix}/${local.short_names[each.key]}:${local.tag}"
   service_account      = google_service_account.service[each.key].email
   push_service_account = google_service_account.pusher.email
   audience             = local.audiences[each.key]
@@ -92,6 +92,7 @@ module "service" {
     google_storage_bucket_iam_member.prefixes,
     google_secret_manager_secret_iam_member.fetcher,
     google_service_account_iam_member.pubsub_signs,
+    google_project_iam_member.cluster_works,
     google_project_iam_member.this,
     terraform_data.images,
   ]

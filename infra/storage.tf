@@ -1,6 +1,7 @@
 # The data bucket holds the state of every run, so what may be removed by age is said by prefix and never `runs/`.
 locals {
-  data_bucket = "${var.project_id}-new-releases"
+  data_bucket      = "${var.project_id}-new-releases"
+  temporary_bucket = "${var.project_id}-new-releases-temporary"
 
   data_days = {
     "raw/"        = var.raw_days
@@ -62,7 +63,7 @@ resource "google_storage_bucket" "data" {
 resource "google_storage_bucket" "temporary" {
   #checkov:skip=CKV_GCP_62:files on their way, gone within days
   #checkov:skip=CKV_GCP_78:files on their way; an older version of them is of no use to anyone
-  name                        = "${var.project_id}-new-releases-temporary"
+  name                        = local.temporary_bucket
   location                    = var.region
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
@@ -84,9 +85,8 @@ resource "google_storage_bucket" "temporary" {
   depends_on = [google_project_service.this]
 }
 
-data "google_storage_project_service_account" "this" {
-  depends_on = [google_project_service.this]
-}
+# Cloud Storage's own account, which asking for makes.
+data "google_storage_project_service_account" "this" {}
 
 resource "google_storage_notification" "raw" {
   bucket             = google_storage_bucket.data.name
@@ -118,7 +118,7 @@ locals {
       read   = ["runs/"]
       change = ["runs/{run}/clusters/", "runs/{run}/jobs/", "runs/{run}/receipts/", "runs/{run}/announced/", "canaries/"]
     }
-    # What the Spark job needs. roles/dataproc.worker (dataproc.tf) reaches further; docs/security.md says why.
+    # What the Spark job needs. Its staging is in the temporary bucket (dataproc.tf).
     cluster = {
       read   = ["raw/", "jobs/", "runs/{run}/decisions/"]
       change = ["runs/{run}/loads/", "quarantine/"]

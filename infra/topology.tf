@@ -24,7 +24,9 @@ locals {
   pubsub_agent = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
 }
 
+# Read before anything is made, hence no depends_on here or on the bucket's account: a source that waits for a change is
+# unknown while it is planned, and every grant that names its answer would be taken away and given anew. What it asks is
+# enabled by hand first (README.md).
 data "google_project" "this" {
   project_id = var.project_id
-  depends_on = [google_project_service.this]
 }

@@ -36,6 +36,13 @@ variable "build_images" {
   nullable    = false
 }
 
+variable "build_region" {
+  description = "Where Cloud Build works; a new project has a quota for builds in few regions, and always in global."
+  type        = string
+  default     = "global"
+  nullable    = false
+}
+
 variable "cache_days" {
   description = "Days an album stays in the cache after it was last read from Spotify."
   type        = number
@@ -87,10 +94,9 @@ variable "dashboard_viewers" {
 }
 
 variable "dataproc_image_version" {
-  description = "Dataproc image; pinned, since the default moves. Must carry the Spark line that the job is written for."
+  description = "Dataproc image; null means the one that the cluster manager pins (IMAGE_VERSION). Must carry the Spark line that the job is written for."
   type        = string
-  default     = "3.0-debian13"
-  nullable    = false
+  default     = null
 }
 
 variable "bigquery_connector_version" {
@@ -101,7 +107,7 @@ variable "bigquery_connector_version" {
 }
 
 variable "image_tag" {
-  description = "Tag of the images, a new one for each build; without one there is no service, no push and no tick."
+  description = "Tag of the images, a new one for each build; null keeps the one applied last, and before the first there is no service, no push and no tick."
   type        = string
   default     = null
 

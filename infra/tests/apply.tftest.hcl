@@ -1,5 +1,5 @@
 # What `terraform test` proves without a cloud: the whole configuration evaluates, before and after the first images, and
-# what matters about it holds. The provider is mocked; only its schema is real.
+# what matters about it holds. The provider is mocked; its schema and validators are real, and look at what a mock answers.
 mock_provider "google" {
   mock_data "google_project" {
     defaults = {
@@ -10,6 +10,20 @@ mock_provider "google" {
   mock_data "google_storage_project_service_account" {
     defaults = {
       email_address = "service-123456789012@gs-project-accounts.iam.gserviceaccount.com"
+    }
+  }
+
+  mock_resource "google_service_account" {
+    defaults = {
+      name   = "projects/new-releases-test/serviceAccounts/somebody@new-releases-test.iam.gserviceaccount.com"
+      email  = "somebody@new-releases-test.iam.gserviceaccount.com"
+      member = "serviceAccount:somebody@new-releases-test.iam.gserviceaccount.com"
+    }
+  }
+
+  mock_resource "google_logging_project_sink" {
+    defaults = {
+      writer_identity = "serviceAccount:service-123456789012@gcp-sa-logging.iam.gserviceaccount.com"
     }
   }
 }
@@ -33,7 +47,8 @@ run "before_the_first_images" {
 
 run "with_images" {
   variables {
-    image_tag = "2026-11-23-1"
+    image_tag         = "2026-11-23-1"
+    dashboard_viewers = ["user:me@example.com"]
   }
 
   assert {
@@ -49,6 +64,23 @@ run "with_images" {
   assert {
     condition     = jsondecode(base64decode(google_cloud_scheduler_job.this["weekly-tick"].pubsub_target[0].data)).reason == "tick"
     error_message = "The tick's data must say that it is one."
+  }
+
+  assert {
+    condition = toset([
+      for grant in google_cloud_run_v2_service_iam_member.viewer : "${grant.member} ${grant.role}"
+    ]) == toset(["user:me@example.com roles/run.invoker", "user:me@example.com roles/run.viewer"])
+    error_message = "A viewer must be able to find the dashboard and to call it."
+  }
+
+  assert {
+    condition     = endswith(google_project_iam_member.cluster_works.condition[0].expression, "startsWith(\"projects/_/buckets/new-releases-test-new-releases-temporary\")")
+    error_message = "The cluster's role must end at the temporary bucket."
+  }
+
+  assert {
+    condition     = strcontains(output.build_command, "--region=global ")
+    error_message = "A new project can build in the global region."
   }
 
   assert {
@@ -76,6 +108,18 @@ run "with_images" {
   }
 }
 
+run "without_a_tag_the_last_one_stays" {
+  assert {
+    condition     = length(module.service) == 4 && output.image_tag == "2026-11-23-1"
+    error_message = "An apply that is not told image_tag must keep what runs."
+  }
+
+  assert {
+    condition     = alltrue([for job in google_cloud_scheduler_job.this : !job.paused])
+    error_message = "The tick and the sweep must go on."
+  }
+}
+
 run "a_tag_must_name_one_build" {
   command = plan
 
@@ -84,4 +128,16 @@ run "a_tag_must_name_one_build" {
   }
 
   expect_failures = [var.image_tag]
+}
+
+# The last, since what a test made is destroyed after it.
+run "services_go_once_they_may" {
+  variables {
+    allow_destroy = true
+  }
+
+  assert {
+    condition     = terraform_data.running[0].output.may_go
+    error_message = "What may go must be in the state before it goes."
+  }
 }

@@ -36,7 +36,7 @@ class Settings(ServiceSettings):
         default=0.01, ge=0, le=1, description="Share of unreadable records above which the job loads nothing."
     )
     image_version: str = Field(
-        default="3.0-debian13", description="Dataproc image; pinned, since the default moves."
+        default="3.0.2-debian13", description="Dataproc image; pinned to its patch, since defaults move."
     )
     machine_type: str = Field(default="e2-standard-2", description="Machine type of master and workers.")
     machine_mib: int = Field(

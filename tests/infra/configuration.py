@@ -85,3 +85,11 @@ def strings(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from strings(inner)
+
+
+def named(value: Any, key: str) -> Iterator[Any]:
+    """Every value of that name, however deep."""
+    if isinstance(value, dict):
+        yield from (inner for name, inner in value.items() if name == key)
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from named(inner, key)

@@ -1,0 +1,136 @@
+"""Every filter is one that Google's languages have: the provider takes any text, and Google refuses it."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.infra.configuration import INFRA, local, named, resources
+from tests.infra.filters import fault_of_logging, fault_of_monitoring
+
+TOPOLOGY = json.loads((INFRA / "topology.json").read_bytes())
+LOGGING = {"google_logging_metric", "google_logging_project_sink"}
+RUNBOOK = (INFRA.parent / "docs/runbook.md").read_text(encoding="utf-8")
+KNOWN = {
+    "var.project_id": "new-releases-test",
+    "local.sink.service_name": TOPOLOGY["logging_sink"]["service_name"],
+    "local.methods": " OR ".join(f'"{method}"' for method in TOPOLOGY["logging_sink"]["method_names"]),
+    "local.operator_queues": ",".join(f'"{entry["name"]}"' for entry in TOPOLOGY["pull_subscriptions"]),
+}
+"""What Terraform fills in, beside strings among the locals."""
+PAGE = (INFRA / "monitoring/dashboard.json").read_text(encoding="utf-8")
+PANELS: list[dict[str, Any]] = [tile["widget"] for tile in json.loads(PAGE)["mosaicLayout"]["tiles"]]
+
+
+def filled(text: str, each: str = "") -> str:
+    """A filter as Google is sent it."""
+    values = KNOWN | {"each.value": each}
+    while found := re.search(r"\$\{([\w.]+)\}", text):
+        name = found[1]
+        value = values[name] if name in values else local(name.removeprefix("local."))
+        text = text.replace(found[0], value)
+    assert "${" not in text, f"a filter is plain text and references, so that it can be judged here: {text}"
+    return text
+
+
+def logging_filters() -> Iterator[tuple[str, str]]:
+    """Where each stands that Cloud Logging reads, and it."""
+    for entry in resources():
+        for text in named(entry.body, "filter") if entry.kind in LOGGING else ():
+            cases = local("log_metrics") if "each.value" in text else {"": ""}
+            yield from ((f"{entry.address} {name}", filled(text, each)) for name, each in cases.items())
+        for condition in named(entry.body, "condition_matched_log"):
+            yield from ((entry.address, filled(text)) for text in named(condition, "filter"))
+    yield from (("dashboard", panel["logsPanel"]["filter"]) for panel in PANELS if "logsPanel" in panel)
+    commands = re.findall(r"gcloud logging read (?:'([^']*)'|\"((?:\\.|[^\"])*)\")", RUNBOOK)
+    yield from (("runbook", single or re.sub(r"\\(.)", r"\1", double)) for single, double in commands)
+
+
+def monitoring_filters() -> Iterator[tuple[str, str]]:
+    """Where each stands that Cloud Monitoring reads, and it."""
+    for entry in resources("google_monitoring_alert_policy"):
+        for condition in named(entry.body, "condition_threshold"):
+            yield from ((entry.address, filled(text)) for text in named(condition, "filter"))
+    for series in named(PANELS, "timeSeriesFilter"):
+        yield "dashboard", series["filter"]
+
+
+def test_every_filter_is_judged() -> None:
+    """One in a place that nobody looks at would be refused by Google alone."""
+    written = sum(len(list(named(entry.body, "filter"))) for entry in resources())
+    metrics = len(local("log_metrics"))
+    of_resources = [place for place, _ in [*logging_filters(), *monitoring_filters()] if ".tf" in place]
+    assert len(of_resources) == written - 1 + metrics
+    places = [place for place, _ in [*logging_filters(), *monitoring_filters()]]
+    assert places.count("dashboard") == PAGE.count('"filter"') > 0
+    assert places.count("runbook") == RUNBOOK.count("gcloud logging read") > 0
+
+
+@pytest.mark.parametrize(("place", "query"), [*logging_filters()])
+def test_cloud_logging_understands(place: str, query: str) -> None:
+    """A metric, sink or panel whose query is refused is not made, and what hangs on it neither."""
+    assert fault_of_logging(query) is None, place
+
+
+@pytest.mark.parametrize(("place", "query"), [*monitoring_filters()])
+def test_cloud_monitoring_understands(place: str, query: str) -> None:
+    """The same for alerts and charts, whose language is another."""
+    assert fault_of_monitoring(query) is None, place
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'resource.labels.service_name=starts_with("new-releases-")',
+        'resource.labels.service_name=one_of("a", "b")',
+        'lower(textPayload)="robot"',
+        'textPayload=~"(unclosed"',
+        'textPayload=~"(?=ahead)"',
+        'textPayload=~"(a)\\\\1"',
+        "textPayload=~robot",
+        'severity=="ERROR"',
+        'textPayload="unclosed',
+        "insertId = abc:def",
+        'severity="ERROR" AND',
+        "sample(insertId, 2)",
+        'ip_in_net(httpRequest.remoteIp, "10.0.0.1/8")',
+        "cast(jsonPayload.size, INT) > 5",
+        f'textPayload="{"a" * 20_000}"',
+    ],
+)
+def test_what_cloud_logging_does_not_know_is_found(query: str) -> None:
+    """A judge that lets everything pass protects nothing; `starts_with` stood in every metric once."""
+    assert fault_of_logging(query) is not None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'resource.type = ("k8s_cluster" OR "gce_instance") AND severity >= "ERROR" AND NOT textPayload:robot',
+        'resource.type="x"\nseverity>=WARNING -- two lines are both\n-labels."a.b/c":*',
+        'log_id("cloudaudit.googleapis.com/activity") OR source(folders/123)',
+        'SEARCH("hello world") AND SEARCH(textPayload, "hello")',
+        'sample(insertId, 0.25) AND ip_in_net(jsonPayload.ip, "10.0.0.0/8")',
+        'cast(jsonPayload.size, INT64) > 5 AND regexp_extract(jsonPayload.name, "a(\\\\d+)") = "3"',
+        '"unicorn" AND timestamp>="2026-11-23T00:00:00Z" AND textPayload!~"(?i)^a.*b$"',
+    ],
+)
+def test_what_the_language_has_is_understood(query: str) -> None:
+    """A judge that refuses what is right would be argued with, and then left out."""
+    assert fault_of_logging(query) is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "query"),
+    [
+        (fault_of_monitoring, 'metric.type=~"^a"'),
+        (fault_of_monitoring, 'metric.label.code=monitoring.regex.full_match("(")'),
+        (fault_of_monitoring, 'metric.type=ends("a")'),
+        (fault_of_monitoring, 'jsonPayload.message="a"'),
+    ],
+)
+def test_what_cloud_monitoring_does_not_know_is_found(fault: Callable[[str], str | None], query: str) -> None:
+    """The operator of one language is no operator of the other."""
+    assert fault(query) is not None
