@@ -46,6 +46,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
+        # The loop adds it to the time. A nanosecond is lost in the seconds of half a year, and nothing is ever due.
+        self._clock_resolution = 1e-6
 
     def time(self) -> float:
         """Virtual seconds."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from contracts.documents import ClusterClaim, Decision, JobClaim
+from contracts.documents import ClusterClaim, Decision, JobClaim, WarehouseCount
 from contracts.names import cluster_name
 from services.cluster_manager.ports import Cluster, ClusterState, Job, JobState
 from services.cluster_manager.sizing import ClusterSize, SizeLimits, size_for
@@ -43,6 +43,8 @@ class Facts:
     """Ours by label, and whatever bears the newest claim's name."""
     jobs: Sequence[Job]
     """In order of revision and attempt."""
+    table: WarehouseCount | None = None
+    """What the table holds of the run; counted only where it decides (`needs_table`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +191,31 @@ def _load(facts: Facts, revision: int, now: datetime, limits: Limits) -> list[Ac
     last = jobs[-1] if jobs else None
     if last is not None and last.state == "DONE":
         return [Finish(revision, last, None), *_delete_all(facts, keep=None)]
-    if last is not None and last.attempt >= limits.job_attempts:
+    if last is not None and (last.attempt >= limits.job_attempts or _is_loaded(facts)):
         return [Finish(revision, last, _ended_badly(last)), *_delete_all(facts, keep=None)]
     return _on_cluster(facts, _Work(revision, last.attempt + 1 if last else 1), now, limits)
+
+
+def needs_table(facts: Facts) -> bool:
+    """Whether the last job of the newest decision ended badly: it may have died after its load."""
+    newest = facts.newest
+    if newest is None or newest.revision in facts.receipts:
+        return False
+    last = next((job for job in reversed(facts.jobs) if job.revision == newest.revision), None)
+    return last is not None and not is_active(last.state) and last.state != "DONE"
+
+
+def _is_loaded(facts: Facts) -> bool:
+    """Whether the table holds the newest decision whole. Another job would cost the same again, and could find less."""
+    newest, table = facts.newest, facts.table
+    if newest is None or table is None or table.revision != newest.revision:
+        return False
+    return table.markets >= markets_with_albums(newest)
+
+
+def markets_with_albums(decision: Decision) -> int:
+    """Of how many markets a decision brings rows into the table."""
+    return sum(not part.empty and part.albums != 0 for part in decision.parts)
 
 
 def _on_cluster(facts: Facts, work: _Work, now: datetime, limits: Limits) -> list[Action]:

@@ -32,6 +32,7 @@ from services.cluster_manager.decisions import (
     Wait,
     decide,
     expected_cluster,
+    needs_table,
 )
 from services.cluster_manager.ports import Cluster, Dataproc, JobRequest, Warehouse
 from services.cluster_manager.receipts import Evidence, receipt_of
@@ -116,6 +117,8 @@ async def _facts(run_id: str, ports: Ports) -> Facts:
         clusters=clusters,
         jobs=jobs,
     )
+    if needs_table(facts):
+        facts = replace(facts, table=await ports.warehouse.count(run_id))
     return await _with_claimed_cluster(facts, ports)
 
 

@@ -21,6 +21,7 @@ from contracts.documents import (
 from contracts.events import Outcome
 from contracts.names import trace_id
 from services.cluster_manager.costs import estimate
+from services.cluster_manager.decisions import markets_with_albums
 from services.cluster_manager.ports import Cluster, Job
 from services.cluster_manager.sizing import ClusterSize
 
@@ -126,6 +127,14 @@ def _doubt(evidence: Evidence) -> str | None:
         return "the run has no row in the table"
     if table.revision != decision.revision:
         return f"the table holds revision {table.revision} of the run, not {decision.revision}"
+    return _doubt_of_markets(decision, load, table)
+
+
+def _doubt_of_markets(decision: Decision, load: LoadResult | None, table: WarehouseCount) -> str | None:
+    """More than was decided can never be right; less can, where the job says which it left out."""
+    expected = markets_with_albums(decision)
+    if load is None and table.markets < expected:
+        return f"the table holds {table.markets} of {expected} markets with albums, and no load result says why"
     found, decided = max(table.markets, load.files if load else 0), len(decision.parts)
     return f"{decided} markets were decided, {found} were loaded" if found > decided else None
 

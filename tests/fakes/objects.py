@@ -51,10 +51,16 @@ class MemoryObjectStore:
     async def listing(self, prefix: str) -> list[ObjectInfo]:
         """See `ObjectStore.listing`."""
         self.listings.append(prefix)
-        return [info for name, (_, info) in sorted(self._objects.items()) if name.startswith(prefix)]
+        found = sorted(name for name in self._objects if name.startswith(prefix))
+        return [self._objects[name][1] for name in found]
 
     async def ping(self) -> None:
         """Always there."""
+
+    def body(self, name: str) -> bytes | None:
+        """The content of an object, looked at from outside."""
+        found = self._objects.get(name)
+        return found[0] if found else None
 
     def names(self) -> list[str]:
         """Every object there is."""

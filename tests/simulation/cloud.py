@@ -7,7 +7,6 @@ dead driver had begun may still happen.
 
 import asyncio
 import base64
-import gzip
 import json
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,10 +14,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from contracts.documents import LoadResult, WarehouseCount
+from contracts.documents import Decision, LoadResult, WarehouseCount
 from contracts.envelope.dead_letters import DEAD_LETTER_SOURCE
 from contracts.envelope.messages import Message
-from contracts.names import cluster_claim_name, parse_part_name, run_of_resource
+from contracts.names import cluster_claim_name, decision_name, parse_part_name, part_name, run_of_resource
+from contracts.parts import PartMetadata
 from eventing.errors import Retryable
 from local.dataproc import audit
 from services.cluster_manager.adapters import dataproc as adapter
@@ -31,7 +31,9 @@ from spark_job.arguments import Arguments
 from spark_job.arguments import parse as parse_arguments
 from tests.fakes.dataproc import MemoryDataproc
 from tests.fakes.objects import MemoryObjectStore
+from tests.simulation import job as spark
 from tests.simulation.chance import Chance
+from tests.simulation.job import Examined, Row
 
 TOPOLOGY = Path(__file__).parents[2] / "infra/topology.json"
 PROJECT, REGION, BUCKET = "simulated-project", "europe-west3", "bucket"
@@ -178,6 +180,10 @@ class Bucket(MemoryObjectStore):
         super().__init__(outside.now)
         self._outside = outside
         self._publish = publish
+        self.spoilt: set[tuple[str, int]] = set()
+        """What hands other than the fetcher's have written in a part's place."""
+        self.lost: set[str] = set()
+        """Parts that have vanished."""
 
     async def write(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> int:
         """See `ObjectStore.write`."""
@@ -186,10 +192,14 @@ class Bucket(MemoryObjectStore):
             self._publish("raw-finalized", notification(name, generation))
         return generation
 
-    def body(self, name: str) -> bytes | None:
-        """The content of an object, looked at from outside."""
-        found = self._objects.get(name)
-        return found[0] if found else None
+    def lose(self, name: str) -> None:
+        """Make an object vanish without a word, as hands do, and age."""
+        self.lost.add(name)
+        del self._objects[name]
+
+    def written(self, prefix: str) -> dict[str, datetime]:
+        """When each object below a prefix was written, looked at from outside."""
+        return {name: info.updated for name, (_, info) in self._objects.items() if name.startswith(prefix)}
 
     def metadata(self, name: str) -> Mapping[str, str]:
         """The metadata of an object, looked at from outside."""
@@ -198,6 +208,13 @@ class Bucket(MemoryObjectStore):
     def generation(self, name: str) -> int:
         """Which write of an object stands, looked at from outside."""
         return self._objects[name][1].generation
+
+    def is_part(self, name: str, run_id: str) -> bool:
+        """Whether an object is a part of a run, by all that a listing shows of it."""
+        key = parse_part_name(name)
+        body, metadata = self.body(name), self.metadata(name)
+        whole = bool(body) and not (metadata and PartMetadata.of(metadata).fault())
+        return key is not None and key.run_id == run_id and whole
 
 
 def notification(name: str, generation: int) -> Message:
@@ -213,9 +230,6 @@ def notification(name: str, generation: int) -> Message:
 
 
 # --- BigQuery --------------------------------------------------------------------------------------------------
-
-Row = tuple[str, str, str]
-"""Market, album, track."""
 
 
 class Load(NamedTuple):
@@ -283,16 +297,6 @@ class Frame:
         self.table.take(self.load, self.settings["mode"])
 
 
-def rows_of(part: bytes) -> list[Row]:
-    """The rows of one part."""
-    lines = (json.loads(line) for line in gzip.decompress(part).splitlines())
-    return [
-        (line["market"], line["album"]["id"], track["id"])
-        for line in lines
-        for track in line["album"]["tracks"]["items"]
-    ]
-
-
 # --- Dataproc --------------------------------------------------------------------------------------------------
 
 
@@ -343,7 +347,7 @@ class SimulatedDataproc(MemoryDataproc):
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._begun: dict[str, Load] = {}
         """Loads that BigQuery may have begun already, by job."""
-        self._read_by: dict[str, Load] = {}
+        self._examined: dict[str, Examined] = {}
 
     # The port --------------------------------------------------------------------------------------------------
 
@@ -491,24 +495,54 @@ class SimulatedDataproc(MemoryDataproc):
                 self._end(identity, "ERROR", "the driver failed", made)
                 return
             await self._stage(stage, identity, arguments)
-        self._end(identity, "DONE", "", made)
+        error = self._examined[identity].report.error
+        self._end(identity, "ERROR" if error else "DONE", error or "", made)
 
     async def _stage(self, stage: int, identity: str, arguments: Arguments) -> None:
-        """Read, replace, report, linger: between any two the job may end."""
+        """Read, replace, report, linger: between any two the job may end. What is refused is reported all the same."""
         await asyncio.sleep(self._outside.chance.between(2, 30))
         if stage == 0:
-            self._begun[identity] = self._read_by[identity] = self._read(identity, arguments)
-        if stage == 1:
+            self._examine(identity, arguments)
+        if stage == 1 and identity in self._begun:
             self._replace(self._begun.pop(identity))
+            self._lose_the_answer(identity)
         if stage == 2:
-            result = _result(self._read_by[identity], arguments)
-            await self._bucket.write(arguments.result.removeprefix(f"gs://{BUCKET}/"), result.to_json())
+            await self._report(identity, arguments)
 
-    def _read(self, identity: str, arguments: Arguments) -> Load:
-        prefix = arguments.input.removeprefix(f"gs://{BUCKET}/")
-        bodies = [self._bucket.body(name) for name in self._bucket.names() if name.startswith(prefix)]
-        rows = tuple(row for body in bodies if body is not None for row in rows_of(body))
-        return Load(self._outside.now(), identity, arguments.run_id, arguments.revision, rows)
+    def _examine(self, identity: str, arguments: Arguments) -> None:
+        examined = self._examined[identity] = spark.examine(self._bucket, arguments)
+        self._check_judgement(identity, examined, arguments)
+        if examined.report.error is None:
+            run_id, revision = arguments.run_id, arguments.revision
+            self._begun[identity] = Load(self._outside.now(), identity, run_id, revision, examined.rows)
+
+    def _check_judgement(self, identity: str, examined: Examined, arguments: Arguments) -> None:
+        """What is called bad must not be what was decided; and nothing is refused where all is good."""
+        report, body = examined.report, self._bucket.body(decision_name(arguments.run_id, arguments.revision))
+        decision = Decision.model_validate_json(body or b"")
+        decided = {part.market: part.generation for part in decision.parts}
+        for judged in report.bad:
+            name = part_name(arguments.run_id, judged.part.market)
+            there = self._bucket.body(name) is not None and self._bucket.generation(name)
+            self._outside.note(f"job {identity}: {judged.part.file} {judged.reason}")
+            if there == decided.get(judged.part.market) and (name, there) not in self._bucket.spoilt:
+                self._outside.broken(f"8: job {identity} calls {name} bad, which is as decided")
+        if report.error is not None:
+            self._outside.note(f"job {identity}: {report.error}")
+            if not report.bad:
+                self._outside.broken(f"8: job {identity} loads nothing, and no part is bad: {report.error}")
+
+    def _lose_the_answer(self, identity: str) -> None:
+        """BigQuery has loaded, and the job is told that it has not."""
+        if self._outside.chance.hit("load's answer lost"):
+            examined = self._examined[identity]
+            self._examined[identity] = replace(examined, report=examined.report.failed("503 from BigQuery"))
+
+    async def _report(self, identity: str, arguments: Arguments) -> None:
+        report = self._examined[identity].report
+        body = report.document(run_id=arguments.run_id, revision=arguments.revision)
+        LoadResult.model_validate_json(body)
+        await self._bucket.write(arguments.result.removeprefix(f"gs://{BUCKET}/"), body)
 
     def _replace(self, load: Load) -> None:
         self._outside.note(f"table: {len(load.rows)} rows of {load.run_id} by {load.job}")
@@ -572,22 +606,3 @@ class SimulatedDataproc(MemoryDataproc):
         )
         about = f"{resource} {'ended' if last else 'began'}"
         self._publish("dataproc-operations", Message(json.dumps(entry).encode(), {"about": about}))
-
-
-def _result(load: Load, arguments: Arguments) -> LoadResult:
-    markets, albums = {row[0] for row in load.rows}, {row[:2] for row in load.rows}
-    return LoadResult(
-        run_id=arguments.run_id,
-        revision=arguments.revision,
-        files=len(markets),
-        albums=len(albums),
-        tracks=len(load.rows),
-        rows=len(load.rows),
-        quarantined=0,
-    )
-
-
-def is_part_of(name: str, run_id: str) -> bool:
-    """Whether an object is a part of a run."""
-    key = parse_part_name(name)
-    return key is not None and key.run_id == run_id

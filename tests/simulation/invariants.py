@@ -1,21 +1,27 @@
-"""The seven things that must hold, looked at from outside: in the bucket, the table, Dataproc and the messages.
+"""The ten things that must hold, looked at from outside: in the bucket, the table, Dataproc and the messages.
 
 1 no run is complete while a market is missing, unless its receipt says partial and names it · 2 at most one
-effective load per revision, and the table equals that of a run without faults · 3 every cluster is deleted, ours
-and with both TTLs; nothing of others is touched · 4 every message ends acknowledged, under way or dead-lettered ·
-5 once faults stop, an end comes · 6 replaying the log changes nothing · 7 one trace id from tick to receipt.
+effective load per revision, and the table holds nothing but rows of a run without faults, each once · 3 every cluster
+is deleted, ours and with both TTLs; nothing of others is touched · 4 every message ends acknowledged, under way or
+dead-lettered · 5 once faults stop, an end comes · 6 replaying the log changes nothing · 7 one trace id from tick to
+receipt · 8 every market, album and track that the source showed is in the table, or the receipt names the market and
+why · 9 no load shrinks a market unless a person asked · 10 a run past its raw objects' life costs nothing.
 """
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from contracts import names
-from contracts.documents import DeadLetter, Decision, Manifest, Order, Receipt
+from contracts.documents import DeadLetter, Decision, LoadResult, Manifest, Order, Receipt
 from contracts.envelope.dead_letters import DEAD, DEAD_LETTER_SOURCE
 from contracts.events import BatchReady, DeadLettered, Delivery, MarketRequested, RunRequested
 from contracts.names import trace_id
-from tests.simulation.cloud import Bucket, Row, is_part_of, rows_of
+from services.batch_trigger.decisions import MOST_REPAIRS
+from tests.simulation.cloud import Bucket, Load
+from tests.simulation.job import Row
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -26,7 +32,7 @@ def of_acknowledgement(bucket: Bucket, delivery: Delivery) -> str | None:
     match delivery.event:
         case MarketRequested(run_id=run_id, market=market):
             name = names.part_name(run_id, market)
-            return None if bucket.body(name) is not None else f"there is no {name}"
+            return None if bucket.body(name) is not None or name in bucket.lost else f"there is no {name}"
         case RunRequested(run_id=run_id):
             found = [name for name in bucket.names() if name.endswith("manifest.json") and (run_id or "") in name]
             return None if found else "there is no manifest"
@@ -81,7 +87,7 @@ def memory(world: "World") -> dict[str, object]:
 
 def left_to_do(world: "World") -> list[str]:
     """What still has to happen before everything is settled."""
-    left = [text for run_id in world.case.runs for text in _left_of(world, run_id)]
+    left = [text for run_id in world.begun for text in _left_of(world, run_id)]
     left += [
         f"cluster {name} is {found.state}"
         for name, found in world.dataproc.machines.items()
@@ -106,21 +112,85 @@ def _left_of(world: "World", run_id: str) -> Iterator[str]:
             yield f"{run_id} has no manifest"
         return
     given_up = set(_markets_given_up(world, run_id))
-    if lost := missing(world, run_id) - given_up:
+    if _is_young(world, run_id) and (lost := missing(world, run_id) - given_up):
         yield f"{run_id}: {', '.join(sorted(lost))} neither landed nor given up"
     newest = newest_decision(world, run_id)
     if newest is None:
         yield f"{run_id} has no decision"
         return
-    if {part.market: part.generation for part in newest.parts} != _generations(world, run_id):
-        yield f"{run_id}: decision {newest.revision} does not hold what has landed"
-    if bucket.body(names.receipt_name(run_id, newest.revision)) is None:
-        yield f"{run_id}: revision {newest.revision} has no receipt"
+    yield from _left_to_decide(_Barrier.of(world, run_id, newest))
     if (order := reopening(world, run_id)) is not None:
         if missing(world, run_id) and bucket.body(names.reopening_name(run_id, order.number)) is None:
             yield f"{run_id}: order {order.number} to reopen was not obeyed"
         elif newest.verdict == "fail":
             yield f"{run_id}: reopened, and open still"
+
+
+_ASKED_FOR = timedelta(days=7)
+"""How long a run's missing markets are asked for again."""
+
+
+def _is_young(world: "World", run_id: str) -> bool:
+    expected = manifest(world, run_id)
+    return expected is not None and world.now() - expected.created_at < _ASKED_FOR
+
+
+@dataclass(frozen=True)
+class _Barrier:
+    """What lies in the bucket of a run that has a decision, by market."""
+
+    newest: Decision
+    has_receipt: bool
+    landed: dict[str, int]
+    """Generations."""
+    bad: set[str]
+    """Parts that the job of the decision has left out."""
+    repaired: list[str]
+    """Objects that say for which revisions parts were asked for again."""
+
+    @classmethod
+    def of(cls, world: "World", run_id: str, newest: Decision) -> "_Barrier":
+        bucket = world.bucket
+        body = bucket.body(names.load_name(run_id, newest.revision))
+        load = LoadResult.model_validate_json(body) if body else None
+        return cls(
+            newest,
+            bucket.body(names.receipt_name(run_id, newest.revision)) is not None,
+            _generations(world, run_id),
+            {part.market for part in load.parts if part.reason} if load else set(),
+            _below(bucket, names.repairs_prefix(run_id)),
+        )
+
+    @property
+    def decided(self) -> dict[str, int]:
+        return {part.market: part.generation for part in self.newest.parts}
+
+    @property
+    def news(self) -> set[str]:
+        """What has landed since; what has gone is no news."""
+        return {market for market, there in self.landed.items() if there != self.decided.get(market)}
+
+    @property
+    def gone(self) -> set[str]:
+        """Markets that may be in the table, and whose part is there no longer."""
+        loaded = set(self.decided) - self.bad if self.newest.verdict == "load" else set()
+        return (loaded | set(self.newest.holds)) - self.landed.keys()
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether what is bad or gone was asked for as often as it is asked for without one."""
+        asked = names.repair_name(self.newest.run_id, self.newest.revision) in self.repaired
+        return asked or len(self.repaired) >= MOST_REPAIRS
+
+
+def _left_to_decide(barrier: _Barrier) -> Iterator[str]:
+    run_id, revision = barrier.newest.run_id, barrier.newest.revision
+    if barrier.news and not (barrier.gone and barrier.needs_a_person):
+        yield f"{run_id}: decision {revision} does not hold what has landed: {sorted(barrier.news)}"
+    if not barrier.has_receipt:
+        yield f"{run_id}: revision {revision} has no receipt"
+    if (bad := barrier.bad - barrier.news) and not barrier.needs_a_person:
+        yield f"{run_id}: {sorted(bad)} proved bad in revision {revision} and were not asked for again"
 
 
 def _was_refused(world: "World", run_id: str) -> bool:
@@ -153,7 +223,10 @@ def _markets_given_up(world: "World", run_id: str) -> Iterator[str]:
 
 
 def _generations(world: "World", run_id: str) -> dict[str, int]:
-    found = (name for name in world.bucket.names() if is_part_of(name, run_id))
+    there = _below(world.bucket, names.raw_prefix(run_id))
+    known = manifest(world, run_id)
+    parts = {names.part_name(run_id, market) for market in (known.markets if known else ())}
+    found = (name for name in there if name in parts and world.bucket.is_part(name, run_id))
     return {name.split("/")[-1].split(".")[0]: world.bucket.generation(name) for name in found}
 
 
@@ -197,6 +270,8 @@ def after_all(world: "World") -> list[str]:
         found += _completeness(world, run_id)
         found += _loads(world, run_id)
         found += _table(world, run_id)
+        found += _nothing_is_lost(world, run_id)
+        found += _nothing_shrinks(world, run_id)
         found += _trace(world, run_id)
     return found + list(_clusters(world)) + list(_messages(world)) + list(_letters(world))
 
@@ -236,13 +311,9 @@ def _table(world: "World", run_id: str) -> Iterator[str]:
         if newest.verdict == "load" and not _was_unlucky(world, run_id, newest.revision):
             yield f"2: revision {newest.revision} of {run_id} failed without a cause: {receipt.error}"
         return
-    parts = (world.bucket.body(names.part_name(run_id, part.market)) or b"" for part in newest.parts)
-    wanted = sorted(row for part in parts for row in rows_of(part))
-    quiet = sorted(row for part in newest.parts for row in quiet_rows(world, part.market))
-    rows = sorted(standing.rows) if standing else []
-    if rows != wanted or rows != quiet:
-        by = standing.job if standing else "nobody"
-        yield f"2: the table of {run_id} holds {len(rows)} rows by {by}, not the {len(quiet)} of a quiet run"
+    quiet = Counter(row for market in receipt.landed for row in quiet_rows(world, market))
+    if standing is not None and (beyond := Counter(standing.rows) - quiet):
+        yield f"2: {beyond.total()} rows of {run_id} by {standing.job} are none of a quiet run, or there twice"
     if standing is not None and standing.revision != newest.revision:
         yield f"2: the table of {run_id} holds revision {standing.revision}, not {newest.revision}"
 
@@ -251,6 +322,44 @@ def quiet_rows(world: "World", market: str) -> list[Row]:
     """The rows a market has when nothing goes wrong."""
     albums = world.spotify.markets[market]
     return [(market, album, track["id"]) for album in albums for track in world.spotify.albums[album]["tracks"]]
+
+
+def _nothing_is_lost(world: "World", run_id: str) -> Iterator[str]:
+    """Of what a receipt calls landed all is in the table; of what it names as missing it says why."""
+    told, newest = receipts(world, run_id), newest_decision(world, run_id)
+    if not told or newest is None or told[-1].outcome == "failed":
+        return
+    standing = world.table.partitions.get(run_id)
+    rows = set(standing.rows if standing else ())
+    said_empty = {part.market for part in newest.parts if part.empty} & world.source.said_empty
+    for market in sorted(set(told[-1].landed) - said_empty):
+        if lost := set(quiet_rows(world, market)) - rows:
+            yield f"8: {len(lost)} rows of {market} are not in the table of {run_id}, and its receipt says landed"
+    for entry in told[-1].missing:
+        if not entry.reason:
+            yield f"8: the receipt of {run_id} names {entry.market} as missing and not why"
+
+
+def _nothing_shrinks(world: "World", run_id: str) -> Iterator[str]:
+    before: Load | None = None
+    for load in world.table.loads:
+        if load.run_id != run_id:
+            continue
+        held = Counter(market for market, _, _ in before.rows) if before else Counter[str]()
+        shrunk = held - Counter(market for market, _, _ in load.rows)
+        if before is not None and shrunk and not _a_person_asked(world, before, load):
+            yield f"9: {load.job} took {dict(shrunk)} rows of {run_id} out of the table, and nobody had asked"
+        before = load
+
+
+def _a_person_asked(world: "World", before: Load, load: Load) -> bool:
+    """Whether the decision of a load obeyed an order that the load before did not know."""
+    known, obeyed = (
+        Decision.model_validate_json(world.bucket.body(names.decision_name(one.run_id, one.revision)) or b"").order
+        for one in (before, load)
+    )
+    body = world.bucket.body(names.order_name(load.run_id, obeyed)) if obeyed > known else None
+    return body is not None and Order.model_validate_json(body).kind != "reopen"
 
 
 def _was_unlucky(world: "World", run_id: str, revision: int) -> bool:

@@ -5,7 +5,6 @@ a dead process has no effect any more.
 """
 
 import asyncio
-import itertools
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
@@ -75,7 +74,10 @@ class Shared:
     warehouse: Warehouse
     spotify: Send
     markets: tuple[str, ...]
-    calls: "itertools.count[int]" = field(default_factory=itertools.count)
+    share: float
+    """Of the markets, which must have landed at a deadline."""
+    asked: Callable[[str], None]
+    """Hears of every call to the outside."""
 
 
 @dataclass(eq=False)
@@ -137,6 +139,7 @@ class Process:
         chance = self.shared.outside.chance
         await asyncio.sleep(chance.latency())
         self._must_live()
+        self.shared.asked(f"{self.name}: {what}")
         fate = self.shared.fates.of(f"{self.name}: {what}", changes=changes)
         if fate is not None:
             self.shared.outside.note(f"{self}: {what}: {fate}")
@@ -352,7 +355,9 @@ def _publisher(process: Process) -> PubSubPublisher:
 
 
 async def _scheduler(process: Process) -> Service:
-    settings = load(SchedulerSettings, ENVIRONMENT | {"MARKETS": ",".join(process.shared.markets)})
+    shared = process.shared
+    told = {"MARKETS": ",".join(shared.markets), "MINIMUM_SHARE": str(shared.share)}
+    settings = load(SchedulerSettings, ENVIRONMENT | told)
     plan = Plan(settings.zone, settings.default_markets, settings.run_deadline, settings.policy)
     ledger = RunLedger(StorePort(process, process.shared.bucket))
     ports = scheduler.Ports(ledger, _publisher(process), process.shared.outside.now)

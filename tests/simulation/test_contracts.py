@@ -51,7 +51,9 @@ def process(published: list[tuple[str, Message]]) -> Process:
     publish = lambda topic, message: published.append((topic, message))  # noqa: E731 -- shorter than a function
     bucket = Bucket(outside, publish)
     nothing: Any = None
-    shared = Shared(outside, chance, bucket, publish, nothing, Table(), FakeSpotify.of({}), ())
+    shared = Shared(
+        outside, chance, bucket, publish, nothing, Table(), FakeSpotify.of({}), (), 0.9, lambda _what: None
+    )
     return Process("scheduler", 1, shared, lambda _process: None)
 
 

@@ -16,7 +16,8 @@ import pytest
 from pyspark.sql import DataFrame
 
 from contracts.events import DeadLettered, Delivery, MarketRequested
-from contracts.names import cluster_name, parse_part_name
+from contracts.names import cluster_name, parse_part_name, raw_prefix
+from eventing.ledger import RunIndex
 from services.batch_trigger import decisions as barrier
 from services.batch_trigger import handlers as batch_trigger
 from services.cluster_manager import decisions as life_cycle
@@ -24,9 +25,13 @@ from services.cluster_manager import handlers as cluster_manager
 from services.cluster_manager.adapters import dataproc as adapter
 from services.cluster_manager.ports import Cluster
 from services.cluster_manager.sizing import ClusterSize
+from services.market_fetcher import albums
 from services.market_fetcher import decisions as fetching
 from services.market_fetcher import handlers as market_fetcher
-from spark_job import sink
+from services.market_fetcher.shapes import Absent
+from spark_job import sink, verdict
+from spark_job.decision import PART_SUFFIX, Part
+from tests.simulation import job as spark
 from tests.simulation.chance import Chance
 from tests.simulation.crash_points import CASES, COMPLETE, Plan
 from tests.simulation.world import Case, simulate
@@ -133,6 +138,61 @@ def redrive_to_the_topic(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(batch_trigger, "on_dead_lettered", redrive)
 
 
+def a_job_that_loads_the_folder(patch: pytest.MonkeyPatch) -> None:
+    """In the simulated job: the real one finds its parts with Spark."""
+    decided = spark.decided
+
+    def found(bucket: Any, arguments: Any) -> Any:
+        folder = raw_prefix(arguments.run_id)
+        there = [name for name in bucket.names() if name.startswith(folder) and parse_part_name(name)]
+        sizes = {name.removeprefix(folder).removesuffix(PART_SUFFIX): len(bucket.body(name)) for name in there}
+        parts = tuple(Part(market=market, size=size) for market, size in sizes.items())
+        return replace(decided(bucket, arguments), parts=parts)
+
+    patch.setattr(spark, "decided", found)
+
+
+def empty_replaces_full(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(market_fetcher, "would_empty", lambda _standing: None)
+
+
+def a_404_believed_at_one_look(patch: pytest.MonkeyPatch) -> None:
+    async def once(self: albums.Albums, wanted: Any, reading: Any, began: Any) -> Any:
+        found = await self._look(wanted, reading, began)
+        return replace(found, sure=True) if isinstance(found, Absent) else found
+
+    patch.setattr(albums.Albums, "_look_twice", once)
+
+
+def a_short_album_read_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(albums, "tracks_told", lambda _album: 0)
+
+
+def a_vanished_part_makes_a_smaller_decision(patch: pytest.MonkeyPatch) -> None:
+    def whatever_differs(facts: barrier.Facts, newest: Any) -> Any:
+        there = {market: part.generation for market, part in facts.parts.items()}
+        return list(facts.parts.values()) if there != barrier._decided(newest) else []
+
+    patch.setattr(barrier, "_news", whatever_differs)
+    patch.setattr(barrier, "_held", lambda _facts: frozenset())
+
+
+def a_decision_that_holds_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(barrier, "_held", lambda _facts: frozenset())
+
+
+def counts_that_are_not_compared(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(verdict, "_miscounted", lambda _part, _found: None)
+
+
+def a_job_tried_again_after_its_load(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(life_cycle, "_is_loaded", lambda _facts: False)
+
+
+def archived_runs_are_swept(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(RunIndex, "is_archived", lambda _self, _now, _raw_days: False)
+
+
 # --- the checks ------------------------------------------------------------------------------------------------
 
 
@@ -185,6 +245,8 @@ class Mistake:
 
 
 STORMY = Case(storm=1800, log_replayed=False)
+REPLAYED = replace(STORMY, share=0.5, replays=((500, "DK", False),))
+REPEATED = replace(STORMY, share=0.5, harms=((180, "SE", "vanishes"),))
 MISTAKES = [
     Mistake(a_barrier_that_counts, storms(STORMY, {"message doubled": 0.7, "message delayed": 0.3})),
     Mistake(acknowledge_before_write, quiet(COMPLETE)),
@@ -196,6 +258,15 @@ MISTAKES = [
     Mistake(a_decision_whose_event_is_lost, crash_points(COMPLETE)),
     Mistake(a_hot_loop_on_retry_after_0, storms(STORMY, {"spotify 429 at once": 0.5})),
     Mistake(redrive_to_the_topic, quiet(CASES["too few markets"])),
+    Mistake(a_job_that_loads_the_folder, quiet(Case(strays=(60,)))),
+    Mistake(empty_replaces_full, storms(REPLAYED, {"spotify says there is nothing": 0.5})),
+    Mistake(a_404_believed_at_one_look, storms(STORMY, {"spotify 404 for a moment": 0.3})),
+    Mistake(a_short_album_read_once, storms(STORMY, {"spotify short album": 0.3})),
+    Mistake(a_vanished_part_makes_a_smaller_decision, quiet(Case(share=0.5, harms=((900, "SE", "vanishes"),)))),
+    Mistake(a_decision_that_holds_nothing, quiet(replace(REPLAYED, harms=((400, "SE", "vanishes"),)))),
+    Mistake(counts_that_are_not_compared, quiet(Case(share=0.5, harms=((400, "SE", "is short"),)))),
+    Mistake(a_job_tried_again_after_its_load, storms(REPEATED, {"load's answer lost": 0.7})),
+    Mistake(archived_runs_are_swept, quiet(Case.season())),
 ]
 CAUGHT: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""Storms of faults by seed: whatever was injected, the seven invariants hold and an end comes."""
+"""Storms of faults by seed: whatever was injected, the ten invariants hold and an end comes."""
 
 from collections import Counter
 from dataclasses import replace
@@ -7,6 +7,7 @@ import pytest
 
 from tests.simulation.__main__ import Totals
 from tests.simulation.chance import MOST, Chance
+from tests.simulation.hands import HARMS, Harm
 from tests.simulation.world import Case, simulate
 
 BATCHES, IN_A_BATCH = 20, 8
@@ -70,6 +71,31 @@ def test_a_failed_run_that_is_reopened_closes_again() -> None:
     assert not outcome.broken, outcome.story()
     decided = [line for _, line in outcome.history if "create runs/2026-11-23/decisions/" in line]
     assert len(decided) == 2, outcome.story()
+
+
+@pytest.mark.parametrize("how", HARMS)
+@pytest.mark.parametrize(
+    "at", [1.5, 100, 900], ids=["before it is decided", "before it is read", "once it is loaded"]
+)
+def test_a_part_that_is_spoilt_by_hand_comes_again(how: Harm, at: float) -> None:
+    """Whenever it happens, and at whatever share the policy has: in the end the table is that of a quiet run."""
+    for share in (0.5, 0.9):
+        case = Case(storm=1800, share=share, harms=((at, "SE", how),), log_replayed=False)
+        outcome = simulate("spoilt", case=case, chance=Chance.none())
+        assert not outcome.broken, outcome.story()
+        assert outcome.injected[f"part {how}"] == 1, outcome.story()
+        (end,) = outcome.ends.values()
+        assert (end[0], len(end[1])) == ("loaded", 18), outcome.story()
+
+
+def test_a_year_of_runs_costs_nothing_once_their_raw_objects_are_gone() -> None:
+    """Raw objects live 90 days: neither on the day they go nor ever after is anything asked, read or loaded."""
+    outcome = simulate("year", case=Case.season(52), chance=Chance.none())
+    assert not outcome.broken, outcome.story()
+    assert [end for end, _ in outcome.ends.values()] == ["loaded"] * 52
+    assert outcome.injected["part at the end of its life"] > 3 * 38
+    decided = [line for _, line in outcome.history if "/decisions/" in line]
+    assert len(decided) == 52
 
 
 @pytest.mark.parametrize("kind", MOST)

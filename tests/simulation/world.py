@@ -5,19 +5,20 @@ One seed gives one history, always the same. Time is virtual: a day takes a frac
 
 import asyncio
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from contracts.documents import Manifest, Redrive
 from contracts.envelope.dead_letters import DEAD
 from contracts.envelope.messages import Message, Origin, to_message
 from contracts.events import Delivery, MarketRequested, OwnEvent, RunRequested, SweepRequested
-from contracts.names import manifest_name
+from contracts.names import RAW_DAYS, manifest_name, part_name, run_prefix
 from eventing.ledger import RunLedger
 from eventing.settings import load
 from ops import dead_letters
@@ -27,14 +28,17 @@ from services.cluster_manager.settings import Settings as ClusterManagerSettings
 from services.market_fetcher.adapters.http import Request, Unreachable
 from services.market_fetcher.decisions import Answer
 from tests.builders import NOW, RUN
-from tests.fakes.spotify import FakeSpotify, error
+from tests.fakes.spotify import FakeSpotify, album, error
 from tests.simulation import invariants
 from tests.simulation.chance import Chance, Fates
-from tests.simulation.cloud import Bucket, Outside, PubSub, Row, SimulatedDataproc, Subscription, Table
+from tests.simulation.cloud import Bucket, Outside, PubSub, SimulatedDataproc, Subscription, Table
+from tests.simulation.hands import HARMS, Harm, harm, stray
+from tests.simulation.job import Row
 from tests.simulation.processes import ENVIRONMENT, SERVICES, Process, Shared, task_factory
+from tests.simulation.source import OddSpotify
 from tests.virtual_time import VirtualTimeLoop
 
-SWEEP = 600.0  # seconds
+SWEEP, DAY, WEEK = 600.0, 86400.0, 7 * 86400.0  # seconds
 EARLIER = "2026-11-16"
 MARKETS = ("DK", "SE", "NO", "FI", "IS", "DE")
 CATALOGUE = {
@@ -45,6 +49,11 @@ CATALOGUE = {
     "IS": "a7 a2",
     "DE": "a8 a1",
 }
+LONG = "a8"
+"""An album of more tracks than one page holds."""
+_SEASON = round(RAW_DAYS / 7) + 3
+"""Weeks in which the first runs outlive their raw objects."""
+_RUN = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})")
 
 
 @dataclass(frozen=True)
@@ -70,13 +79,32 @@ class Case:
     """A market that Spotify does not know."""
     attempts: int | None = None
     """Delivery attempts of a market request, where they are not those of the topology."""
+    share: float = 0.9
+    """Of the markets, which must have landed at a deadline."""
+    harms: tuple[tuple[float, str, Harm], ...] = ()
+    """When which market's part of the first run is spoilt, and how."""
+    strays: tuple[float, ...] = ()
+    """When objects that are no parts are left among those of the first run."""
+    clock_off: float = 0.0
+    """Seconds by which the clock of the operator's machine is ahead."""
+    weekly: bool = False
+    """Whether the runs begin a week apart, and their raw objects come to the end of their life."""
     sweeps: bool = True
     log_replayed: bool = True
 
     @classmethod
     def drawn(cls, chance: Chance) -> "Case":
-        """A case for a storm: a long one in which everything may happen, or a short and thick one."""
+        """A case for a storm: one in which everything may happen, a short and thick one, or a season of runs."""
+        if chance.number(24) == 0:
+            return cls.season()
         return cls._thick(chance) if chance.number(3) == 0 else cls._long(chance)
+
+    @classmethod
+    def season(cls, weeks: int = _SEASON) -> "Case":
+        """Weekly runs, long enough that the first ones outlive their raw objects."""
+        first = date.fromisoformat(RUN)
+        runs = tuple((first + timedelta(weeks=week)).isoformat() for week in range(weeks))
+        return cls(runs=runs, weekly=True, storm=weeks * WEEK, log_replayed=False)
 
     @classmethod
     def _thick(cls, chance: Chance) -> "Case":
@@ -109,7 +137,22 @@ class Case:
             reopens=() if chance.number(4) else (chance.between(600, storm + 8 * 3600),),
             redrives=() if chance.number(4) else (chance.between(600, storm + 3600),),
             poison=chance.between(60, storm) if few and chance.number(1) else None,
+            **cls._by_hand(chance, markets, storm),
         )
+
+    @staticmethod
+    def _by_hand(chance: Chance, markets: tuple[str, ...], storm: float) -> dict[str, Any]:
+        """What people do that they should not, or whose clock is wrong; mostly nothing."""
+        harms = tuple(
+            (chance.between(60, chance.one_of((900, storm + 3600))), chance.one_of(markets), chance.one_of(HARMS))
+            for _ in range(chance.number(2))
+        )
+        return {
+            "share": chance.one_of((0.9, 0.5)),
+            "harms": harms if chance.number(2) == 0 else (),
+            "strays": () if chance.number(3) else (chance.between(60, storm),),
+            "clock_off": chance.one_of((0.0, -300.0, 300.0, -5 * 3600.0, 5 * 3600.0)),
+        }
 
 
 @dataclass(frozen=True)
@@ -139,6 +182,8 @@ class World:
     broken: list[str] = field(default_factory=list)
     processes: dict[str, list[Process]] = field(default_factory=dict)
     booted: Counter[str] = field(default_factory=Counter)
+    begun: list[str] = field(default_factory=list)
+    """Runs that were asked for."""
     pushes: int = 0
     settled_after: float = 0.0
     """Seconds from the end of the faults, or the last deadline, until everything was settled."""
@@ -154,7 +199,9 @@ class World:
         shapes = cluster_wiring._cluster_shape(settings), cluster_wiring._job_shape(settings)
         self.dataproc = SimulatedDataproc(self.outside, self.pubsub.publish, shapes, self.table, self.bucket)
         known = {name: albums for name, albums in CATALOGUE.items() if name != self.case.unknown}
-        self.spotify = FakeSpotify.of(known, trick=self._trick)
+        long = {LONG: album(LONG, 55)} if any(LONG in ids for ids in known.values()) else {}
+        self.spotify = FakeSpotify.of(known, albums=long, trick=self._trick)
+        self.source = OddSpotify(self.spotify, self.chance, self.loop.time)
         self.shared = Shared(
             self.outside,
             self.fates,
@@ -162,8 +209,10 @@ class World:
             self.pubsub.publish,
             self.dataproc,
             self.table,
-            self.spotify,
+            self.source,
             self.case.markets,
+            self.case.share,
+            self._asked,
         )
         self.ledger = RunLedger(self.bucket)
 
@@ -175,7 +224,13 @@ class World:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a task that belongs to no process."""
-        return self.loop.create_task(work, context=Context())
+        task = self.loop.create_task(work, context=Context())
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.breaks(f"the simulation itself: {error!r} in {task.get_coro()}")
 
     def note(self, line: str) -> None:
         """Write the history."""
@@ -244,29 +299,74 @@ class World:
             return error(429, retry_after=str(int(self.chance.between(120, 7200))))
         return None
 
+    def _asked(self, what: str) -> None:
+        """Every call of a service: one about a run that is past its life is one too many."""
+        named = _RUN.search(what) if self.case.weekly else None
+        if named is not None and self._is_past("-".join(named.groups())):
+            self.breaks(f"10: {what}, of a run whose raw objects are past their life")
+
+    def _is_past(self, run_id: str) -> bool:
+        """Whether nothing was written about a run for as long as its raw objects live."""
+        if date.fromisoformat(run_id) + timedelta(days=RAW_DAYS) > self.now().date():
+            return False
+        written = self.bucket.written(run_prefix(run_id)).values()
+        return bool(written) and self.now() - max(written) > timedelta(days=RAW_DAYS)
+
     # --- what people and clocks do -----------------------------------------------------------------------------
 
-    def publish(self, event: OwnEvent, cause: str) -> None:
+    def publish(self, event: OwnEvent, cause: str, *, clock_off: float = 0.0) -> None:
         """Publish from outside the services."""
-        self.pubsub.publish(event.topic, to_message(event, Origin("simulation", cause, self.now())))
+        origin = Origin("simulation", cause, self.now() + timedelta(seconds=clock_off))
+        self.pubsub.publish(event.topic, to_message(event, origin))
+
+    async def _tick(self) -> None:
+        for run_id in self.case.runs:
+            event = RunRequested() if run_id == RUN else RunRequested(run_id=run_id)
+            self.publish(event, f"tick/{run_id}")
+            self.begun.append(run_id)
+            if self.case.weekly:
+                await asyncio.sleep(WEEK)
+
+    async def _age(self) -> None:
+        """Raw objects live so many days, and some hours: the bucket looks once a day."""
+        while True:
+            await asyncio.sleep(DAY)
+            oldest = self.now() - timedelta(days=RAW_DAYS)
+            for name, written in self.bucket.written("raw/").items():
+                if written < oldest:
+                    self.chance.injected["part at the end of its life"] += 1
+                    self.bucket.lose(name)
 
     async def _sweep(self) -> None:
         number = 0
         while True:
-            await asyncio.sleep(SWEEP)
+            # Of a season that is all settled a sweep a day shows as much.
+            await asyncio.sleep(DAY if self.case.weekly and not invariants.left_to_do(self) else SWEEP)
             number += 1
             self.publish(SweepRequested(), f"sweep/{number}")
 
     async def _replay(self, at: float, market: str, *, fresh: bool) -> None:
         await asyncio.sleep(at)
         event = MarketRequested(run_id=self.case.runs[0], market=market, replay=True, fresh=fresh, reason="replay")
-        self.publish(event, f"replay/{at}")
+        self.publish(event, f"replay/{at}", clock_off=self.case.clock_off)
+
+    async def _harm(self, at: float, market: str, how: Harm) -> None:
+        await asyncio.sleep(at)
+        if await harm(self.bucket, self.case.runs[0], market, how):
+            self.chance.injected[f"part {how}"] += 1
+            self.note(f"{part_name(self.case.runs[0], market)} {how}")
+
+    async def _stray(self, at: float) -> None:
+        await asyncio.sleep(at)
+        self.chance.injected["strays beside the parts"] += 1
+        await stray(self.bucket, self.case.runs[0], self.case.markets[0])
 
     async def _order(self, at: float, kind: Kind) -> None:
         await asyncio.sleep(at)
         run_id, outside = self.case.runs[0], Operator(self)
         self.note(f"operator orders: {kind} {run_id}")
-        await give_order(self.ledger, outside, run_id=run_id, kind=kind, reason="simulated", now=self.now())
+        now = self.now() + timedelta(seconds=self.case.clock_off)
+        await give_order(self.ledger, outside, run_id=run_id, kind=kind, reason="simulated", now=now)
 
     async def _poison(self, at: float) -> None:
         await asyncio.sleep(at)
@@ -289,9 +389,9 @@ class World:
             for _ in range(1 if name == "market_fetcher" else self.case.instances):
                 await self.boot(name)
             self.spawn(self._kill_at_random(name))
-        for run_id in self.case.runs:
-            event = RunRequested() if run_id == RUN else RunRequested(run_id=run_id)
-            self.publish(event, f"tick/{run_id}")
+        self.spawn(self._tick())
+        if self.case.weekly:
+            self.spawn(self._age())
         if self.case.sweeps:
             self.spawn(self._sweep())
         self._send_operator()
@@ -301,7 +401,7 @@ class World:
         await self._settle(patience)
         if not self.broken:
             self.broken.extend(invariants.after_all(self))
-        if not self.broken and self.case.log_replayed:
+        if not self.broken and self.case.log_replayed and not self.case.harms:
             await self._replay_log()
 
     def _send_operator(self) -> None:
@@ -313,12 +413,17 @@ class World:
             self.spawn(self._order(at, "reopen"))
         for at in self.case.redrives:
             self.spawn(self._redrive(at))
+        for at, market, how in self.case.harms:
+            self.spawn(self._harm(at, market, how))
+        for at in self.case.strays:
+            self.spawn(self._stray(at))
         if self.case.poison is not None:
             self.spawn(self._poison(self.case.poison))
 
     async def _settle(self, patience: float) -> None:
         orders = (*self.case.orders, *self.case.reopens, *self.case.redrives)
-        lasts = [*(at + 1 for at, _, _ in self.case.replays), *(at + SWEEP + 120 for at in orders)]
+        done = (*self.case.replays, *self.case.harms)
+        lasts = [*(at + 1 for at, _, _ in done), *(at + SWEEP + 120 for at in orders)]
         quiet_from = max([self.loop.time(), *lasts])
         await asyncio.sleep(quiet_from - self.loop.time())
         while (left := invariants.left_to_do(self)) and not self.broken:
@@ -345,7 +450,7 @@ class World:
         """Deliver every acknowledged message once more, as a seek of the subscriptions to their start does.
 
         What was given up is left out: its effect has never been had. So are requests of runs that lack markets:
-        asking for those again is what such a request is for.
+        asking for those again is what such a request is for. Where parts were spoilt nothing is delivered again.
         """
         whole = not any(invariants.missing(self, run_id) for run_id in self.case.runs)
         before, made = invariants.memory(self), len(self.dataproc.made)

@@ -30,6 +30,7 @@ from services.cluster_manager.decisions import (
     expected_cluster,
     is_active,
     is_coming,
+    needs_table,
     takes_jobs,
     why_failed,
 )
@@ -488,20 +489,68 @@ async def test_done_is_not_believed_without_evidence(rows: int | None, table: Wa
 
 
 async def test_a_job_that_died_after_its_load_is_loaded() -> None:
-    """The table is asked however the last job ended, and the log says that something is odd."""
+    """The table is asked however a job ended; another one would cost the same, and could find a part replaced since."""
     world = World()
     await world.batch()
     world.dataproc.turn(C1, "RUNNING")
-    for attempt in (1, 2):
-        await world.operation(C1)
-        if attempt == 2:
-            await world.loaded()
-        world.dataproc.end_job(names.job_id(RUN, 1, attempt), "ERROR", "the cluster went")
     await world.operation(C1)
+    await world.loaded()
+    world.dataproc.end_job(names.job_id(RUN, 1, 1), "ERROR", "the cluster went")
+    await world.operation(C1)
+    assert list(world.dataproc.submitted) == [names.job_id(RUN, 1, 1)]
     receipt = await world.ports.ledger.receipt(RUN, 1)
     assert receipt is not None
     assert (receipt.outcome, receipt.job_state, receipt.error) == ("loaded", "ERROR", None)
     assert "after its load" in receipt.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        WarehouseCount(rows=0, markets=0, albums=0),
+        WarehouseCount(rows=30, markets=3, albums=5, revision=2),
+        WarehouseCount(rows=20, markets=2, albums=4, revision=1),
+    ],
+    ids=["empty", "another revision", "fewer markets"],
+)
+async def test_a_job_that_died_before_its_load_is_tried_again(table: WarehouseCount) -> None:
+    """Only a table that holds the decision whole makes another attempt needless."""
+    world = World()
+    world.warehouse.answer = table
+    await world.batch()
+    world.dataproc.turn(C1, "RUNNING")
+    await world.operation(C1)
+    world.dataproc.end_job(names.job_id(RUN, 1, 1), "ERROR", "the cluster went")
+    await world.operation(C1)
+    assert list(world.dataproc.submitted) == [names.job_id(RUN, 1, attempt) for attempt in (1, 2)]
+
+
+def test_markets_without_albums_are_not_waited_for_in_the_table() -> None:
+    """A part that is empty on purpose brings no row, and its market is in no table."""
+    decided = decision("DK SE NO")
+    empty, counted, rest = decided.parts
+    parts = (
+        empty.model_copy(update={"empty": True}),
+        counted.model_copy(update={"albums": 0}),
+        rest.model_copy(update={"albums": 3}),
+    )
+    table = WarehouseCount(rows=9, markets=1, albums=3, revision=1)
+    found = facts(newest=decided.model_copy(update={"parts": parts}), jobs=[job("ERROR")], table=table)
+    assert decide(found, NOW, LIMITS)[0] == Finish(1, job("ERROR"), f"job {job('ERROR').id} ended ERROR")
+
+
+def test_the_table_is_counted_only_where_a_job_ended_badly() -> None:
+    """A count is a query, and costs."""
+    assert needs_table(facts(jobs=[job("ERROR")]))
+    for known in (
+        {"newest": None},
+        {"jobs": [job("ERROR")], "receipts": frozenset({1})},
+        {"jobs": [job("DONE")]},
+        {"jobs": [job("RUNNING")]},
+        {"jobs": [job("ERROR", revision=2)]},
+        {"jobs": [job("ERROR"), job("RUNNING", attempt=2)]},
+    ):
+        assert not needs_table(facts(**known)), known
 
 
 async def test_a_failed_decision_says_what_stands() -> None:

@@ -276,3 +276,11 @@ def test_spans_are_milliseconds_and_never_negative() -> None:
     backwards = replace(JOB, started_at=began, ended_at=began - MINUTE)
     assert receipt(job=backwards).seconds["spark"] == 0
     assert START < NOW
+
+
+def test_fewer_markets_than_decided_need_a_result_that_says_why() -> None:
+    """A job that died after loading what was good of its parts tells nobody what it left out."""
+    found = receipt(decision=decision("DK SE NO"), load=None)
+    assert found.outcome == "failed"
+    assert found.error is not None
+    assert found.error.startswith("the table holds 2 of 3 markets with albums, and no load result says why")
