@@ -58,6 +58,8 @@ LEFT_ALONE_BY = {
         "JOB_MAIN_URI",
         "JOB_PACKAGE_URI",
         "QUARANTINE_THRESHOLD",
+        "CLUSTER_PATIENCE",
+        "JOB_LOST_AFTER",
         "MACHINE_MIB",
         "DISK_GB",
         "CLUSTER_IDLE_TTL",

@@ -306,6 +306,10 @@ class DataprocPort:
         what = f"submit job {request.run_id} r{request.revision} a{request.attempt}"
         await self._call(what, lambda: self.dataproc.submit_job(request), changes=True)
 
+    async def cancel_job(self, identity: str) -> None:
+        """See `Dataproc.cancel_job`."""
+        await self._call(f"cancel job {identity}", lambda: self.dataproc.cancel_job(identity), changes=True)
+
 
 @dataclass
 class WarehousePort:

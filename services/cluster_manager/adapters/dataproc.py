@@ -18,7 +18,16 @@ from google.protobuf.duration_pb2 import Duration
 
 from contracts.names import job_id, load_name, quarantine_prefix, raw_prefix
 from eventing.errors import Permanent, Retryable
-from services.cluster_manager.ports import APP_LABEL, Cluster, ClusterState, Job, JobRequest, JobState
+from services.cluster_manager.capacity import is_refusal
+from services.cluster_manager.ports import (
+    APP_LABEL,
+    Cluster,
+    ClusterState,
+    Job,
+    JobRequest,
+    JobState,
+    NoMachines,
+)
 from services.cluster_manager.sizing import ClusterSize
 
 _TIMEOUT = 30.0  # seconds for one call; the shortest ack deadline in use is 60 s
@@ -139,12 +148,23 @@ class GoogleDataproc:
         except (GoogleAPICallError, RetryError) as error:
             raise _translated(f"submit job {identity}", error) from error
 
+    async def cancel_job(self, identity: str) -> None:
+        """See `Dataproc.cancel_job`."""
+        try:
+            await self._jobs.cancel_job(request={**self._where, "job_id": identity}, timeout=_TIMEOUT)
+        except (NotFound, FailedPrecondition):
+            return
+        except (GoogleAPICallError, RetryError) as error:
+            raise _translated(f"cancel job {identity}", error) from error
+
 
 def cluster_message(
     name: str, run_id: str, size: ClusterSize, project: str, shape: ClusterShape
 ) -> dict[str, Any]:
     """The Cluster message: machines of one type, our labels, both TTLs, internal addresses only."""
     machine: dict[str, Any] = {"internal_ip_only": True, "metadata": _metadata(shape)}
+    if size.zone:
+        machine["zone_uri"] = size.zone
     if shape.subnetwork:
         machine["subnetwork_uri"] = shape.subnetwork
     if shape.service_account:
@@ -235,6 +255,7 @@ def _cluster(message: dataproc_v1.Cluster) -> Cluster:
         labels=dict(message.labels),
         running_since=_utc(min(running)) if running else None,
         size=_size(message.config),
+        details=message.status.detail,
     )
 
 
@@ -254,6 +275,7 @@ def _job(message: dataproc_v1.Job) -> Job:
     running = [s.state_start_time for s in statuses if s.state.name == "RUNNING" and s.state_start_time]
     over = message.status.state.name in ("DONE", "ERROR", "CANCELLED")
     name = message.status.state.name
+    since = _utc(message.status.state_start_time) if message.status.state_start_time else None
     return Job(
         id=message.reference.job_id,
         revision=int(message.labels.get("revision", "0")),
@@ -263,7 +285,8 @@ def _job(message: dataproc_v1.Job) -> Job:
         details=message.status.details,
         driver_output_uri=message.driver_output_resource_uri or None,
         started_at=_utc(min(running)) if running else None,
-        ended_at=_utc(message.status.state_start_time) if over and message.status.state_start_time else None,
+        ended_at=since if over else None,
+        since=since,
     )
 
 
@@ -273,6 +296,9 @@ def _utc(moment: datetime) -> datetime:
 
 def _translated(what: str, error: Exception) -> Retryable | Permanent:
     reason = f"dataproc: {what} failed: {type(error).__name__}: {getattr(error, 'message', error)}"
+    if is_refusal(str(error)):
+        # Dataproc words a lack of quota as an invalid argument; it is the same request that succeeds later.
+        return NoMachines(reason, after=timedelta(minutes=1))
     if isinstance(error, InvalidArgument):
         return Permanent(reason)
     # FailedPrecondition: the cluster changed under us; the next look decides anew.
