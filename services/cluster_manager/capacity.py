@@ -15,7 +15,7 @@ from services.cluster_manager.sizing import ClusterSize, SizeLimits
 
 _NO_MACHINES = re.compile(
     r"insufficient '[^']+' quota|quota '[^']+' exceeded|quota_exceeded|resource_pool_exhausted|stockout"
-    r"|does not have enough resources available",
+    r"|does not have enough resources available|is currently unavailable in the \S+ zone",
     re.IGNORECASE,
 )
 FIRST_PAUSE: Final = timedelta(minutes=1)
