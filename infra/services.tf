@@ -7,6 +7,9 @@ locals {
     GOOGLE_CLOUD_PROJECT = var.project_id
     BUCKET               = google_storage_bucket.data.name
     PUSH_SERVICE_ACCOUNT = google_service_account.pusher.email
+
+    # Cloud Run's IAM admits the pusher alone and is documented to take the signature off the token that it hands on.
+    PUSH_SIGNATURE_CHECKED_BY = "cloud-run"
   }
 
   # What each service is told beside that, and how much of it there may be.
