@@ -630,6 +630,7 @@ def _covers(prefixes: list[str], name: str) -> bool:
 
 
 _EXAMPLES = {
+    "PUSH_SIGNATURE_CHECKED_BY": "cloud-run",
     "GOOGLE_CLOUD_PROJECT": "p-12345",
     "SPOTIFY_CLIENT_ID_SECRET": "projects/p-12345/secrets/new-releases-spotify-client-id/versions/latest",
     "SPOTIFY_CLIENT_SECRET_SECRET": "projects/p-12345/secrets/new-releases-spotify-client-secret/versions/latest",

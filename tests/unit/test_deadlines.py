@@ -186,7 +186,7 @@ async def storage(address: str) -> Calls:
     }
     await asyncio.wait_for(store.aclose(), _LONG)
     with warnings.catch_warnings():
-        # The library does not read to its end an answer that it refuses, so that its connection is left to the collector.
+        # The library leaves an answer that it refuses unread, and its connection to the collector.
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
 
