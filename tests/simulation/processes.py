@@ -248,7 +248,9 @@ class PublisherClient:
     def topic_path(self, project: str, topic: str) -> str:
         return f"projects/{project}/topics/{topic}"
 
-    def publish(self, path: str, data: bytes, *, timeout: float, **attributes: str) -> "Future[str]":
+    def publish(
+        self, path: str, data: bytes, *, timeout: float, retry: object, **attributes: str
+    ) -> "Future[str]":
         """Send a message; the future ends with its acceptance."""
         result: Future[str] = Future()
         result.set_running_or_notify_cancel()
