@@ -179,6 +179,10 @@ class ClusterClaim(Document):
     """Of every machine of the cluster; None in claims that were made before clusters had sizes."""
     workers: int = Field(default=0, ge=0)
     """0: one machine."""
+    zone: str | None = None
+    """None: Dataproc places the cluster."""
+    refused: str | None = None
+    """Why there is no such cluster: Google had no quota or no machines for it; added when it said so."""
 
     @property
     def cluster(self) -> str:
@@ -251,6 +255,8 @@ class Receipt(Document):
     job_attempts: int = 0
     cluster: str | None = None
     cluster_attempts: int = 0
+    refusals: tuple[str, ...] = ()
+    """Why attempts at a cluster were refused for quota or machines, in order; they are among the attempts."""
     machine_type: str | None = None
     """Of every machine of the cluster."""
     workers: int | None = None

@@ -55,6 +55,7 @@ def _receive() -> dict[str, Any]:
                 "Refused, with its faults, at most 50 and each short; Pub/Sub dead-letters it after some attempts."
             ),
             "401": _faults("The caller is not the one that may push."),
+            "408": _faults("The body did not arrive in time."),
             "413": _faults("Larger than any event; refused before it is read whole."),
             "503": {
                 **_faults("Not now: deliver it again."),

@@ -27,7 +27,7 @@ def _units() -> str:
 
 
 def _shapes() -> str:
-    machine = str(Settings.model_fields["machine_type"].default)
+    machine = str(Settings.model_fields["machine_types"].default[0])
     most = int(Settings.model_fields["max_workers"].default)
     sizes = [ClusterSize(machine, workers) for workers in (0, 2, 4, most)]
     rows = [

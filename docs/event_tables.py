@@ -19,6 +19,7 @@ STATUS = table(
         ),
         ("400", "refused: it cannot be read, or is not for this service", "delivers again, until it is given up"),
         ("401", "the caller is not the push subscriptions' account", "the same"),
+        ("408", "the body did not arrive in time", "the same"),
         ("413", "larger than the service takes", "the same"),
         ("503", "not now: `Retry-After` and the body say why", "delivers again, later each time"),
     ),

@@ -6,6 +6,7 @@ redelivery; 400 refuses, with its faults, until Pub/Sub dead-letters the message
 another subscription of the same topic is acknowledged unread.
 """
 
+import asyncio
 import logging
 import math
 import time
@@ -16,12 +17,14 @@ from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
 
 from contracts.envelope.push import BODY_LIMIT
 from contracts.envelope.reading import parse
 from contracts.events import DeadLettered, Delivery, RedrivenElsewhere
 from contracts.faults import ContractError, Fault
 from eventing import logs
+from eventing.deadlines import CALL
 from eventing.errors import Permanent, Retryable
 from eventing.identity import CallerVerifier, Refused
 from eventing.settings import ServiceSettings
@@ -65,7 +68,10 @@ class Settled:
         if self.retry_after is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after.total_seconds())))
         body = {"faults": [fault._asdict() for fault in self.faults]}
-        return web.json_response(body, status=self.status, headers=headers)
+        response = web.json_response(body, status=self.status, headers=headers)
+        if self.status == web.HTTPRequestTimeout.status_code:
+            response.force_close()  # the rest of the body would be taken for the next request
+        return response
 
 
 MOST_UNDER_WAY = 250
@@ -76,11 +82,16 @@ _TOO_MANY = Settled(503, (Fault("service", f"has {MOST_UNDER_WAY} deliveries und
 
 
 def create_app(
-    opening: Opening, *, verifier: CallerVerifier | None, body_limit: int = BODY_LIMIT
+    opening: Opening,
+    *,
+    verifier: CallerVerifier | None,
+    body_limit: int = BODY_LIMIT,
+    body_patience: float = CALL.seconds,
 ) -> web.Application:
     """The aiohttp application of a service; without a verifier every caller is believed (emulator only).
 
-    A body above `body_limit` bytes is refused before it is read whole.
+    A body above `body_limit` bytes is refused before it is read whole, one that takes longer than `body_patience`
+    seconds is waited for no longer: it would keep the place of a delivery.
     """
 
     async def lifespan(app: web.Application) -> AsyncIterator[None]:
@@ -96,7 +107,7 @@ def create_app(
             return _TOO_MANY.response()
         under_way += 1
         try:
-            return (await _receive(request, verifier)).response()
+            return (await _receive(request, verifier, body_patience)).response()
         finally:
             under_way -= 1
 
@@ -136,13 +147,15 @@ async def _ready(request: web.Request) -> web.Response:
     return web.json_response(body, status=503 if failures else 200)
 
 
-async def _receive(request: web.Request, verifier: CallerVerifier | None) -> Settled:
+async def _receive(request: web.Request, verifier: CallerVerifier | None, patience: float) -> Settled:
     try:
         if verifier is not None:
             await verifier.verify(request.headers.get("Authorization"))
-        delivery = parse(request.headers, await request.read())
+        delivery = parse(request.headers, await asyncio.wait_for(_body(request), patience))
     except web.HTTPRequestEntityTooLarge:
         return _refused(413, [Fault("body", f"is larger than {request.client_max_size} bytes; events are small")])
+    except TimeoutError:
+        return _refused(408, [Fault("body", f"did not arrive within {patience:g} s; send it again")])
     except Refused as error:
         return _refused(401, [Fault("caller", str(error))])
     except Retryable as error:
@@ -150,6 +163,14 @@ async def _receive(request: web.Request, verifier: CallerVerifier | None) -> Set
     except ContractError as error:
         return _refused(400, error.faults)
     return await settle(request.app[SERVICE], delivery)
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except (web.RequestPayloadError, BadHttpMessage):
+        fault = Fault("body", "is not encoded as Content-Encoding says; send it as it is")
+        raise ContractError([fault]) from None
 
 
 def _refused(status: int, faults: Any) -> Settled:

@@ -47,5 +47,9 @@ def anonymous() -> AnonymousCredentials:
 def push_verifier(settings: ServiceSettings) -> PushVerifier | None:
     """Who may push; None only against an emulator, which signs nothing (the settings see to that)."""
     if settings.push_audience and settings.push_service_account:
-        return PushVerifier(audience=settings.push_audience, service_account=settings.push_service_account)
+        return PushVerifier(
+            audience=settings.push_audience,
+            service_account=settings.push_service_account,
+            signature_checked_by=settings.push_signature_checked_by,
+        )
     return None

@@ -184,6 +184,11 @@ class RunLedger:
         """Claim a cluster attempt; False when another has claimed it."""
         return await self._create(names.cluster_claim_name(claim.run_id, claim.attempt), claim)
 
+    async def note_refused(self, claim: ClusterClaim, reason: str) -> None:
+        """Add to a claim why Google refused its cluster; the claim stays as it is, and stays a claim."""
+        refused = claim.model_copy(update={"refused": reason})
+        await self._store.write(names.cluster_claim_name(claim.run_id, claim.attempt), refused.to_json())
+
     async def job_claims(self, run_id: str) -> list[JobClaim]:
         """The jobs of a run in the order in which they were claimed."""
         listed = await self._store.listing(names.job_claims_prefix(run_id))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
 from google.cloud.storage import Blob, Client
@@ -14,14 +14,11 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 
 from contracts.wording import shown
+from eventing.deadlines import CALL, PING, Deadline
 from eventing.errors import Retryable
 
 ResultT = TypeVar("ResultT")
 _PARALLEL_CALLS = 32
-_TIMEOUT = 10.0  # seconds for one attempt
-_RETRY_FOR = 20.0  # seconds for all attempts of a call; the shortest ack deadline in use is 60 s
-_RETRY = DEFAULT_RETRY.with_timeout(_RETRY_FOR)
-_PING_TIMEOUT = 3.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +81,13 @@ class ObjectStore(Protocol):
 class GcsObjectStore:
     """An `ObjectStore` on one Cloud Storage bucket, through the official (blocking) client in a thread pool."""
 
-    def __init__(self, client: Client, bucket: str) -> None:
+    def __init__(self, client: Client, bucket: str, deadline: Deadline = CALL) -> None:
         self._client = client
+        self._deadline = deadline
+        self._bounds: dict[str, Any] = {
+            "timeout": deadline.attempt,
+            "retry": DEFAULT_RETRY.with_timeout(deadline.retries),
+        }
         self._bucket = client.bucket(bucket)
         self._pool = ThreadPoolExecutor(_PARALLEL_CALLS, thread_name_prefix="gcs")
         # The client's session keeps 10 connections by default and drops the rest after each call.
@@ -105,14 +107,14 @@ class GcsObjectStore:
         blob = self._bucket.blob(name)
         try:
             # raw: the bytes as stored; a part is gzip by content, not by transport.
-            body: bytes = blob.download_as_bytes(raw_download=True, timeout=_TIMEOUT, retry=_RETRY)
+            body: bytes = blob.download_as_bytes(raw_download=True, **self._bounds)
         except NotFound:
             return None
         return StoredObject(body, int(blob.generation or 0))
 
     async def stat(self, name: str) -> ObjectInfo | None:
         """See `ObjectStore.stat`."""
-        blob = await self._call("stat", name, lambda: self._bucket.get_blob(name, timeout=_TIMEOUT, retry=_RETRY))
+        blob = await self._call("stat", name, lambda: self._bucket.get_blob(name, **self._bounds))
         return None if blob is None else _info(blob)
 
     async def create(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> bool:
@@ -137,10 +139,9 @@ class GcsObjectStore:
             body,
             content_type=_content_type(name),
             if_generation_match=only_if,
-            timeout=_TIMEOUT,
-            # Whole objects of the same content: writing twice is writing once.
-            retry=_RETRY,
             checksum="crc32c",
+            # Tried again as well: whole objects of the same content, so that writing twice is writing once.
+            **self._bounds,
         )
         return int(blob.generation or 0)
 
@@ -150,7 +151,7 @@ class GcsObjectStore:
 
     def _delete(self, name: str) -> None:
         try:
-            self._bucket.blob(name).delete(timeout=_TIMEOUT, retry=_RETRY)
+            self._bucket.blob(name).delete(**self._bounds)
         except NotFound:
             return
 
@@ -159,19 +160,20 @@ class GcsObjectStore:
         return await self._call("list", prefix, lambda: self._list(prefix))
 
     def _list(self, prefix: str) -> list[ObjectInfo]:
-        blobs = self._client.list_blobs(self._bucket, prefix=prefix, timeout=_TIMEOUT, retry=_RETRY)
+        blobs = self._client.list_blobs(self._bucket, prefix=prefix, **self._bounds)
         return sorted(map(_info, blobs), key=lambda info: info.name)
 
     async def ping(self) -> None:
         """See `ObjectStore.ping`."""
-        await self._call("ping", "", lambda: self._bucket.exists(timeout=_PING_TIMEOUT, retry=None))
+        await self._call("ping", "", lambda: self._bucket.exists(timeout=PING.attempt, retry=None))
 
     async def _call(self, what: str, name: str, call: Callable[[], ResultT]) -> ResultT:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+            calling = asyncio.get_running_loop().run_in_executor(self._pool, call)
+            return await asyncio.wait_for(calling, self._deadline.seconds)
         except PreconditionFailed:
             raise
-        except (GoogleAPIError, RequestException) as error:
+        except (GoogleAPIError, RequestException, TimeoutError) as error:
             reason = f"cloud storage: {what} {shown(name)} failed: {type(error).__name__}"
             raise Retryable(reason, after=timedelta(seconds=10)) from error
 

@@ -4,9 +4,19 @@ import asyncio
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
-from google.api_core.exceptions import GoogleAPIError
+from google.api_core import retry
+from google.api_core.exceptions import (
+    Aborted,
+    Cancelled,
+    DeadlineExceeded,
+    GoogleAPIError,
+    InternalServerError,
+    ResourceExhausted,
+    ServiceUnavailable,
+    Unknown,
+)
 from google.cloud.pubsub_v1 import PublisherClient
 from google.cloud.pubsub_v1.publisher.futures import Future
 from google.pubsub_v1 import PublisherClient as GeneratedClient
@@ -16,9 +26,13 @@ from contracts.envelope.messages import Message, Origin, to_message
 from contracts.events import OwnEvent, RunFinished
 from contracts.names import traceparent
 from eventing.clock import Clock
+from eventing.deadlines import CALL, PING, Deadline
 from eventing.errors import Retryable
 
-_TIMEOUT = 30.0  # seconds until a publish is given up; the shortest ack deadline in use is 60 s
+_PASSES = retry.if_exception_type(
+    Aborted, Cancelled, DeadlineExceeded, InternalServerError, ResourceExhausted, ServiceUnavailable, Unknown
+)
+"""What the client itself takes for passing, by its own settings for Publish; there it tries for ten minutes."""
 
 
 class Publisher(Protocol):
@@ -36,8 +50,12 @@ class Publisher(Protocol):
 class PubSubPublisher:
     """A `Publisher` on Google Cloud Pub/Sub."""
 
-    def __init__(self, client: PublisherClient, *, project: str, source: str, clock: Clock) -> None:
+    def __init__(
+        self, client: PublisherClient, *, project: str, source: str, clock: Clock, deadline: Deadline = CALL
+    ) -> None:
         self._client = client
+        self._deadline = deadline
+        self._retry = retry.Retry(predicate=_PASSES, initial=0.1, maximum=2, timeout=deadline.retries)
         self._project = project
         self._source = source
         self._clock = clock
@@ -50,8 +68,9 @@ class PubSubPublisher:
         """Raise `Retryable` unless Pub/Sub answers."""
         topic = self._client.topic_path(self._project, RunFinished.topic)
         try:
-            await asyncio.to_thread(self._client.get_topic, topic=topic, timeout=5.0, retry=None)
-        except GoogleAPIError as error:
+            getting = asyncio.to_thread(self._client.get_topic, topic=topic, timeout=PING.attempt, retry=None)
+            await asyncio.wait_for(getting, PING.seconds)
+        except (GoogleAPIError, TimeoutError) as error:
             reason = f"pub/sub: topic {RunFinished.topic} is not reachable: {type(error).__name__}"
             raise Retryable(reason, after=timedelta(seconds=5)) from error
 
@@ -60,7 +79,8 @@ class PubSubPublisher:
         origin = Origin(self._source, cause, self._clock())
         try:
             futures = [self._send(event, origin) for event in events]
-            await asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
+            accepted = asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
+            await asyncio.wait_for(accepted, self._deadline.seconds)
         except (GoogleAPIError, TimeoutError) as error:
             reason = f"pub/sub: publishing failed: {type(error).__name__}"
             raise Retryable(reason, after=timedelta(seconds=10)) from error
@@ -76,8 +96,9 @@ class PubSubPublisher:
         # The batching client takes attributes for its own arguments: one called `timeout` would be one.
         publish = partial(GeneratedClient.publish, self._client, topic=path, messages=[pubsub_message])
         try:
-            await asyncio.to_thread(publish, timeout=_TIMEOUT)
-        except GoogleAPIError as error:
+            forwarding = asyncio.to_thread(publish, timeout=self._deadline.attempt, retry=self._retry)
+            await asyncio.wait_for(forwarding, self._deadline.seconds)
+        except (GoogleAPIError, TimeoutError) as error:
             reason = f"pub/sub: forwarding to {topic} failed: {type(error).__name__}"
             raise Retryable(reason, after=timedelta(seconds=10)) from error
 
@@ -86,4 +107,5 @@ class PubSubPublisher:
         parent = traceparent(run_id, f"{event.type}/{event.subject}") if run_id else None
         message = to_message(event, origin, traceparent=parent)
         path = self._client.topic_path(self._project, event.topic)
-        return self._client.publish(path, message.data, timeout=_TIMEOUT, **message.attributes)
+        bounds: dict[str, Any] = {"timeout": self._deadline.attempt, "retry": self._retry}
+        return self._client.publish(path, message.data, **bounds, **message.attributes)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from contracts.faults import ContractError, Fault
 from contracts.wording import shown
+from eventing.identity import SignatureCheck
 
 
 def _words(value: object) -> object:
@@ -46,6 +47,11 @@ class ServiceSettings(BaseModel):
     )
     push_service_account: str | None = Field(
         default=None, description="E-mail of the account that signs pushes; all others are refused."
+    )
+    push_signature_checked_by: SignatureCheck = Field(
+        default="us",
+        description="Who checks the signature of a push's token: us, or cloud-run, where Cloud Run's IAM admits "
+        "the pusher alone and takes the signature off; the token's claims are checked in either case.",
     )
     pubsub_emulator_host: str | None = Field(
         default=None, description="host:port of the Pub/Sub emulator; with it pushes carry no token."

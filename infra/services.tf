@@ -7,6 +7,9 @@ locals {
     GOOGLE_CLOUD_PROJECT = var.project_id
     BUCKET               = google_storage_bucket.data.name
     PUSH_SERVICE_ACCOUNT = google_service_account.pusher.email
+
+    # Cloud Run's IAM admits the pusher alone and is documented to take the signature off the token that it hands on.
+    PUSH_SIGNATURE_CHECKED_BY = "cloud-run"
   }
 
   # What each service is told beside that, and how much of it there may be.
@@ -53,7 +56,8 @@ locals {
         BIGQUERY_DATASET           = google_bigquery_dataset.music.dataset_id
         BIGQUERY_TABLE             = google_bigquery_table.new_releases.table_id
         IMAGE_VERSION              = var.dataproc_image_version == null ? "" : var.dataproc_image_version
-        MACHINE_TYPE               = var.cluster_machine_type
+        MACHINE_TYPES              = join(",", var.cluster_machine_types)
+        ZONES                      = join(",", [for zone in var.cluster_zones : zone if startswith(zone, "${var.region}-")])
         MAX_WORKERS                = tostring(var.cluster_max_workers)
         SUBNETWORK                 = google_compute_subnetwork.cluster.id
         CLUSTER_SERVICE_ACCOUNT    = google_service_account.cluster.email

@@ -50,10 +50,17 @@ variable "cache_days" {
   nullable    = false
 }
 
-variable "cluster_machine_type" {
-  description = "Machine type of the cluster's machines; e2-standard-N, or the receipts have no cost estimate."
-  type        = string
-  default     = "e2-standard-2"
+variable "cluster_machine_types" {
+  description = "Machine types of the cluster's machines, the further ones for when Google has none of those before; e2-standard-N and n2-standard-N, or the receipts have no cost estimate."
+  type        = list(string)
+  default     = ["e2-standard-2", "n2-standard-2"]
+  nullable    = false
+}
+
+variable "cluster_zones" {
+  description = "Zones that are asked for where the one that Dataproc chooses has no machines; those of another region are left out."
+  type        = list(string)
+  default     = ["europe-west3-a", "europe-west3-b", "europe-west3-c"]
   nullable    = false
 }
 

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from contracts import names
-from contracts.documents import Document, Part, Receipt
+from contracts.documents import ClusterClaim, Document, Part, Receipt
 from eventing.objects import ObjectInfo, ObjectStore
 from ops.status import MarketStatus, RevisionStatus, RunStatus, job_ids
 
@@ -201,15 +201,18 @@ def _found(receipt: Receipt, market: str) -> str:
 
 
 def _claims(status: RunStatus) -> list[Step]:
-    clusters = [
-        Step(at=claim.claimed_at, kind="cluster", what=f"cluster {claim.cluster} for revision {claim.revision}")
-        for claim in status.clusters
-    ]
+    clusters = [Step(at=claim.claimed_at, kind="cluster", what=_cluster(claim)) for claim in status.clusters]
     jobs = [
         Step(at=claim.claimed_at, kind="job", what=f"job {job_id} (attempt {claim.attempt})", ids={"job": job_id})
         for claim, job_id in zip(status.jobs, job_ids(status), strict=True)
     ]
     return [*clusters, *jobs]
+
+
+def _cluster(claim: ClusterClaim) -> str:
+    """A refused one says so: whoever waits for a load must see that it waits for machines."""
+    refused = f", refused: {claim.refused}" if claim.refused else ""
+    return f"cluster {claim.cluster} for revision {claim.revision}{refused}"
 
 
 async def read_objects(run_id: str, market: str, store: ObjectStore) -> Objects:

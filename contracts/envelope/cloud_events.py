@@ -4,6 +4,7 @@
 the CloudEvents SDK's, which defines the format (`read`). What the first takes, the SDK takes with the same result.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -20,6 +21,10 @@ from contracts.wording import shown
 _STRUCTURED = "application/cloudevents+json"
 _REQUIRED = frozenset({"ce-id", "ce-source", "ce-specversion", "ce-type"})
 _KNOWN = _REQUIRED | {"ce-subject", "ce-time", "ce-traceparent", "content-type"}
+_OF_A_BODY = frozenset(
+    "id source specversion type subject time datacontenttype dataschema data data_base64 traceparent".split()
+)
+"""What is read of a structured event. Extensions are the producer's business, however they spell them."""
 _UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?Z")
 
 
@@ -41,7 +46,7 @@ def is_binary(attributes: Mapping[str, str]) -> bool:
 
 def is_structured(attributes: Mapping[str, str]) -> bool:
     """Whether the body is a whole event."""
-    return attributes.get("content-type", "").startswith(_STRUCTURED)
+    return attributes.get("content-type", "").partition(";")[0].strip().lower() == _STRUCTURED
 
 
 class Context(NamedTuple):
@@ -49,6 +54,7 @@ class Context(NamedTuple):
 
     type: str
     id: str
+    source: str
     time: datetime | None
     traceparent: str | None
 
@@ -63,7 +69,8 @@ def plain(attributes: Mapping[str, str]) -> Context | None:
         time = _moment(attributes["ce-time"]) if "ce-time" in attributes else None
     except ValueError:
         return None
-    return Context(attributes["ce-type"], attributes["ce-id"], time, attributes.get("ce-traceparent"))
+    named = (attributes["ce-type"], attributes["ce-id"], attributes["ce-source"])
+    return Context(*named, time, attributes.get("ce-traceparent"))
 
 
 def _moment(text: str) -> datetime:
@@ -78,22 +85,37 @@ def read(attributes: dict[str, str], body: bytes) -> tuple[Context, object]:
     Raises:
         ContractError: it is none; lists every fault.
     """
-    binary = {name.removeprefix("ce-"): value for name, value in attributes.items() if name.startswith("ce-")}
+    message = _known_alone(attributes, body)
+    binary = {name.removeprefix("ce-"): value for name, value in message.headers.items() if name.startswith("ce-")}
     # The SDK draws an id and a time where there is none: an event without identity could never be recognised again,
     # and one without time would have another at every delivery.
-    given = binary or json_object(body, "body")
+    given = binary or json_object(message.body, "body")
     if missing := [name for name in sorted(_REQUIRED) if not given.get(name.removeprefix("ce-"))]:
         raise ContractError([Fault(name, "is missing; CloudEvents 1.0 asks for it") for name in missing])
     if given["specversion"] != "1.0":
         problem = f"{shown(given['specversion'])} is not spoken here; send CloudEvents 1.0"
         raise ContractError([Fault("ce-specversion", problem)])
     try:
-        event = http.from_http_event(http.HTTPMessage(attributes, body))
+        event = http.from_http_event(message)
     except CloudEventValidationError as error:
         raise ContractError(_faults(error)) from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ContractError([Fault("body", f"is not a CloudEvent ({error}); see cloudevents.io")]) from None
     return _context(event, timed="time" in given), event.get_data()
+
+
+def _known_alone(attributes: dict[str, str], body: bytes) -> http.HTTPMessage:
+    """The event without what the SDK would refuse and nobody reads: extensions, and attributes that are null.
+
+    Source: the JSON format of CloudEvents 1.0, section 2.2: an attribute that is null is unset.
+    """
+    if not is_structured(attributes):
+        return http.HTTPMessage({name: value for name, value in attributes.items() if name in _KNOWN}, body)
+    given = json_object(body, "body")
+    small = {name if name in _OF_A_BODY else name.lower(): value for name, value in given.items()}
+    known = {name: value for name, value in small.items() if name in _OF_A_BODY and value is not None}
+    unchanged = known.keys() == given.keys()
+    return http.HTTPMessage({"content-type": _STRUCTURED}, body if unchanged else json.dumps(known).encode())
 
 
 def _context(event: BaseCloudEvent, *, timed: bool) -> Context:
@@ -102,7 +124,7 @@ def _context(event: BaseCloudEvent, *, timed: bool) -> Context:
         moment = moment.replace(tzinfo=UTC)
     traceparent = event.get_extension("traceparent")
     parent = traceparent if isinstance(traceparent, str) else None
-    return Context(event.get_type(), event.get_id(), moment, parent)
+    return Context(event.get_type(), event.get_id(), event.get_source(), moment, parent)
 
 
 def _faults(error: CloudEventValidationError) -> list[Fault]:

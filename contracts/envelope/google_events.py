@@ -30,6 +30,14 @@ def object_finalized(attributes: dict[str, str]) -> ObjectFinalized:
     return validate(ObjectFinalized, found, prefix="message.attributes")
 
 
+def _submitted_job(payload: dict[str, Any]) -> str | None:
+    """The id of the job that an entry is about; its resource name may be another, or none."""
+    response = payload.get("response")
+    reference = response.get("reference") if isinstance(response, dict) else None
+    found = reference.get("jobId") if isinstance(reference, dict) else None
+    return found if isinstance(found, str) and found else None
+
+
 def dataproc_operation(entry: dict[str, Any]) -> DataprocOperation:
     """A log entry of Dataproc's audit log, from a logging sink or from Eventarc.
 
@@ -42,7 +50,7 @@ def dataproc_operation(entry: dict[str, Any]) -> DataprocOperation:
         raise ContractError([Fault("message", f"{problem}; see the event catalogue for the known shapes")])
     operation = entry.get("operation")
     last = operation.get("last", False) if isinstance(operation, dict) else False
-    resource = payload.get("resourceName", "")
+    resource = _submitted_job(payload) or payload.get("resourceName", "")
     fields = {
         "method": payload.get("methodName"),
         "resource": resource.rsplit("/", 1)[-1] if isinstance(resource, str) else resource,

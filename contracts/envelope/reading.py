@@ -38,6 +38,8 @@ from contracts.events import (
 from contracts.faults import ContractError, Fault, faults_of
 from contracts.wording import shown
 
+CRON = "//new-releases/cloud-scheduler"
+"""Source of what Cloud Scheduler publishes: attributes that never change (infra/scheduler.tf)."""
 _EVENTS: dict[str, type[OwnEvent | ObjectFinalized]] = {
     **BY_TYPE,
     Canary.type: Canary,
@@ -78,7 +80,7 @@ def _from_cloud_event(attributes: dict[str, str], body: bytes, push: Push | None
     if context and context.type == PUBSUB_PUBLISHED and (wrapped := at_once(Push, body)):
         return _from_push(wrapped)
     if context and context.type in _EVENTS and (event := at_once(_EVENTS[context.type], body)):
-        return _delivery(event, context.id, push, context)
+        return _delivery(event, _identity(context, push), push, context)
     return _closely(attributes, body, push)
 
 
@@ -92,7 +94,8 @@ def _closely(attributes: dict[str, str], body: bytes, push: Push | None) -> Deli
         return _from_push(validate(Push, data))
     if context.type == AUDIT_WRITTEN:
         return _delivery(dataproc_operation(data), context.id, push, context)
-    return _delivery(validate(_EVENTS[context.type], data, prefix="data"), context.id, push, context)
+    event = validate(_EVENTS[context.type], data, prefix="data")
+    return _delivery(event, _identity(context, push), push, context)
 
 
 def _from_push(push: Push) -> Delivery:
@@ -126,6 +129,13 @@ def _dead_lettered(push: Push) -> DeadLettered:
         return dead_lettered(push, found, ())
     wrapped = Fault("message", "wraps another dead letter; publish the message itself")
     return dead_lettered(push, None, (str(wrapped),))
+
+
+def _identity(context: Context, push: Push | None) -> str:
+    """The event's id; with its message's where it comes from a cron job, whose every tick bears the same."""
+    if push is None or context.source != CRON:
+        return context.id
+    return f"{context.id}/{push.message.message_id}"
 
 
 def _delivery(event: Event, identity: str, push: Push | None, context: Context | None = None) -> Delivery:

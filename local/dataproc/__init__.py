@@ -14,7 +14,8 @@ together; `__main__` reads the command line.
 It deliberately does not imitate:
 
 - machines: a cluster's configuration is kept and returned, but only name, labels and the scheduled deletion have
-  an effect; no default is filled in, nothing is refused for quota, zone, image or permission;
+  an effect; no default is filled in, nothing is refused for quota or want of machines but on order, and nothing for
+  zone, image or permission;
 - UpdateCluster, StartCluster, StopCluster, RepairCluster, DiagnoseCluster, SubmitJobAsOperation, UpdateJob,
   DeleteJob, ListOperations, CancelOperation, batches, sessions, workflow templates, autoscaling: UNIMPLEMENTED;
 - jobs other than PySpark (UNIMPLEMENTED), restartable jobs, substates, YARN applications, queueing: every job
@@ -24,7 +25,7 @@ It deliberately does not imitate:
 - forgetting: a request id is remembered for as long as the process lives (the real retention is not documented);
 - staging buckets: drivers' outputs go to the one bucket, in one piece and only when the driver has ended;
 - memory: clusters and jobs live in the process and are gone when it ends, their driver processes too;
-- audit entries of refused calls and of calls that are not long-running (CancelJob);
+- audit entries of refused calls, but of one refused for quota, and of calls that are not long-running (CancelJob);
 - the CREATING state's leniency: whether the real service queues a job for a cluster that is not yet RUNNING is not
   documented, so this one refuses it with FAILED_PRECONDITION.
 """

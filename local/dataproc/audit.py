@@ -63,6 +63,12 @@ def last_entry(call: Call, *, at: datetime, response: Mapping[str, Any], failure
     return _entry(call, at, {"last": True}, outcome)
 
 
+def refused_entry(call: Call, *, at: datetime, failure: Failure) -> LogEntry:
+    """Word the one entry of a call that was refused at once: nothing was begun, so that it names no operation."""
+    entry = _entry(call, at, {}, {"status": {"code": failure.code, "message": failure.message}})
+    return {name: value for name, value in entry.items() if name != "operation"}
+
+
 def _entry(call: Call, at: datetime, place: Mapping[str, bool], outcome: Mapping[str, Any]) -> LogEntry:
     operation = call.operation.rpartition("/")[2]
     return {

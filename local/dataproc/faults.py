@@ -4,6 +4,10 @@
   submit_job: PENDING and at once ERROR; job: RUNNING, then ERROR; delete_cluster: DELETING, then ERROR.
 - `never`: create_cluster and cluster_start: CREATING for ever; submit_job: PENDING; job: RUNNING;
   delete_cluster: DELETING for ever.
+- `quota` (create_cluster): refused at once as Google refuses it, INVALID_ARGUMENT with an audit entry that names no
+  operation.
+- `stockout` (cluster_start): CREATING for the usual while, then ERROR, the zone having no machines.
+- `adrift` (delete_cluster): the cluster goes, and its jobs are called what they were, until they are cancelled.
 - `unavailable` (calls only): UNAVAILABLE, and nothing has happened.
 - `lost_answer` (calls only): UNAVAILABLE, although it has happened.
 - `lose_audit`: create_cluster: the first CreateCluster entry; cluster_start: the last one; submit_job: the first
@@ -37,8 +41,16 @@ class Kind(StrEnum):
     LOST_ANSWER = "lost_answer"
     NEVER = "never"
     LOSE_AUDIT = "lose_audit"
+    QUOTA = "quota"
+    STOCKOUT = "stockout"
+    ADRIFT = "adrift"
 
 
+_ONLY = {
+    Kind.QUOTA: Step.CREATE_CLUSTER,
+    Kind.STOCKOUT: Step.CLUSTER_START,
+    Kind.ADRIFT: Step.DELETE_CLUSTER,
+}
 _CALLS = frozenset({Step.CREATE_CLUSTER, Step.SUBMIT_JOB, Step.DELETE_CLUSTER})
 
 
@@ -55,6 +67,8 @@ class Order(BaseModel):
     def _strikes_somewhere(self) -> "Order":
         if self.kind in {Kind.UNAVAILABLE, Kind.LOST_ANSWER} and self.step not in _CALLS:
             raise ValueError(f"{self.kind} strikes calls only: {', '.join(sorted(_CALLS))}")
+        if self.step != _ONLY.get(self.kind, self.step):
+            raise ValueError(f"{self.kind} strikes {_ONLY[self.kind]} only")
         return self
 
 

@@ -54,6 +54,20 @@ class Journal:
         self.operations[call.operation] = operations.started(call.operation, kind, cluster, at=self.now())
         return call
 
+    def refuse(self, key: Key, failure: audit.Failure, body: Mapping[str, Any]) -> None:
+        """Tell of a CreateCluster that was refused at once."""
+        call = audit.Call(
+            method="ClusterController.CreateCluster",
+            project=key.project,
+            region=key.region,
+            cluster_name=key.name,
+            cluster_uuid="",
+            resource_name=key.path("clusters"),
+            operation=f"refused-{self.new_id()}",
+            request=body,
+        )
+        self._write(Step.CREATE_CLUSTER, audit.refused_entry(call, at=self.now(), failure=failure))
+
     def succeed(self, step: Step, call: audit.Call, result: dataproc_v1.Cluster | None) -> None:
         """End an operation well."""
         done = operations.succeeded(self.operations[call.operation], result, at=self.now())

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import grpc
 from google.cloud import dataproc_v1
@@ -25,6 +25,11 @@ from local.dataproc.states import ClusterState, JobState
 from local.grpc_server import RefusedError
 
 _READY = frozenset({ClusterState.RUNNING})
+NO_QUOTA = "Insufficient 'CPUS' quota. Requested 2.0, available 0.0."
+NO_MACHINES = (
+    "ZONE_RESOURCE_POOL_EXHAUSTED: The zone 'projects/p/zones/r-b' does not have enough resources available to fulfill "
+    "the request. Try a different zone, or try again later."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +84,8 @@ class World:
         if key in self.clusters:
             message = f"Already exists: Failed to create cluster: Cluster {key.path('clusters')}"
             raise RefusedError(grpc.StatusCode.ALREADY_EXISTS, message)
+        if self.faults.take(Step.CREATE_CLUSTER, Kind.QUOTA):
+            self._refuse_for_quota(key, request)
         cluster = states.new_cluster(request.cluster, project=key.project, uuid=self.new_id(), at=self.now())
         self.clusters[key] = cluster
         body = {"cluster": {"clusterName": key.name, "labels": dict(cluster.labels)}}
@@ -87,6 +94,12 @@ class World:
         self.journal.write_first(Step.CREATE_CLUSTER, call, {"name": call.operation})
         self._starting[key] = _Going(self._spawn(self._start_cluster(key, call)), call)
         return self.journal.operations[call.operation]
+
+    def _refuse_for_quota(self, key: Key, request: dataproc_v1.CreateClusterRequest) -> NoReturn:
+        body = {"cluster": {"clusterName": key.name, "labels": dict(request.cluster.labels)}}
+        failure = failure_of(grpc.StatusCode.INVALID_ARGUMENT, NO_QUOTA)
+        self.journal.refuse(key, failure, request_body(key, body, request.request_id))
+        raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, NO_QUOTA)
 
     async def get_cluster(self, request: dataproc_v1.GetClusterRequest) -> dataproc_v1.Cluster:
         """Show a cluster."""
@@ -204,13 +217,19 @@ class World:
             ):
                 await _for_ever()
             await asyncio.sleep(self.setting.creating)
+            if self.faults.take(Step.CLUSTER_START, Kind.STOCKOUT):
+                self._fail_start(key, call, failure_of(grpc.StatusCode.INTERNAL, NO_MACHINES))
+                return
             if not self.faults.take(Step.CLUSTER_START, Kind.ERROR):
                 del self._starting[key]
                 self._turn_cluster(key, ClusterState.RUNNING)
                 self.journal.succeed(Step.CLUSTER_START, call, self.clusters[key])
                 return
-        del self._starting[key]
         failure = failure_of(grpc.StatusCode.INTERNAL, "The cluster could not be started, as was ordered.")
+        self._fail_start(key, call, failure)
+
+    def _fail_start(self, key: Key, call: audit.Call, failure: audit.Failure) -> None:
+        del self._starting[key]
         self._turn_cluster(key, ClusterState.ERROR, failure.message)
         self.journal.fail(Step.CLUSTER_START, call, failure)
 
@@ -226,7 +245,11 @@ class World:
         return call
 
     async def _delete_cluster(self, key: Key, call: audit.Call) -> None:
+        adrift = self.faults.take(Step.DELETE_CLUSTER, Kind.ADRIFT)
         for job_key in [found for found in self._running if self._placed_on(found, call.cluster_uuid)]:
+            if adrift:
+                self._running[job_key].task.cancel()
+                continue
             await self._stop_driver(job_key, JobState.ERROR, f"Cluster {key.name} was deleted while the job ran.")
         if self.faults.take(Step.DELETE_CLUSTER, Kind.NEVER):
             await _for_ever()

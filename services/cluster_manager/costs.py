@@ -34,6 +34,14 @@ MACHINE = Price(
     date(2026, 11, 23),
     confirmed=True,
 )
+OTHER_MACHINE = Price(
+    "n2-standard machine in europe-west3: 0.2503 for four vCPU and 16 GiB; asked for where e2 is refused",
+    0.2503 / 4,
+    "vCPU-hour with its 4 GiB",
+    "Google's price list, from memory",
+    date(2026, 11, 23),
+    confirmed=False,
+)
 DATAPROC = Price(
     "Dataproc, on top of the machines",
     0.010,
@@ -42,16 +50,17 @@ DATAPROC = Price(
     date(2026, 11, 23),
     confirmed=True,
 )
-PRICES = (MACHINE, DATAPROC)
+PRICES = (MACHINE, OTHER_MACHINE, DATAPROC)
 """Every price the estimate uses; docs/cost.md shows them."""
 
 
 def hourly(size: ClusterSize) -> float | None:
     """US dollars for an hour of a cluster; None for a machine type whose price is not listed here."""
-    found = re.fullmatch(r"e2-standard-(\d+)", size.machine_type)
+    found = re.fullmatch(r"([en]2)-standard-(\d+)", size.machine_type)
     if found is None:
         return None
-    return size.machines * int(found[1]) * (MACHINE.usd + DATAPROC.usd)
+    machine = MACHINE if found[1] == "e2" else OTHER_MACHINE
+    return size.machines * int(found[2]) * (machine.usd + DATAPROC.usd)
 
 
 def estimate(size: ClusterSize, lasted: timedelta) -> float | None:

@@ -5,12 +5,13 @@ actions of one step; the next event or sweep asks again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
 from contracts.documents import ClusterClaim, Decision, JobClaim, WarehouseCount
 from contracts.names import cluster_name
+from services.cluster_manager.capacity import is_refusal, not_before, placed
 from services.cluster_manager.ports import Cluster, ClusterState, Job, JobState
 from services.cluster_manager.sizing import ClusterSize, SizeLimits, size_for
 
@@ -23,6 +24,12 @@ class Limits:
     job_attempts: int
     cluster_start: timedelta
     size: SizeLimits
+    patience: timedelta = timedelta(hours=6)
+    """How long a decision waits for quota or machines, from its first refused attempt on."""
+    cluster_life: timedelta = timedelta(hours=2)
+    """After which Dataproc itself deletes a cluster, whatever it does."""
+    job_lost: timedelta = timedelta(minutes=15)
+    """How long a job whose cluster is gone has to end by itself, and again once it is cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,14 @@ class CreateCluster:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteRefusal:
+    """Put on record that a claimed cluster came to nothing for want of quota or machines."""
+
+    claim: ClusterClaim
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimJob:
     """Make this the run's next job, then submit it."""
 
@@ -88,6 +103,13 @@ class SubmitJob:
     revision: int
     attempt: int
     cluster: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelJob:
+    """Cancel a job that Dataproc calls active although its cluster is gone."""
+
+    job: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +137,27 @@ class DeleteCluster:
     uuid: str
 
 
-Action = Wait | ClaimCluster | CreateCluster | ClaimJob | SubmitJob | Finish | AnnounceAgain | DeleteCluster
+Action = (
+    Wait
+    | ClaimCluster
+    | CreateCluster
+    | NoteRefusal
+    | ClaimJob
+    | SubmitJob
+    | CancelJob
+    | Finish
+    | AnnounceAgain
+    | DeleteCluster
+)
 
 
 def decide(facts: Facts, now: datetime, limits: Limits) -> list[Action]:
     """The next step of a run, in the order in which its actions are to be done."""
+    facts = replace(facts, jobs=[_as_it_ended(job, facts, now, limits) for job in facts.jobs])
     untold: list[Action] = [AnnounceAgain(revision) for revision in sorted(facts.receipts - facts.announced)]
     if active := [job for job in facts.jobs if is_active(job.state)]:
         # A job under way is always left to end, even when a newer decision stands: two writers never overlap.
-        return [*untold, Wait(f"job {active[0].id} is {active[0].state}")]
+        return [*untold, _on_active(active[0], facts, now, limits)]
     if _is_overtaken(facts):
         return [*untold, Wait("a newer decision than the one read has a job")]
     if (claimed := _claimed_not_submitted(facts)) is not None:
@@ -140,6 +174,44 @@ class _Work:
     revision: int
     attempt: int
     claimed: bool = False
+
+
+def _as_it_ended(job: Job, facts: Facts, now: datetime, limits: Limits) -> Job:
+    """The job; one that is lost as if Dataproc had told its end, which it never will."""
+    if not is_active(job.state) or not _is_lost(job, facts, now, limits):
+        return job
+    details = f"its cluster {job.cluster} is gone, and Dataproc still calls it {job.state}: it is taken for lost"
+    return replace(job, state="ERROR", details=details)
+
+
+def _is_lost(job: Job, facts: Facts, now: datetime, limits: Limits) -> bool:
+    """Whether a job without a cluster had all the time it may need: since it was cancelled, or that a cluster lives."""
+    if not _is_adrift(job, facts):
+        return False
+    cancelled = job.since if job.state in ("CANCEL_PENDING", "CANCEL_STARTED") else None
+    if cancelled is not None and now - cancelled > limits.job_lost:
+        return True
+    return now - _submitted_at(job, facts, now) > limits.cluster_life + limits.job_lost
+
+
+def _on_active(job: Job, facts: Facts, now: datetime, limits: Limits) -> Action:
+    quiet = now - (job.since or _submitted_at(job, facts, now))
+    if _is_adrift(job, facts) and quiet > limits.job_lost and not job.state.startswith("CANCEL_"):
+        return CancelJob(job.id)
+    return Wait(f"job {job.id} is {job.state}")
+
+
+def _is_adrift(job: Job, facts: Facts) -> bool:
+    """Whether the job's cluster is gone; one that is still listed, in whatever state, may still work."""
+    return all(cluster.name != job.cluster for cluster in facts.clusters)
+
+
+def _submitted_at(job: Job, facts: Facts, now: datetime) -> datetime:
+    told = [
+        *(c.claimed_at for c in facts.job_claims if (c.revision, c.attempt) == (job.revision, job.attempt)),
+        *(claim.claimed_at for claim in facts.claims if claim.cluster == job.cluster),
+    ]
+    return job.started_at or next(iter(told), now)
 
 
 def _is_overtaken(facts: Facts) -> bool:
@@ -220,21 +292,45 @@ def markets_with_albums(decision: Decision) -> int:
 
 def _on_cluster(facts: Facts, work: _Work, now: datetime, limits: Limits) -> list[Action]:
     """Submit where a cluster runs; otherwise see to it that one will."""
-    revision = work.revision
-    claims = [claim for claim in facts.claims if claim.revision == revision]
-    claim = claims[-1] if claims else None
+    claim = next((claim for claim in reversed(facts.claims) if claim.revision == work.revision), None)
     reuse = _usable(facts)
     if reuse is not None:
         return [*_delete_all(facts, keep=reuse.name), _submit(facts, work, reuse.name)]
     if claim is None:
-        return _claim_next(facts, revision, limits)
+        return _claim_next(facts, work.revision, limits)
+    if claim.refused is not None:
+        return _after_refusal(facts, claim, now, limits)
+    return _on_claimed(facts, claim, now, limits)
+
+
+def _on_claimed(facts: Facts, claim: ClusterClaim, now: datetime, limits: Limits) -> list[Action]:
+    """Wait for the claimed cluster as long as it may come, or have it made; otherwise see why it did not come."""
     cluster = next((found for found in facts.clusters if found.name == claim.cluster), None)
     late = now - claim.claimed_at > limits.cluster_start
     if cluster is not None and cluster.is_ours(facts.run_id) and is_coming(cluster.state) and not late:
         return [Wait(f"cluster {cluster.name} is {cluster.state}")]
     if cluster is None and not late and not any(job.cluster == claim.cluster for job in facts.jobs):
         return [CreateCluster(claim.cluster, claimed_size(claim, limits.size))]
-    return _next_cluster(facts, revision, len(claims), limits)
+    if cluster is not None and cluster.is_ours(facts.run_id) and is_refusal(cluster.details):
+        return [NoteRefusal(claim, cluster.details), *_delete_all(facts, keep=None)]
+    return _next_cluster(facts, claim, limits)
+
+
+def _after_refusal(facts: Facts, claim: ClusterClaim, now: datetime, limits: Limits) -> list[Action]:
+    """Google had no quota or no machines: ask again after a pause, elsewhere or for others, until patience ends."""
+    refused = _refused(facts, claim.revision)
+    if now - refused[0].claimed_at > limits.patience:
+        error = f"no machines for a cluster in {limits.patience} and {len(refused)} attempts: {claim.refused}"
+        return [Finish(claim.revision, None, error), *_delete_all(facts, keep=None)]
+    at = not_before(refused)
+    if now < at:
+        waits = Wait(f"cluster {claim.cluster} was refused, the next attempt is due at {at:%H:%M:%S} UTC")
+        return [*_delete_all(facts, keep=None), waits]
+    return _claim_next(facts, claim.revision, limits)
+
+
+def _refused(facts: Facts, revision: int) -> list[ClusterClaim]:
+    return [claim for claim in facts.claims if claim.revision == revision and claim.refused is not None]
 
 
 def _submit(facts: Facts, work: _Work, cluster: str) -> Action:
@@ -244,23 +340,25 @@ def _submit(facts: Facts, work: _Work, cluster: str) -> Action:
     return ClaimJob(number, work.revision, work.attempt, cluster)
 
 
-def _next_cluster(facts: Facts, revision: int, tried: int, limits: Limits) -> list[Action]:
+def _next_cluster(facts: Facts, claim: ClusterClaim, limits: Limits) -> list[Action]:
     """The claimed cluster is broken, late, gone or another's."""
+    tried = len([c for c in facts.claims if c.revision == claim.revision and c.refused is None])
     if tried >= limits.cluster_attempts:
         error = f"no working cluster after {tried} attempts; see Dataproc's log of the last one"
-        return [Finish(revision, None, error), *_delete_all(facts, keep=None)]
-    return _claim_next(facts, revision, limits)
+        return [Finish(claim.revision, None, error), *_delete_all(facts, keep=None)]
+    return _claim_next(facts, claim.revision, limits)
 
 
 def _claim_next(facts: Facts, revision: int, limits: Limits) -> list[Action]:
-    size = size_for(facts.newest.parts if facts.newest else (), limits.size)
+    needed = size_for(facts.newest.parts if facts.newest else (), limits.size)
+    size = placed(needed, len(_refused(facts, revision)), limits.size)
     # The claim comes first: once a new attempt is on record, the broken one is never mistaken for it.
     return [ClaimCluster(_next_attempt(facts), revision, size), *_delete_all(facts, keep=None)]
 
 
 def claimed_size(claim: ClusterClaim, limits: SizeLimits) -> ClusterSize:
     """The size a claim stands for; one machine where the claim is older than sizes."""
-    return ClusterSize(claim.machine_type or limits.machine_type, claim.workers)
+    return ClusterSize(claim.machine_type or limits.machine_type, claim.workers, claim.zone)
 
 
 def _usable(facts: Facts) -> Cluster | None:

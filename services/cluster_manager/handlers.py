@@ -21,6 +21,7 @@ from eventing.publisher import Publisher
 from services.cluster_manager.decisions import (
     Action,
     AnnounceAgain,
+    CancelJob,
     ClaimCluster,
     ClaimJob,
     CreateCluster,
@@ -28,14 +29,16 @@ from services.cluster_manager.decisions import (
     Facts,
     Finish,
     Limits,
+    NoteRefusal,
     SubmitJob,
     Wait,
     decide,
     expected_cluster,
     needs_table,
 )
-from services.cluster_manager.ports import Cluster, Dataproc, JobRequest, Warehouse
+from services.cluster_manager.ports import Cluster, Dataproc, JobRequest, NoMachines, Warehouse
 from services.cluster_manager.receipts import Evidence, receipt_of
+from services.cluster_manager.sizing import ClusterSize
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +76,11 @@ async def on_batch_ready(delivery: Delivery, *, coalescer: Coalescer) -> None:
 
 
 async def on_dataproc_operation(delivery: Delivery, *, coalescer: Coalescer) -> None:
-    """A cluster or job has begun or ended something."""
+    """A cluster or job has ended something. What was begun, or refused at once, is known to whoever asked for it."""
     event: DataprocOperation = delivery.event
+    if not event.last:
+        log.info("no_operation_ended", extra={"resource": event.resource, "method": event.method})
+        return
     run_id = run_of_resource(event.resource)
     if run_id is None:
         log.info("not_our_resource", extra={"resource": event.resource})
@@ -133,7 +139,7 @@ async def _with_claimed_cluster(facts: Facts, ports: Ports) -> Facts:
     return replace(facts, clusters=[*facts.clusters, found])
 
 
-async def _act(action: Action, facts: Facts, ports: Ports) -> None:
+async def _act(action: Action, facts: Facts, ports: Ports) -> None:  # noqa: C901 -- a line for each action of a closed set
     run_id = facts.run_id
     log.info("step", extra={"run_id": run_id, "action": type(action).__name__, "detail": str(action)})
     match action:
@@ -142,11 +148,16 @@ async def _act(action: Action, facts: Facts, ports: Ports) -> None:
         case ClaimCluster():
             await _claim(run_id, action, ports)
         case CreateCluster(name, size):
-            await ports.dataproc.create_cluster(name, run_id, size)
+            claim = next(claim for claim in facts.claims if claim.cluster == name)
+            await _create(claim, size, ports)
+        case NoteRefusal(claim, reason):
+            await _note_refusal(claim, reason, ports)
         case ClaimJob():
             await _claim_job(run_id, action, ports)
         case SubmitJob(revision, attempt, cluster):
             await ports.dataproc.submit_job(JobRequest(run_id, revision, attempt, cluster))
+        case CancelJob(job):
+            await ports.dataproc.cancel_job(job)
         case Finish():
             await _finish(action, facts, ports)
         case AnnounceAgain(revision):
@@ -163,11 +174,25 @@ async def _claim(run_id: str, wanted: ClaimCluster, ports: Ports) -> None:
         claimed_at=ports.clock(),
         machine_type=wanted.size.machine_type,
         workers=wanted.size.workers,
+        zone=wanted.size.zone,
     )
     if not await ports.ledger.create_cluster_claim(claim):
         # Whoever won creates it, at the size that its claim says; if it fails to, the next look does.
         raise Retryable(f"run {run_id}: cluster {claim.cluster} was claimed first", after=timedelta(seconds=5))
-    await ports.dataproc.create_cluster(claim.cluster, run_id, wanted.size)
+    await _create(claim, wanted.size, ports)
+
+
+async def _create(claim: ClusterClaim, size: ClusterSize, ports: Ports) -> None:
+    """A refusal settles the delivery: it is on record, and the sweep after its pause asks anew."""
+    try:
+        await ports.dataproc.create_cluster(claim.cluster, claim.run_id, size)
+    except NoMachines as error:
+        await _note_refusal(claim, str(error), ports)
+
+
+async def _note_refusal(claim: ClusterClaim, reason: str, ports: Ports) -> None:
+    log.warning("cluster_refused", extra={"run_id": claim.run_id, "cluster": claim.cluster, "reason": reason})
+    await ports.ledger.note_refused(claim, reason)
 
 
 async def _claim_job(run_id: str, action: ClaimJob, ports: Ports) -> None:

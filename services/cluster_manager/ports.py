@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from contracts.documents import WarehouseCount
+from eventing.errors import Retryable
 from services.cluster_manager.sizing import ClusterSize
 
 ClusterState = Literal[
@@ -55,6 +56,8 @@ class Cluster:
     """When it first ran."""
     size: ClusterSize | None = None
     """What it is made of, as far as Dataproc shows it."""
+    details: str = ""
+    """What Dataproc says about the state, such as why it could not be made."""
 
     def is_ours(self, run_id: str) -> bool:
         """Whether the labels say that this project made it for this run."""
@@ -75,6 +78,12 @@ class Job:
     driver_output_uri: str | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    since: datetime | None = None
+    """When it came into its state."""
+
+
+class NoMachines(Retryable):
+    """Google has no quota or no machines for a cluster now; nothing is wrong with the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,11 @@ class Dataproc(Protocol):
         ...
 
     async def create_cluster(self, name: str, run_id: str, size: ClusterSize) -> None:
-        """Begin to create a cluster of this size with our labels and both TTLs."""
+        """Begin to create a cluster of this size with our labels and both TTLs.
+
+        Raises:
+            NoMachines: refused for quota or machines, and nothing was begun.
+        """
         ...
 
     async def delete_cluster(self, name: str, uuid: str) -> None:
@@ -112,6 +125,10 @@ class Dataproc(Protocol):
 
     async def submit_job(self, request: JobRequest) -> None:
         """Submit a job."""
+        ...
+
+    async def cancel_job(self, identity: str) -> None:
+        """Begin to cancel a job; one that has ended or is gone is a success."""
         ...
 
 

@@ -68,6 +68,7 @@ def receipt_of(evidence: Evidence, now: datetime) -> Receipt:
         job_attempts=job.attempt if job else 0,
         cluster=job.cluster if job else (claim.cluster if claim else None),
         cluster_attempts=len(evidence.claims),
+        refusals=tuple(claim.refused for claim in evidence.claims if claim.refused),
         machine_type=size.machine_type if size else None,
         workers=size.workers if size else None,
         cost_estimate=_cost(evidence, size, now),
@@ -179,8 +180,8 @@ def _size(evidence: Evidence) -> ClusterSize | None:
 
 
 def _cost(evidence: Evidence, size: ClusterSize | None, now: datetime) -> float | None:
-    """From the first claim on, since one cluster follows the other; from its job where it used another revision's."""
-    starts = [claim.claimed_at for claim in evidence.claims]
+    """From the first claim not refused on: one cluster follows the other; from its job where it used another's."""
+    starts = [claim.claimed_at for claim in evidence.claims if claim.refused is None]
     began = min(starts) if starts else (evidence.job.started_at if evidence.job else None)
     return estimate(size, now - began) if size and began else None
 

@@ -1,8 +1,9 @@
 """What the cluster manager is told by its environment."""
 
 from datetime import timedelta
+from typing import Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from contracts.names import RAW_DAYS
 from eventing.settings import Seconds, ServiceSettings, Words
@@ -38,7 +39,17 @@ class Settings(ServiceSettings):
     image_version: str = Field(
         default="3.0.2-debian13", description="Dataproc image; pinned to its patch, since defaults move."
     )
-    machine_type: str = Field(default="e2-standard-2", description="Machine type of master and workers.")
+    machine_types: Words = Field(
+        default=("e2-standard-2", "n2-standard-2"),
+        min_length=1,
+        description="Machine types of master and workers, in the order in which they are asked for, by comma; the "
+        "further ones only where Google has no quota or no machines for those before, so that none should be smaller.",
+    )
+    zones: Words = Field(
+        default=(),
+        description="Zones of REGION, by comma, that are asked for one by one where the zone that Dataproc chooses "
+        "has no machines; without any, Dataproc chooses each time.",
+    )
     machine_mib: int = Field(
         default=256,
         ge=1,
@@ -79,7 +90,23 @@ class Settings(ServiceSettings):
         gt=timedelta(0),
         description="Seconds after which a cluster that is not running yet is taken for broken.",
     )
-    max_cluster_attempts: int = Field(default=3, ge=1, le=10, description="Clusters tried for one decision.")
+    cluster_patience: Seconds = Field(
+        default=timedelta(hours=6),
+        ge=timedelta(minutes=10),
+        description="Seconds for which a decision waits for quota or machines, asking again at growing intervals.",
+    )
+    job_lost_after: Seconds = Field(
+        default=timedelta(minutes=15),
+        ge=timedelta(minutes=1),
+        description="Seconds after which a job that is active without its cluster is cancelled, and after which a "
+        "cancelled one is taken for lost.",
+    )
+    max_cluster_attempts: int = Field(
+        default=3,
+        ge=1,
+        le=10,
+        description="Clusters tried for one decision; what was refused for quota or machines does not count.",
+    )
     max_job_attempts: int = Field(default=2, ge=1, le=10, description="Jobs tried for one decision.")
     dashboard_url: str | None = Field(
         default=None, description="Address of the dashboard; receipts link to their week there."
@@ -92,6 +119,12 @@ class Settings(ServiceSettings):
     job_properties: Words = Field(
         default=(), description="Further Spark properties as key=value, by comma; for tuning only."
     )
+
+    @model_validator(mode="after")
+    def _zones_are_in_the_region(self) -> Self:
+        if strangers := [zone for zone in self.zones if not zone.startswith(f"{self.region}-")]:
+            raise ValueError(f"ZONES: are not all in REGION {self.region}; look at {', '.join(strangers)}")
+        return self
 
     @field_validator("max_workers")
     @classmethod

@@ -15,11 +15,13 @@ FEWEST_WORKERS = 2
 
 @dataclass(frozen=True, slots=True)
 class ClusterSize:
-    """How many machines, and of which type."""
+    """How many machines, of which type, and where."""
 
     machine_type: str
     workers: int
     """0: one machine that is master and worker in one; otherwise at least two beside the master."""
+    zone: str | None = None
+    """None: Dataproc places it."""
 
     @property
     def machines(self) -> int:
@@ -32,10 +34,15 @@ class SizeLimits:
     """What one machine is trusted with, and how far a cluster may grow."""
 
     machine_type: str
+    """The one that is asked for first."""
     bytes_per_machine: int
     """Compressed bytes that one machine works off in a time like its own start; docs/decisions/0015 has the sums."""
     max_workers: int
     """0 keeps every cluster to one machine."""
+    other_types: tuple[str, ...] = ()
+    """In the order in which they are asked for where the first is refused; no smaller than it."""
+    zones: tuple[str, ...] = ()
+    """Asked for one by one where the zone that Dataproc chooses has no machines."""
 
 
 def size_for(parts: Sequence[Part], limits: SizeLimits) -> ClusterSize:

@@ -108,11 +108,18 @@ def _table(settings: Settings) -> str:
 
 
 def _limits(settings: Settings) -> Limits:
+    first, *others = settings.machine_types
+    size = SizeLimits(
+        first, settings.machine_mib * 1024**2, settings.max_workers, tuple(others), tuple(settings.zones)
+    )
     return Limits(
         settings.max_cluster_attempts,
         settings.max_job_attempts,
         settings.cluster_start_timeout,
-        SizeLimits(settings.machine_type, settings.machine_mib * 1024**2, settings.max_workers),
+        size,
+        patience=settings.cluster_patience,
+        cluster_life=settings.cluster_max_ttl,
+        job_lost=settings.job_lost_after,
     )
 
 

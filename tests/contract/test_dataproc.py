@@ -5,12 +5,13 @@ a future that a test completes; the clock, which stands still until a test moves
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
 import grpc
@@ -19,13 +20,15 @@ from google.cloud import dataproc_v1
 from google.cloud.dataproc_v1.services.cluster_controller.transports import ClusterControllerGrpcAsyncIOTransport
 from google.cloud.dataproc_v1.services.job_controller.transports import JobControllerGrpcAsyncIOTransport
 
+from contracts.envelope.google_events import dataproc_operation
 from contracts.names import cluster_name, job_id
 from eventing.errors import Permanent, Retryable
 from local.dataproc import server
 from local.dataproc.faults import Kind, Order, Step
-from local.dataproc.world import Setting, World
+from local.dataproc.world import NO_MACHINES, NO_QUOTA, Setting, World
 from services.cluster_manager.adapters.dataproc import ClusterShape, GoogleDataproc, JobShape
-from services.cluster_manager.ports import APP_LABEL, Cluster, Dataproc, Job, JobRequest
+from services.cluster_manager.capacity import is_refusal
+from services.cluster_manager.ports import APP_LABEL, Cluster, Dataproc, Job, JobRequest, NoMachines
 from services.cluster_manager.sizing import ClusterSize
 from tests.builders import NOW, RUN, TestClock
 from tests.fakes.dataproc import MemoryDataproc
@@ -71,6 +74,15 @@ class Site(Protocol):
     def hold(self) -> None:
         """Let the next cluster stay CREATING, and the next deleted one DELETING."""
 
+    def no_quota(self) -> None:
+        """Refuse the next creation for quota, in Google's words."""
+
+    async def sold_out(self, name: str) -> Cluster:
+        """Make this cluster, and let it end for want of machines in its zone."""
+
+    async def adrift(self, name: str, identity: str) -> Job:
+        """Take the cluster away from under this running job, which nobody tells."""
+
     async def running(self, name: str) -> Cluster:
         """Wait until this cluster, not held, is RUNNING."""
 
@@ -96,6 +108,18 @@ class MemorySite:
 
     def hold(self) -> None:
         """Nothing moves here by itself."""
+
+    def no_quota(self) -> None:
+        self.dataproc.refusal = NO_QUOTA
+
+    async def sold_out(self, name: str) -> Cluster:
+        await self.dataproc.create_cluster(name, RUN, ONE_MACHINE)
+        self.dataproc.turn(name, "ERROR", NO_MACHINES)
+        return self.dataproc.machines[name]
+
+    async def adrift(self, name: str, identity: str) -> Job:
+        self.dataproc.vanish(name)
+        return self.dataproc.submitted[identity]
 
     async def running(self, name: str) -> Cluster:
         self.dataproc.turn(name, "RUNNING")
@@ -128,6 +152,8 @@ class StandInSite:
     clusters: dataproc_v1.ClusterControllerAsyncClient
     world: World
     drivers: dict[str, asyncio.Future[int]] = field(default_factory=dict)
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    """What the audit log's sink delivered."""
 
     def order(self, step: Step, kind: Kind) -> None:
         self.world.faults.order(Order(step=step, kind=kind))
@@ -135,6 +161,25 @@ class StandInSite:
     def hold(self) -> None:
         self.order(Step.CLUSTER_START, Kind.NEVER)
         self.order(Step.DELETE_CLUSTER, Kind.NEVER)
+
+    def no_quota(self) -> None:
+        self.order(Step.CREATE_CLUSTER, Kind.QUOTA)
+
+    async def sold_out(self, name: str) -> Cluster:
+        self.order(Step.CLUSTER_START, Kind.STOCKOUT)
+        await self.dataproc.create_cluster(name, RUN, ONE_MACHINE)
+
+        async def look() -> Cluster | None:
+            found = await self.dataproc.cluster(name)
+            return found if found and found.state == "ERROR" else None
+
+        return await eventually(look, within=20)
+
+    async def adrift(self, name: str, identity: str) -> Job:
+        self.order(Step.DELETE_CLUSTER, Kind.ADRIFT)
+        await self.clusters.delete_cluster(request={**WHERE, "cluster_name": name})
+        await self.gone(name)
+        return await self.job_running(identity)
 
     async def running(self, name: str) -> Cluster:
         async def look() -> Cluster | None:
@@ -180,8 +225,10 @@ async def stand_in(log_dir: Path) -> AsyncIterator[StandInSite]:
         drivers[job.reference.job_id] = asyncio.get_running_loop().create_future()
         return await drivers[job.reference.job_id]
 
-    async def publish(*_: object) -> None:
-        """Nobody listens."""
+    entries: list[dict[str, Any]] = []
+
+    async def publish(data: bytes, _: object) -> None:
+        entries.append(json.loads(data))
 
     async with (
         server.serving(
@@ -200,7 +247,7 @@ async def stand_in(log_dir: Path) -> AsyncIterator[StandInSite]:
         adapter = GoogleDataproc(
             clusters, jobs, project="p", region="r", cluster_shape=CLUSTER_SHAPE, job_shape=JOB_SHAPE
         )
-        yield StandInSite(clock, adapter, clusters, serving.world, drivers)
+        yield StandInSite(clock, adapter, clusters, serving.world, drivers, entries)
 
 
 @pytest.fixture(params=["memory", "stand-in"])
@@ -322,6 +369,21 @@ async def test_a_cluster_has_the_size_it_was_asked_for(site: Site, size: Cluster
     assert [cluster.size for cluster in await site.dataproc.clusters(RUN)] == [size]
 
 
+async def test_a_lack_of_quota_is_no_fault_of_the_request(site: Site) -> None:
+    """Dataproc calls it an invalid argument; taken for one, the decision would be dead-lettered and never loaded."""
+    site.no_quota()
+    with pytest.raises(NoMachines, match="Insufficient 'CPUS' quota"):
+        await site.dataproc.create_cluster(C1, RUN, ONE_MACHINE)
+    assert await site.dataproc.cluster(C1) is None
+
+
+async def test_a_zone_without_machines_is_told_by_the_clusters_end(site: Site) -> None:
+    """Creation is accepted, and fails later: only the cluster's own words tell a stockout from a broken cluster."""
+    cluster = await site.sold_out(C1)
+    assert cluster.state == "ERROR"
+    assert is_refusal(cluster.details)
+
+
 # --- jobs --------------------------------------------------------------------------------------------------------
 
 
@@ -380,6 +442,23 @@ async def test_a_failed_job_says_why(site: Site) -> None:
     assert "exit code 3" in ended.details
 
 
+async def test_a_job_may_be_called_running_after_its_cluster_went_and_can_be_cancelled(site: Site) -> None:
+    """Nobody tells its end: whoever waits for it waits for ever. Cancelling what has ended is a success."""
+    await ready(site)
+    await site.dataproc.submit_job(wanted())
+    await site.job_running(J1)
+    assert (await site.adrift(C1, J1)).state == "RUNNING"
+    assert await site.dataproc.clusters(RUN) == []
+    await site.dataproc.cancel_job(J1)
+
+    async def cancelled() -> bool:
+        return [job.state for job in await site.dataproc.jobs(RUN)] == ["CANCELLED"]
+
+    await eventually(cancelled, within=20)
+    await site.dataproc.cancel_job(J1)
+    await site.dataproc.cancel_job("never-was")
+
+
 @pytest.mark.parametrize("there", [False, True])
 async def test_a_cluster_that_does_not_run_takes_no_job(site: Site, *, there: bool) -> None:
     """The cluster changed since it was looked at: look again soon, and have no job on record meanwhile."""
@@ -417,6 +496,19 @@ async def test_a_forgotten_request_is_known_by_its_name(tmp_path: Path) -> None:
         await site.dataproc.submit_job(wanted())
         assert [cluster.uuid for cluster in await site.dataproc.clusters()] == [first.uuid]
         assert [job.id for job in await site.dataproc.jobs(RUN)] == [J1]
+
+
+async def test_what_was_refused_at_once_leaves_an_audit_entry_that_ends_no_operation(tmp_path: Path) -> None:
+    """The sink passes it on; read as an operation's end it would wake the manager to be refused again."""
+    async with stand_in(tmp_path) as site:
+        site.no_quota()
+        with pytest.raises(NoMachines):
+            await site.dataproc.create_cluster(C1, RUN, ONE_MACHINE)
+        await eventually(lambda: site.entries, within=20)
+    [entry] = site.entries
+    event = dataproc_operation(entry)
+    assert (event.resource, event.last, "operation" in entry) == (C1, False, False)
+    assert entry["protoPayload"]["status"] == {"code": 3, "message": NO_QUOTA}
 
 
 async def test_a_request_that_cannot_be_meant_is_not_tried_for_ever(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from contracts.documents import ClusterClaim
 from services.cluster_manager.decisions import (
     Action,
     AnnounceAgain,
+    CancelJob,
     ClaimCluster,
     ClaimJob,
     CreateCluster,
@@ -22,6 +23,7 @@ from services.cluster_manager.decisions import (
     Facts,
     Finish,
     Limits,
+    NoteRefusal,
     SubmitJob,
     Wait,
     decide,
@@ -100,7 +102,7 @@ def told(actions: Sequence[Action]) -> str:
     return ", ".join(_told(action) for action in actions) or "nothing"
 
 
-def _told(action: Action) -> str:  # noqa: PLR0911 -- a line for each action of a closed set
+def _told(action: Action) -> str:  # noqa: C901, PLR0911 -- a line for each action of a closed set
     match action:
         case Wait():
             return "wait"
@@ -108,6 +110,10 @@ def _told(action: Action) -> str:  # noqa: PLR0911 -- a line for each action of 
             return f"claim cluster {attempt}"
         case CreateCluster():
             return "create the cluster"
+        case NoteRefusal():
+            return "note the refusal"
+        case CancelJob():
+            return "cancel the job"
         case ClaimJob(attempt=attempt):
             return f"claim job {attempt}"
         case SubmitJob():

@@ -10,8 +10,16 @@ from datetime import timedelta
 from contracts.names import job_id
 from eventing.clock import Clock
 from eventing.errors import Retryable
-from services.cluster_manager.decisions import takes_jobs
-from services.cluster_manager.ports import APP_LABEL, Cluster, ClusterState, Job, JobRequest, JobState
+from services.cluster_manager.decisions import is_active, takes_jobs
+from services.cluster_manager.ports import (
+    APP_LABEL,
+    Cluster,
+    ClusterState,
+    Job,
+    JobRequest,
+    JobState,
+    NoMachines,
+)
 from services.cluster_manager.sizing import ClusterSize
 
 _SOON = timedelta(seconds=5)
@@ -27,6 +35,9 @@ class MemoryDataproc:
     created: list[str] = field(default_factory=list)
     """Every cluster that was ever made, in order."""
     deleted: list[str] = field(default_factory=list)
+    refusal: str | None = None
+    """Google's words while it has no quota or no machines; every creation is refused with them."""
+    refused: int = 0
 
     async def clusters(self, run_id: str | None = None) -> list[Cluster]:
         """See `Dataproc.clusters`."""
@@ -41,6 +52,9 @@ class MemoryDataproc:
         """See `Dataproc.create_cluster`; the same name is the same request and makes one cluster ever."""
         if name in self.machines or name in self.created:
             return
+        if self.refusal is not None:
+            self.refused += 1
+            raise NoMachines(f"dataproc: create cluster {name} failed: {self.refusal}", after=_SOON)
         self.created.append(name)
         labels = {"app": APP_LABEL, "run": run_id}
         self.machines[name] = Cluster(name, f"uuid-{len(self.created)}", "CREATING", labels, size=size)
@@ -74,10 +88,17 @@ class MemoryDataproc:
             identity, request.revision, request.attempt, "RUNNING", request.cluster, started_at=self.clock()
         )
 
-    def turn(self, name: str, state: ClusterState) -> None:
+    async def cancel_job(self, identity: str) -> None:
+        """See `Dataproc.cancel_job`."""
+        found = self.submitted.get(identity)
+        if found is not None and is_active(found.state):
+            self.end_job(identity, "CANCELLED", "Job was cancelled.")
+
+    def turn(self, name: str, state: ClusterState, details: str = "") -> None:
         """Put a cluster into a state."""
         first = self.machines[name].running_since or (self.clock() if state == "RUNNING" else None)
-        self.machines[name] = replace(self.machines[name], state=state, running_since=first)
+        changed = {"state": state, "running_since": first, "details": details}
+        self.machines[name] = replace(self.machines[name], **changed)  # type: ignore[arg-type]
 
     def vanish(self, name: str) -> None:
         """A deletion has ended, or someone else made one."""

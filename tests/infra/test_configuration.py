@@ -58,6 +58,8 @@ LEFT_ALONE_BY = {
         "JOB_MAIN_URI",
         "JOB_PACKAGE_URI",
         "QUARANTINE_THRESHOLD",
+        "CLUSTER_PATIENCE",
+        "JOB_LOST_AFTER",
         "MACHINE_MIB",
         "DISK_GB",
         "CLUSTER_IDLE_TTL",
@@ -499,7 +501,7 @@ def test_views_explain_themselves_and_read_no_more_than_they_must(path: Path) ->
     ("tick", "event"), [("weekly-tick", events.RunRequested), ("sweep", events.SweepRequested)]
 )
 def test_ticks_can_be_read_by_the_services(tick: str, event: type[events.OwnEvent]) -> None:
-    """What Cloud Scheduler publishes is the contract's event, on the contract's topic."""
+    """What Cloud Scheduler publishes is the contract's event, on its topic; the message tells one tick from another."""
     target = resource("google_cloud_scheduler_job", "this")["pubsub_target"][0]
     values = {"each.key": tick, **{f"each.value.{name}": value for name, value in local("ticks")[tick].items()}}
     assert target["data"] == "${base64encode(jsonencode({reason = each.value.reason}))}"
@@ -507,7 +509,7 @@ def test_ticks_can_be_read_by_the_services(tick: str, event: type[events.OwnEven
     attributes = {name: _filled(text, values) for name, text in target["attributes"].items()}
     delivery = parse_message(Message(data, attributes), message_id="1")
     assert type(delivery.event) is event
-    assert delivery.event_id == tick
+    assert delivery.event_id == f"{tick}/1"
     assert values["each.value.topic"] == event.topic
     assert target["topic_name"] == "${module.topic[each.value.topic].id}"
 
@@ -632,6 +634,7 @@ def _covers(prefixes: list[str], name: str) -> bool:
 
 
 _EXAMPLES = {
+    "PUSH_SIGNATURE_CHECKED_BY": "cloud-run",
     "GOOGLE_CLOUD_PROJECT": "p-12345",
     "SPOTIFY_CLIENT_ID_SECRET": "projects/p-12345/secrets/new-releases-spotify-client-id/versions/latest",
     "SPOTIFY_CLIENT_SECRET_SECRET": "projects/p-12345/secrets/new-releases-spotify-client-secret/versions/latest",

@@ -251,7 +251,9 @@ class PublisherClient:
     def topic_path(self, project: str, topic: str) -> str:
         return f"projects/{project}/topics/{topic}"
 
-    def publish(self, path: str, data: bytes, *, timeout: float, **attributes: str) -> "Future[str]":
+    def publish(
+        self, path: str, data: bytes, *, timeout: float, retry: object, **attributes: str
+    ) -> "Future[str]":
         """Send a message; the future ends with its acceptance."""
         result: Future[str] = Future()
         result.set_running_or_notify_cancel()
@@ -308,6 +310,10 @@ class DataprocPort:
         """See `Dataproc.submit_job`."""
         what = f"submit job {request.run_id} r{request.revision} a{request.attempt}"
         await self._call(what, lambda: self.dataproc.submit_job(request), changes=True)
+
+    async def cancel_job(self, identity: str) -> None:
+        """See `Dataproc.cancel_job`."""
+        await self._call(f"cancel job {identity}", lambda: self.dataproc.cancel_job(identity), changes=True)
 
 
 @dataclass

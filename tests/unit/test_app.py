@@ -172,6 +172,39 @@ def test_nonsense_is_always_refused_never_a_server_error(
     assert asyncio.run(send()) == 400
 
 
+async def test_a_body_that_is_not_what_its_encoding_says_is_refused() -> None:
+    """Broken gzip is the sender's fault: 400, and never a server error."""
+    async with serving(accept) as client:
+        headers = {**HEADERS, "Content-Encoding": "gzip"}
+        response = await client.post("/", data=b"this is no gzip", headers=headers)
+        assert response.status == 400
+
+
+async def test_a_body_that_does_not_arrive_is_given_up() -> None:
+    """A sender that stalls must not keep the place of a delivery; the connection ends with the answer."""
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Service]:
+        yield Service("test", {BatchReady: accept})
+
+    async with TestServer(create_app(opening, verifier=None, body_patience=0.05)) as server:
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        answer = await asyncio.wait_for(reader.readuntil(b"}]}"), 10)
+        writer.close()
+        await writer.wait_closed()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"Connection: close" in answer
+    assert b"did not arrive" in answer
+
+
+async def test_a_push_as_plain_text_is_refused_like_any_other_without_a_token() -> None:
+    """No media type leads around the caller's check."""
+    async with serving(accept, verifier=Nobody()) as client:
+        response = await client.post("/", data="{}", headers={"Content-Type": "text/plain"})
+        assert response.status == 401
+
+
 class Nobody:
     """Refuses every caller."""
 

@@ -15,8 +15,10 @@ from contracts.events import BatchReady, DataprocOperation, Delivery, RunFinishe
 from eventing.coalescing import Coalescer
 from eventing.errors import Permanent, Retryable
 from eventing.ledger import RunLedger
+from services.cluster_manager.capacity import is_refusal, placed
 from services.cluster_manager.decisions import (
     AnnounceAgain,
+    CancelJob,
     ClaimCluster,
     ClaimJob,
     CreateCluster,
@@ -409,6 +411,173 @@ async def test_a_cluster_is_created_again_at_the_size_of_its_claim() -> None:
     """A repeat under other limits must not say another size than the receipt will."""
     claimed = claim().model_copy(update={"machine_type": "e2-standard-8", "workers": 3})
     assert decide(facts(claims=[claimed]), NOW, LIMITS) == [CreateCluster(C1, ClusterSize("e2-standard-8", 3))]
+
+
+NO_QUOTA = "Insufficient 'CPUS' quota. Requested 2.0, available 0.0."
+NO_ZONE = "ZONE_RESOURCE_POOL_EXHAUSTED: The zone does not have enough resources available to fulfill the request."
+
+
+def refused(attempt: int, minute: float, why: str = NO_QUOTA) -> ClusterClaim:
+    at = NOW + timedelta(minutes=minute)
+    return claim(attempt).model_copy(update={"claimed_at": at, "refused": why})
+
+
+def after(minutes: float, *claims: ClusterClaim, limits: Limits = LIMITS) -> list[Any]:
+    return decide(facts(claims=claims), NOW + timedelta(minutes=minutes), limits)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        NO_QUOTA,
+        "400 Insufficient 'N2_CPUS' quota. Requested 6.0, available 1.5.",
+        "Multiple validation errors: - Insufficient 'DISKS_TOTAL_GB' quota. Requested 50.0, available 12.0.",
+        "Quota 'CPUS' exceeded. Limit: 24.0 in region europe-west3.",
+        NO_ZONE,
+        "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS",
+    ],
+)
+def test_what_google_says_for_want_of_quota_or_machines_is_known(words: str) -> None:
+    """These pass by themselves; what is not known as one of them is dead-lettered or uses up the attempts."""
+    assert is_refusal(words)
+
+
+def test_a_fault_of_the_request_or_of_the_cluster_is_no_refusal() -> None:
+    """Waiting hours for what can never come would hide it."""
+    assert not is_refusal("Invalid value for field 'machineTypeUri': 'e3-none'.")
+    assert not is_refusal("Initialization action failed. Failed action 'gs://b/init.sh'")
+
+
+def test_the_pauses_between_refused_attempts_grow_and_have_an_end() -> None:
+    """Attempts without pauses were used up in minutes; pauses without a bound would outlast the shortage by hours."""
+    assert isinstance(after(0.9, refused(1, 0))[-1], Wait)
+    assert after(1, refused(1, 0)) == [ClaimCluster(2, 1, ONE_MACHINE)]
+    assert isinstance(after(2.9, refused(1, 0), refused(2, 1))[-1], Wait)
+    assert after(3, refused(1, 0), refused(2, 1)) == [ClaimCluster(3, 1, ONE_MACHINE)]
+    many = [refused(number, 10.0 * number) for number in range(1, 21)]
+    assert after(210, *many) == [ClaimCluster(21, 1, ONE_MACHINE)]
+
+
+def test_patience_ends_with_googles_reason() -> None:
+    """A run must end: after hours without machines it has failed, and its receipt says for want of what."""
+    [end] = after(361, refused(1, 0), refused(2, 355, NO_ZONE))
+    assert isinstance(end, Finish)
+    assert "no machines for a cluster in 6:00:00 and 2 attempts" in (end.error or "")
+    assert NO_ZONE in (end.error or "")
+
+
+def test_refusals_use_up_no_attempt_at_a_cluster() -> None:
+    """The bound is for clusters that break; the next one after a shortage has all its attempts."""
+    tried = [refused(1, 0), refused(2, 1), claim(3).model_copy(update={"claimed_at": NOW + timedelta(minutes=3)})]
+    broken = cluster(names.cluster_name(RUN, 3), "ERROR")
+    step = decide(facts(claims=tried, clusters=[broken]), NOW + timedelta(minutes=4), LIMITS)
+    assert step == [ClaimCluster(4, 1, ONE_MACHINE), delete(broken.name)]
+
+
+def test_other_machines_are_asked_for_where_dataproc_chooses_then_zone_by_zone() -> None:
+    """A zone that is sold out of one type has another, or another zone has it; Dataproc's own choice comes first."""
+    size = replace(LIMITS.size, other_types=("n2-standard-2",), zones=("r-a", "r-b"))
+    asked = [placed(ONE_MACHINE, number, size) for number in range(7)]
+    assert [(choice.machine_type[:2], choice.zone) for choice in asked] == [
+        ("e2", None), ("n2", None), ("e2", "r-a"), ("n2", "r-a"), ("e2", "r-b"), ("n2", "r-b"), ("e2", None)
+    ]  # fmt: skip
+    second = after(1, refused(1, 0), limits=replace(LIMITS, size=size))
+    assert second == [ClaimCluster(2, 1, ClusterSize("n2-standard-2", 0))]
+
+
+async def test_only_what_ended_wakes_the_manager() -> None:
+    """A refused call leaves an entry without an operation: whoever acts on it calls, and is refused, without end."""
+    world = World()
+    await world.batch()
+    world.dataproc.turn(C1, "RUNNING")
+    await world.handle(DataprocOperation(method="CreateCluster", resource=C1, last=False))
+    assert world.dataproc.submitted == {}
+    await world.operation(C1)
+    assert len(world.dataproc.submitted) == 1
+
+
+async def test_an_hour_of_short_quota_costs_few_creations_and_ends_with_the_load() -> None:
+    """Each refusal comes back as an audit entry; taken for news, it made thousands of creations in an hour."""
+    world = World()
+    world.dataproc.refusal = NO_QUOTA
+    await world.batch()
+    for minute in range(65):
+        world.clock.advance(minutes=1)
+        await world.handle(DataprocOperation(method="CreateCluster", resource=C1, last=False))
+        if minute % 10 == 0:
+            await world.handle(SweepRequested(reason="sweep"))
+    assert 5 < world.dataproc.refused < 20
+    world.dataproc.refusal = None
+    world.clock.advance(minutes=10)
+    await world.handle(SweepRequested(reason="sweep"))
+    [name] = world.dataproc.machines
+    world.dataproc.turn(name, "RUNNING")
+    await world.operation(name)
+    [identity] = world.dataproc.submitted
+    await world.loaded()
+    world.clock.advance(minutes=2)
+    world.dataproc.end_job(identity, "DONE")
+    await world.operation(identity)
+    receipt = await world.ports.ledger.receipt(RUN, 1)
+    assert receipt is not None
+    assert (receipt.outcome, len(receipt.refusals)) == ("loaded", world.dataproc.refused)
+    assert NO_QUOTA in receipt.refusals[0]
+    assert receipt.cost_estimate == pytest.approx(2 * (0.0431675 + 0.010) * 2 / 60, abs=1e-4)
+
+
+async def test_an_hour_without_machines_is_outlasted_and_leaves_nothing() -> None:
+    """A stockout is told by the cluster's end: its remains are deleted, and the pauses outlast it."""
+    world = World()
+    await world.batch()
+    for _ in range(7):
+        for name in list(world.dataproc.machines):
+            world.dataproc.turn(name, "ERROR", NO_ZONE)
+            await world.operation(name)
+            world.dataproc.vanish(name)
+            await world.operation(name)
+        world.clock.advance(minutes=10)
+        await world.handle(SweepRequested(reason="sweep"))
+    [name] = world.dataproc.machines
+    claims = await world.ports.ledger.cluster_claims(RUN)
+    assert [claim.refused for claim in claims] == [NO_ZONE] * 7 + [None]
+    assert await world.ports.ledger.receipt(RUN, 1) is None
+    world.dataproc.turn(name, "RUNNING")
+    await world.operation(name)
+    assert len(world.dataproc.submitted) == 1
+
+
+def adrift(state: JobState, *, since: float, began: float, on: str = C1) -> Facts:
+    """An active job, so many minutes in its state and since its claim, whose cluster is gone."""
+    claimed = JobClaim(run_id=RUN, number=1, revision=1, attempt=1, claimed_at=NOW - timedelta(minutes=began))
+    lost = replace(job(state, on=on), since=NOW - timedelta(minutes=since), started_at=None)
+    return facts(claims=[claim(age_minutes=began + 3)], job_claims=[claimed], jobs=[lost])
+
+
+def test_a_job_without_a_cluster_is_cancelled_then_taken_for_lost() -> None:
+    """Dataproc may call it RUNNING for ever; nothing it still does can reach the table, so that another may run."""
+    identity = names.job_id(RUN, 1, 1)
+    assert isinstance(decide(adrift("RUNNING", since=10, began=12), NOW, LIMITS)[0], Wait)
+    assert decide(adrift("RUNNING", since=16, began=18), NOW, LIMITS) == [CancelJob(identity)]
+    assert isinstance(decide(adrift("CANCEL_PENDING", since=14, began=60), NOW, LIMITS)[0], Wait)
+    assert decide(adrift("CANCEL_STARTED", since=16, began=60), NOW, LIMITS) == [ClaimCluster(2, 1, ONE_MACHINE)]
+    # Cancelled at every look and still RUNNING: lost when no cluster of its time can be alive.
+    assert decide(adrift("RUNNING", since=134, began=134), NOW, LIMITS) == [CancelJob(identity)]
+    assert decide(adrift("RUNNING", since=136, began=136), NOW, LIMITS) == [ClaimCluster(2, 1, ONE_MACHINE)]
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "ERROR", "DELETING", "STOPPED"])
+def test_a_job_whose_cluster_is_still_listed_is_waited_for(state: ClusterState) -> None:
+    """A cluster that goes may still be at work: a second writer must not begin."""
+    still = replace(adrift("RUNNING", since=300, began=300), clusters=[cluster(state=state)])
+    assert isinstance(decide(still, NOW, LIMITS)[0], Wait)
+
+
+def test_a_run_whose_last_job_was_lost_says_so() -> None:
+    """The receipt tells why, and not only that the job did not end well."""
+    lost = adrift("RUNNING", since=300, began=300)
+    [finish] = decide(replace(lost, jobs=[job("ERROR"), replace(lost.jobs[0], attempt=2)]), NOW, LIMITS)
+    assert isinstance(finish, Finish)
+    assert "is gone, and Dataproc still calls it RUNNING" in (finish.error or "")
 
 
 async def test_whoever_loses_the_claim_leaves_the_creation_to_its_owner() -> None:

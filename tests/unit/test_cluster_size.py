@@ -59,7 +59,7 @@ def test_the_settings_are_the_limits() -> None:
     settings = Settings(
         google_cloud_project="p", bucket="b", pubsub_emulator_host="h:1", machine_mib=7, max_workers=5
     )
-    assert _limits(settings).size == SizeLimits("e2-standard-2", 7 * MIB, 5)
+    assert _limits(settings).size == SizeLimits("e2-standard-2", 7 * MIB, 5, ("n2-standard-2",))
 
 
 def test_a_single_worker_is_refused_at_start() -> None:

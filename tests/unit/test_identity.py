@@ -71,6 +71,21 @@ class Page:
 KEYS = Keys()
 
 
+def without_signature(**changes: Any) -> str:
+    """A token as Cloud Run hands it on."""
+    header, claims, _ = KEYS.token(**changes).split(".")
+    return f"{header}.{claims}.SIGNATURE_REMOVED_BY_GOOGLE"
+
+
+def behind_cloud_run() -> PushVerifier:
+    return PushVerifier(
+        audience=AUDIENCE,
+        service_account=ACCOUNT,
+        signature_checked_by="cloud-run",
+        request=Page(b"", status=500),
+    )
+
+
 def verifier(page: Any = None) -> PushVerifier:
     return PushVerifier(audience=AUDIENCE, service_account=ACCOUNT, request=page or Page(KEYS.page))
 
@@ -96,6 +111,56 @@ async def test_a_token_with_one_wrong_claim_is_refused(changes: dict[str, Any]) 
     """Each claim is checked: one that is not would be the way in."""
     with pytest.raises(Refused):
         await verifier().verify(f"Bearer {KEYS.token(**changes)}")
+
+
+async def test_times_that_are_no_numbers_are_refused() -> None:
+    """A token of the wrong form is the caller's fault: an error of ours would have it delivered for days."""
+    for changes in ({"exp": str(int(time.time()) + 3600)}, {"iat": "now"}, {"exp": None}):
+        with pytest.raises(Refused):
+            await verifier().verify(f"Bearer {KEYS.token(**changes)}")
+        with pytest.raises(Refused):
+            await behind_cloud_run().verify(f"Bearer {without_signature(**changes)}")
+
+
+async def test_clocks_may_differ_by_ten_seconds() -> None:
+    """Google's clock a moment ahead of ours would otherwise have fresh tokens refused."""
+    now = int(time.time())
+    await verifier().verify(f"Bearer {KEYS.token(iat=now + 5)}")
+    await behind_cloud_run().verify(f"Bearer {without_signature(iat=now + 5)}")
+    for checking, token in ((verifier(), KEYS.token), (behind_cloud_run(), without_signature)):
+        with pytest.raises(Refused):
+            await checking.verify(f"Bearer {token(iat=now + 60, exp=now + 3600)}")
+
+
+async def test_a_token_whose_signature_cloud_run_took_off_is_believed_only_there() -> None:
+    """Cloud Run is documented to replace it; refused, every push of a deployment would be 401."""
+    token = without_signature()
+    await behind_cloud_run().verify(f"Bearer {token}")
+    with pytest.raises(Refused):
+        await verifier().verify(f"Bearer {token}")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": "https://another.example"},
+        {"email": "intruder@p.iam.gserviceaccount.com"},
+        {"email_verified": False},
+        {"iss": "https://evil.example"},
+        {"exp": int(time.time()) - 60},
+    ],
+)
+async def test_behind_cloud_run_each_claim_is_still_checked(changes: dict[str, Any]) -> None:
+    """Whoever else may invoke the service is still not the pusher, and no token serves two services."""
+    with pytest.raises(Refused):
+        await behind_cloud_run().verify(f"Bearer {without_signature(**changes)}")
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer x", "Bearer a.b.c", "Bearer a.b", "Bearer ....", "æ"])
+async def test_what_is_no_token_is_refused_behind_cloud_run_too(header: str | None) -> None:
+    """No signature to check is no licence for anything."""
+    with pytest.raises(Refused):
+        await behind_cloud_run().verify(header)
 
 
 async def test_a_forged_signature_is_refused() -> None:

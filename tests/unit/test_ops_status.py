@@ -280,6 +280,17 @@ def test_the_story_tells_what_was_decided_and_what_was_found(
     assert steps["receipt"].endswith(told)
 
 
+def test_the_story_says_why_a_cluster_was_refused() -> None:
+    """Who asks why nothing is loaded is told that the run waits for machines, in Google's words."""
+    words = "Insufficient 'CPUS' quota. Requested 2.0, available 0.0."
+    claimed = ClusterClaim(run_id=RUN, attempt=1, revision=1, claimed_at=NOW, refused=words)
+    status = status_of(replace(found_by_the_job(WHOLE), clusters=(claimed,)), NOW)
+    found = status.market("DK")
+    assert found is not None
+    steps = {step.kind: step.what for step in story_of(status, found, Objects((), None), rows=None).steps}
+    assert steps["cluster"] == f"cluster new-releases-20261123-c1 for revision 1, refused: {words}"
+
+
 def test_a_receipt_is_shown_market_by_market() -> None:
     """What was decided beside what was found, with the reason of each market that is not in the table."""
     found = found_by_the_job(WHOLE, BAD)

@@ -1,9 +1,11 @@
 """Dataproc through the official asynchronous clients; translates their types and errors."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast, get_args
+from typing import Any, TypeVar, cast, get_args
 
 from google.api_core.exceptions import (
     AlreadyExists,
@@ -17,11 +19,21 @@ from google.cloud import dataproc_v1
 from google.protobuf.duration_pb2 import Duration
 
 from contracts.names import decision_name, job_id, load_name, quarantine_prefix, raw_prefix
+from eventing.deadlines import CALL, Deadline
 from eventing.errors import Permanent, Retryable
-from services.cluster_manager.ports import APP_LABEL, Cluster, ClusterState, Job, JobRequest, JobState
+from services.cluster_manager.capacity import is_refusal
+from services.cluster_manager.ports import (
+    APP_LABEL,
+    Cluster,
+    ClusterState,
+    Job,
+    JobRequest,
+    JobState,
+    NoMachines,
+)
 from services.cluster_manager.sizing import ClusterSize
 
-_TIMEOUT = 30.0  # seconds for one call; the shortest ack deadline in use is 60 s
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +77,14 @@ class GoogleDataproc:
         region: str,
         cluster_shape: ClusterShape,
         job_shape: JobShape,
+        deadline: Deadline = CALL,
     ) -> None:
         self._clusters = clusters
         self._jobs = jobs
         self._where = {"project_id": project, "region": region}
         self._cluster_shape = cluster_shape
         self._job_shape = job_shape
+        self._deadline = deadline
 
     async def ping(self) -> None:
         """Raise `Retryable` unless Dataproc answers."""
@@ -79,65 +93,73 @@ class GoogleDataproc:
     async def clusters(self, run_id: str | None = None) -> list[Cluster]:
         """See `Dataproc.clusters`."""
         labels = f"labels.app = {APP_LABEL}" + (f" AND labels.run = {run_id}" if run_id else "")
-        try:
-            request = {**self._where, "filter": labels}
-            pages = await self._clusters.list_clusters(request=request, timeout=_TIMEOUT)
-            return [_cluster(found) async for found in pages]
-        except (GoogleAPICallError, RetryError) as error:
-            raise _translated("list clusters", error) from error
+        return await self._call("list clusters", self._list_clusters({**self._where, "filter": labels}))
+
+    async def _list_clusters(self, request: Mapping[str, Any]) -> list[Cluster]:
+        pages = await self._clusters.list_clusters(request=dict(request), timeout=self._deadline.attempt)
+        return [_cluster(found) async for found in pages]
 
     async def cluster(self, name: str) -> Cluster | None:
         """See `Dataproc.cluster`."""
+        request = {**self._where, "cluster_name": name}
+        getting = self._clusters.get_cluster(request=request, timeout=self._deadline.attempt)
         try:
-            request = {**self._where, "cluster_name": name}
-            return _cluster(await self._clusters.get_cluster(request=request, timeout=_TIMEOUT))
+            return _cluster(await self._call(f"get cluster {name}", getting, NotFound))
         except NotFound:
             return None
-        except (GoogleAPICallError, RetryError) as error:
-            raise _translated(f"get cluster {name}", error) from error
 
     async def create_cluster(self, name: str, run_id: str, size: ClusterSize) -> None:
         """See `Dataproc.create_cluster`."""
         cluster = cluster_message(name, run_id, size, self._where["project_id"], self._cluster_shape)
         request = {**self._where, "cluster": cluster, "request_id": name}
-        try:
-            await self._clusters.create_cluster(request=request, timeout=_TIMEOUT)
-        except AlreadyExists:
-            # Whether what exists is ours and sound is looked at by the next step, never assumed here.
-            return
-        except (GoogleAPICallError, RetryError) as error:
-            raise _translated(f"create cluster {name}", error) from error
+        creating = self._clusters.create_cluster(request=request, timeout=self._deadline.attempt)
+        # Whether what exists already is ours and sound is looked at by the next step, never assumed here.
+        with suppress(AlreadyExists):
+            await self._call(f"create cluster {name}", creating, AlreadyExists)
 
     async def delete_cluster(self, name: str, uuid: str) -> None:
         """See `Dataproc.delete_cluster`."""
         request = {**self._where, "cluster_name": name, "cluster_uuid": uuid}
-        try:
-            await self._clusters.delete_cluster(request=request, timeout=_TIMEOUT)
-        except NotFound:
-            return
-        except (GoogleAPICallError, RetryError) as error:
-            raise _translated(f"delete cluster {name}", error) from error
+        deleting = self._clusters.delete_cluster(request=request, timeout=self._deadline.attempt)
+        with suppress(NotFound):
+            await self._call(f"delete cluster {name}", deleting, NotFound)
 
     async def jobs(self, run_id: str) -> list[Job]:
         """See `Dataproc.jobs`."""
         request = {**self._where, "filter": f"labels.app = {APP_LABEL} AND labels.run = {run_id}"}
-        try:
-            pages = await self._jobs.list_jobs(request=request, timeout=_TIMEOUT)
-            found = [_job(job) async for job in pages]
-        except (GoogleAPICallError, RetryError) as error:
-            raise _translated("list jobs", error) from error
+        found = await self._call("list jobs", self._list_jobs(request))
         return sorted(found, key=lambda job: (job.revision, job.attempt))
+
+    async def _list_jobs(self, request: Mapping[str, Any]) -> list[Job]:
+        pages = await self._jobs.list_jobs(request=dict(request), timeout=self._deadline.attempt)
+        return [_job(job) async for job in pages]
 
     async def submit_job(self, request: JobRequest) -> None:
         """See `Dataproc.submit_job`."""
         identity = job_id(request.run_id, request.revision, request.attempt)
         message = {**self._where, "job": job_message(identity, request, self._job_shape), "request_id": identity}
+        submitting = self._jobs.submit_job(request=message, timeout=self._deadline.attempt)
+        with suppress(AlreadyExists):
+            await self._call(f"submit job {identity}", submitting, AlreadyExists)
+
+    async def cancel_job(self, identity: str) -> None:
+        """See `Dataproc.cancel_job`."""
+        request = {**self._where, "job_id": identity}
+        cancelling = self._jobs.cancel_job(request=request, timeout=self._deadline.attempt)
+        with suppress(NotFound, FailedPrecondition):
+            await self._call(f"cancel job {identity}", cancelling, NotFound, FailedPrecondition)
+
+    async def _call(self, what: str, call: Awaitable[ResultT], *known: type[GoogleAPICallError]) -> ResultT:
+        """The call's result, in time; errors that the caller knows pass as they are."""
         try:
-            await self._jobs.submit_job(request=message, timeout=_TIMEOUT)
-        except AlreadyExists:
-            return
+            return await asyncio.wait_for(call, self._deadline.seconds)
+        except known:
+            raise
+        except TimeoutError as error:
+            reason = f"dataproc: {what} was given up after {self._deadline.seconds:g} s"
+            raise Retryable(reason, after=timedelta(seconds=20)) from error
         except (GoogleAPICallError, RetryError) as error:
-            raise _translated(f"submit job {identity}", error) from error
+            raise _translated(what, error) from error
 
 
 def cluster_message(
@@ -145,6 +167,8 @@ def cluster_message(
 ) -> dict[str, Any]:
     """The Cluster message: machines of one type, our labels, both TTLs, internal addresses only."""
     machine: dict[str, Any] = {"internal_ip_only": True, "metadata": _metadata(shape)}
+    if size.zone:
+        machine["zone_uri"] = size.zone
     if shape.subnetwork:
         machine["subnetwork_uri"] = shape.subnetwork
     if shape.service_account:
@@ -236,6 +260,7 @@ def _cluster(message: dataproc_v1.Cluster) -> Cluster:
         labels=dict(message.labels),
         running_since=_utc(min(running)) if running else None,
         size=_size(message.config),
+        details=message.status.detail,
     )
 
 
@@ -255,6 +280,7 @@ def _job(message: dataproc_v1.Job) -> Job:
     running = [s.state_start_time for s in statuses if s.state.name == "RUNNING" and s.state_start_time]
     over = message.status.state.name in ("DONE", "ERROR", "CANCELLED")
     name = message.status.state.name
+    since = _utc(message.status.state_start_time) if message.status.state_start_time else None
     return Job(
         id=message.reference.job_id,
         revision=int(message.labels.get("revision", "0")),
@@ -264,7 +290,8 @@ def _job(message: dataproc_v1.Job) -> Job:
         details=message.status.details,
         driver_output_uri=message.driver_output_resource_uri or None,
         started_at=_utc(min(running)) if running else None,
-        ended_at=_utc(message.status.state_start_time) if over and message.status.state_start_time else None,
+        ended_at=since if over else None,
+        since=since,
     )
 
 
@@ -274,6 +301,9 @@ def _utc(moment: datetime) -> datetime:
 
 def _translated(what: str, error: Exception) -> Retryable | Permanent:
     reason = f"dataproc: {what} failed: {type(error).__name__}: {getattr(error, 'message', error)}"
+    if is_refusal(str(error)):
+        # Dataproc words a lack of quota as an invalid argument; it is the same request that succeeds later.
+        return NoMachines(reason, after=timedelta(minutes=1))
     if isinstance(error, InvalidArgument):
         return Permanent(reason)
     # FailedPrecondition: the cluster changed under us; the next look decides anew.

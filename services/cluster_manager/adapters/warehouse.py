@@ -2,15 +2,17 @@
 
 import asyncio
 from datetime import date, timedelta
+from typing import Any
 
 from google.api_core.exceptions import GoogleAPIError
 from google.cloud import bigquery
+from google.cloud.bigquery import DEFAULT_RETRY
 from requests.exceptions import RequestException
 
 from contracts.documents import WarehouseCount
+from eventing.deadlines import CALL, Deadline
 from eventing.errors import Retryable
 
-_TIMEOUT = 40.0  # seconds; below the 60 s ack deadline
 _MAXIMUM_BYTES = 10 * 1024**3  # one partition is some megabytes; a runaway query must not cost
 
 _COUNT = """
@@ -23,14 +25,15 @@ FROM `{table}` WHERE load_date = @load_date
 class BigQueryWarehouse:
     """A `Warehouse` on one BigQuery table."""
 
-    def __init__(self, client: bigquery.Client, table: str) -> None:
+    def __init__(self, client: bigquery.Client, table: str, deadline: Deadline = CALL) -> None:
         self._client = client
         self._table = table
+        self._deadline = deadline
 
     async def count(self, run_id: str) -> WarehouseCount:
         """See `Warehouse.count`; reads the run's partition alone."""
         try:
-            return await asyncio.to_thread(self._count, run_id)
+            return await asyncio.wait_for(asyncio.to_thread(self._count, run_id), self._deadline.seconds)
         except (GoogleAPIError, RequestException, TimeoutError) as error:
             reason = f"bigquery: counting {self._table} failed: {type(error).__name__}: {error}"
             raise Retryable(reason, after=timedelta(seconds=20)) from error
@@ -39,7 +42,10 @@ class BigQueryWarehouse:
         parameter = bigquery.ScalarQueryParameter("load_date", "DATE", date.fromisoformat(run_id))
         config = bigquery.QueryJobConfig(query_parameters=[parameter], maximum_bytes_billed=_MAXIMUM_BYTES)
         query = _COUNT.format(table=self._table)  # the name comes from checked settings, never from an event
-        row = next(iter(self._client.query(query, job_config=config, timeout=_TIMEOUT).result(timeout=_TIMEOUT)))
+        # A job that failed is not begun anew here: the delivery comes back.
+        bounds: dict[str, Any] = {"retry": DEFAULT_RETRY.with_timeout(self._deadline.retries), "job_retry": None}
+        job = self._client.query(query, job_config=config, timeout=self._deadline.attempt, **bounds)
+        row = next(iter(job.result(timeout=self._deadline.attempt, **bounds)))
         return WarehouseCount(
             rows=row["row_count"], markets=row["markets"], albums=row["albums"], revision=row["revision"]
         )

@@ -1,5 +1,6 @@
 """The Spotify credentials: each half from Secret Manager where a version is named, else from the settings."""
 
+import asyncio
 from datetime import timedelta
 from typing import Protocol
 
@@ -7,10 +8,9 @@ from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import secretmanager_v1
 
+from eventing.deadlines import CALL, Deadline
 from eventing.errors import Retryable
 from services.market_fetcher.ports import ClientCredentials
-
-_TIMEOUT = 10.0  # seconds
 
 
 class Secret(Protocol):
@@ -35,15 +35,19 @@ class PlainSecret:
 class ManagedSecret:
     """A secret in Secret Manager, by the name of its version."""
 
-    def __init__(self, client: secretmanager_v1.SecretManagerServiceAsyncClient, version: str) -> None:
+    def __init__(
+        self, client: secretmanager_v1.SecretManagerServiceAsyncClient, version: str, deadline: Deadline = CALL
+    ) -> None:
         self._client = client
         self._version = version
+        self._deadline = deadline
 
     async def read(self) -> str:
         """See `Secret.read`. A missing version or right is the deployment's fault, so the message is kept."""
         try:
-            answer = await self._client.access_secret_version(name=self._version, timeout=_TIMEOUT)
-        except (GoogleAPIError, GoogleAuthError) as error:
+            reading = self._client.access_secret_version(name=self._version, timeout=self._deadline.attempt)
+            answer = await asyncio.wait_for(reading, self._deadline.seconds)
+        except (GoogleAPIError, GoogleAuthError, TimeoutError) as error:
             reason = (
                 f"secret manager: {self._version} cannot be read ({type(error).__name__}); check the version and "
                 "that the service account has roles/secretmanager.secretAccessor"
