@@ -34,6 +34,7 @@ from local.bigquery import BigQuery
 from local.choices import BUCKET, DATASET, PROJECT, REGION, SERVICES, TABLE, Addresses, Choices
 from local.processes import LOOPBACK, Child, Supervisor, answers
 from local.pubsub import PubSub, publisher_at
+from local.spark import connectors
 from local.storage import Notification, Storage
 from ops.surroundings import past_proxies
 
@@ -202,6 +203,7 @@ class Stack:
 
     def _spawn_what_fetches(self) -> None:
         java = tools.java(self._caller, TOOLS)
+        connectors.found(java.home, self._caller)  # a job would look for them too, minutes later
         base = self._base = chosen.base_environment(self._caller, root=ROOT, java_home=java.home)
         self._spawn_emulators(java, base)
         self.addresses = self._draw_addresses()
@@ -279,7 +281,7 @@ class Stack:
         self._stand_ins.start("secret_manager", command, {**base, **values}, cwd=ROOT)
 
     def _spawn_dataproc(self, base: Mapping[str, str]) -> None:
-        arguments = [*_port(self.addresses.dataproc), "--storage-root", str(self.storage.root)]
+        arguments = _port(self.addresses.dataproc)
         arguments += ["--pubsub-emulator", self.addresses.pubsub, "--topic", self.topology.logging_sink.topic]
         arguments += ["--project", PROJECT, "--log-dir", str(self.log_dir)]
         seen = {**base, **self.client_environment}
