@@ -102,15 +102,15 @@ def _session(folder: Path, java_home: Path) -> float:
 
 
 def loading_seconds(log: str) -> float:
-    """What the BigQuery emulator's log says it took from the first upload until the staging table was removed."""
+    """What the BigQuery emulator's log says it took from making the staging table until that was removed."""
     lines = (json.loads(line) for line in log.splitlines() if line.startswith("{"))
     requests = [line for line in lines if line.get("event") == "http.request"]
-    first = next(number for number, line in enumerate(requests) if line["path"].startswith("/upload/"))
-    milliseconds = 0.0
-    for line in requests[first:]:
-        milliseconds += line["elapsed_ms"]
-        if line["method"] == "DELETE":
-            break
+    asked = [(line["method"], line["path"].rpartition("/")[2]) for line in requests]
+    last = next(
+        at for at, (method, name) in enumerate(asked) if method == "DELETE" and name.startswith("staging_")
+    )
+    first = max(at for at, found in enumerate(asked[:last]) if found == ("POST", "tables"))
+    milliseconds: float = sum(line["elapsed_ms"] for line in requests[first : last + 1])
     return milliseconds / 1000
 
 

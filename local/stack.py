@@ -156,7 +156,7 @@ class Stack:
 
     @property
     def emulator_processes(self) -> list[Child]:
-        """Pub/Sub, storage and BigQuery, named so."""
+        """Pub/Sub, storage, BigQuery and its proxy, named so."""
         return self._emulators.children
 
     def restart_emulator(self, child: Child) -> None:
@@ -168,9 +168,10 @@ class Stack:
         child.start_again()
         if child is self.pubsub.child:
             self._make_topics()
-        for emulator in (self.storage, self.bigquery):
-            if child is emulator.child:
-                emulator.wait()
+        if child is self.storage.child:
+            self.storage.wait()
+        if child in self.bigquery.children:
+            self.bigquery.wait()
 
     def bigquery_client(self) -> bigquery.Client:
         """A client of the warehouse."""
@@ -203,7 +204,9 @@ class Stack:
 
     def _spawn_what_fetches(self) -> None:
         java = tools.java(self._caller, TOOLS)
-        connectors.found(java.home, self._caller)  # a job would look for them too, minutes later
+        self.connectors = connectors.found(
+            java.home, self._caller
+        )  # a job would look for them, too, minutes later
         base = self._base = chosen.base_environment(self._caller, root=ROOT, java_home=java.home)
         self._spawn_emulators(java, base)
         self.addresses = self._draw_addresses()

@@ -63,7 +63,7 @@ class Command:
 def command(submission: Submission, environment: Mapping[str, str]) -> Command:
     """Word the command line. `environment` is the caller's, of which little is kept."""
     settings = properties(submission.connectors, submission.storage_emulator_host, submission.class_archive)
-    settings |= submission.properties
+    settings |= bigquery_properties(submission.bigquery_emulator_host) | dict(submission.properties)
     argv = [str(_home() / "bin" / "spark-submit")]
     for name, value in sorted(settings.items()):
         argv += ["--conf", f"{name}={value}"]
@@ -99,6 +99,12 @@ def properties(
     }
 
 
+def bigquery_properties(emulator_host: str) -> dict[str, str]:
+    """What Google's BigQuery connector must know to ask the emulator; the stand-in does not look at it."""
+    prefix = "spark.datasource.bigquery"
+    return {f"{prefix}.bigQueryHttpEndpoint": emulator_host, f"{prefix}.gcpAccessToken": "local"}
+
+
 def recording(archive: Path) -> dict[str, str]:
     """Properties of a job that writes a class archive (about 160 MB) when its JVM ends, for later submissions.
 
@@ -108,7 +114,7 @@ def recording(archive: Path) -> dict[str, str]:
     return {_JAVA_OPTIONS: f"{_SHORT_LIVED} {written} -Xlog:cds=off -Xlog:cds+dynamic=off"}
 
 
-def worker_environment(bigquery_emulator_host: str, path: str) -> dict[str, str]:
+def worker_environment(bigquery_emulator_host: str, storage_emulator_host: str, path: str) -> dict[str, str]:
     """What the Python workers need to find and to serve `.format("bigquery")`; `path` is the caller's PATH.
 
     Python is named without its folder and found on PATH: before it looks for data sources, Spark asks a shell whether
@@ -121,6 +127,7 @@ def worker_environment(bigquery_emulator_host: str, path: str) -> dict[str, str]
         "PYTHONPATH": str(DATA_SOURCE),
         "SPARK_LOCAL_IP": LOOPBACK,
         "BIGQUERY_EMULATOR_HOST": bigquery_emulator_host,
+        "STORAGE_EMULATOR_HOST": storage_emulator_host,
     }
 
 
@@ -132,7 +139,9 @@ def _address(file: Path) -> str:
 def _environment(submission: Submission, environment: Mapping[str, str]) -> dict[str, str]:
     return {
         **{name: environment[name] for name in _INHERITED if name in environment},
-        **worker_environment(submission.bigquery_emulator_host, environment.get("PATH", _PATH)),
+        **worker_environment(
+            submission.bigquery_emulator_host, submission.storage_emulator_host, environment.get("PATH", _PATH)
+        ),
         "JAVA_HOME": str(submission.java_home),
         "SPARK_HOME": str(_home()),
         "LC_ALL": _UTF8,

@@ -43,13 +43,14 @@ def spark(java: tools.Java, storage: Storage, bigquery: BigQuery, temporary: Pat
     """A session with the settings of a submitted job; its workers find the stand-in for the connector."""
     found = connectors.found(java.home, os.environ)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in submit.worker_environment(bigquery.url, os.environ["PATH"]).items():
+        for name, value in submit.worker_environment(bigquery.url, storage.url, os.environ["PATH"]).items():
             patch.setenv(name, value)
         patch.setenv("JAVA_HOME", str(java.home))
         patch.setenv("TMPDIR", str(temporary))
         builder = SparkSession.builder.appName("tests")
         archive = class_archive.existing(java.home, found)
-        for name, value in submit.properties(found, storage.url, archive).items():
+        settings = submit.properties(found, storage.url, archive) | submit.bigquery_properties(bigquery.url)
+        for name, value in settings.items():
             builder = builder.config(name, value)
         session = builder.getOrCreate()
         yield session
@@ -109,16 +110,6 @@ class Warehouse:
             return [dict(row.items()) for row in client.query(text).result()]
         finally:
             client.close()
-
-    def staging_tables(self) -> list[str]:
-        """Staging tables of this table that are still there."""
-        client = self._emulator.client(PROJECT)
-        try:
-            names = [item.table_id for item in client.list_tables(f"{PROJECT}.music")]
-        finally:
-            client.close()
-        own = self.name.rpartition(".")[2]
-        return [name for name in names if name.startswith(f"staging_{own}_")]
 
 
 @pytest.fixture

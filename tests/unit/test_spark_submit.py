@@ -50,6 +50,7 @@ def test_bigquery_s_own_connector_is_on_the_class_path_where_it_is_there(tmp_pat
     both = Connectors(tmp_path / "gcs.jar", tmp_path / "bigquery.jar")
     settings = _settings(command(_submission(tmp_path, connectors=both), {}).argv)
     assert settings["spark.driver.extraClassPath"] == f"{tmp_path}/gcs.jar:{tmp_path}/bigquery.jar"
+    assert settings["spark.datasource.bigquery.bigQueryHttpEndpoint"] == "http://127.0.0.1:9050"
 
 
 def test_a_job_sees_no_more_of_the_environment_than_it_needs(tmp_path: Path) -> None:
@@ -60,6 +61,7 @@ def test_a_job_sees_no_more_of_the_environment_than_it_needs(tmp_path: Path) -> 
     assert (env["PATH"], env["JAVA_HOME"]) == (f"{Path(sys.executable).parent}:/bin", "/java")
     assert shutil.which(env["PYSPARK_PYTHON"], path=env["PATH"]) == sys.executable
     assert env["BIGQUERY_EMULATOR_HOST"] == "http://127.0.0.1:9050"
+    assert env["STORAGE_EMULATOR_HOST"] == "http://127.0.0.1:4443"
     assert (Path(env["PYTHONPATH"]) / "pyspark_bigquery" / "__init__.py").is_file()
     assert "/clone" not in env["PYTHONPATH"].split(":")
 
