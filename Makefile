@@ -139,7 +139,7 @@ peers:
 connector: runtime
 	@$(RUN) -m local.spark.connectors storage
 
-connectors: main ## Google's connectors for Spark: Cloud Storage's, and BigQuery's where it is served
+connectors: runtime ## Google's connectors for Spark: Cloud Storage's, and BigQuery's where it is served
 	@$(RUN) -m local.spark.connectors
 
 classes: main

@@ -5,12 +5,14 @@ environment's wheel into a home folder inside that environment, so nothing is fe
 clone is touched. Everybody asks the proxy (`local.bigquery_proxy`), which knows more of BigQuery than the emulator.
 """
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,8 @@ class BigQuery:
         child = supervisor.start("bigquery", command, {**environment, **settings})
         before: list[str | Path] = [sys.executable, "-m", "local.bigquery_proxy", "--port", str(port)]
         before += ["--emulator", f"http://{LOOPBACK}:{own}"]
+        if bucket_root is not None:
+            before += ["--buckets", _plainly_named(bucket_root)]
         return cls(child, supervisor.start("bigquery_proxy", before, environment, cwd=ROOT), port)
 
     def wait(self) -> None:
@@ -122,6 +126,14 @@ def _uploads() -> Path:
     folder = Path(tempfile.gettempdir()) / f"bigquery-uploads-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+def _plainly_named(folder: Path) -> Path:
+    """The same folder by a path without quotes, for the same reason: the emulator takes none in what it loads."""
+    link = _uploads() / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    with suppress(FileExistsError):
+        link.symlink_to(folder.resolve())
+    return link
 
 
 def prepare(python: Path, home: Path, environment: Mapping[str, str]) -> None:

@@ -1,6 +1,6 @@
 """What bqemulator lacks of BigQuery, filled in, in front of it.
 
-    python -m local.bigquery_proxy --port P --emulator http://127.0.0.1:Q
+    python -m local.bigquery_proxy --port P --emulator http://127.0.0.1:Q --buckets FOLDER
 
 passes everything on as it is, except:
 
@@ -129,10 +129,11 @@ class DayLoad:
         reference = {**self.load["destinationTable"], "tableId": self.staging}
         return {"tableReference": reference, "schema": table["schema"]}
 
-    def stage(self) -> Json:
-        """The load job that puts them there."""
+    def stage(self, buckets: str) -> Json:
+        """The load job that puts them there; `buckets` is the folder with a folder for each bucket."""
         load = {name: value for name, value in self.load.items() if name not in _OF_THE_TABLE}
         load |= {
+            "sourceUris": [f"file://{buckets}/{uri.removeprefix('gs://')}" for uri in self.load["sourceUris"]],
             "destinationTable": {**self.load["destinationTable"], "tableId": self.staging},
             "writeDisposition": "WRITE_APPEND",
         }
@@ -196,8 +197,9 @@ def finished(job: Mapping[str, Any], statistics: Mapping[str, Any], problem: str
 class Proxy:
     """Answers in place of the emulator."""
 
-    def __init__(self, emulator: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, emulator: str, buckets: str, session: aiohttp.ClientSession) -> None:
         self._emulator = emulator
+        self._buckets = buckets
         self._session = session
         self._jobs: dict[str, Json] = {}
 
@@ -257,7 +259,7 @@ class Proxy:
             raise RefusedError(why)
         try:
             await self._ask("POST", asked.tables, asked.waiting(table))
-            staged = await self._ask("POST", path, asked.stage())
+            staged = await self._ask("POST", path, asked.stage(self._buckets))
             if fault := staged["status"].get("errorResult"):
                 raise RefusedError(fault["message"])
             outside = await self._query(path, asked.outside(table))
@@ -302,14 +304,14 @@ def _refusal(status: HTTPStatus, reason: str, message: str) -> web.Response:
     return web.json_response({"error": fault}, status=status)
 
 
-async def main(port: int, emulator: str) -> None:
+async def main(port: int, emulator: str, buckets: str) -> None:
     """Serve until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
         app = web.Application(client_max_size=_LARGEST)
-        app.router.add_route("*", "/{path:.*}", Proxy(emulator, session).handle)
+        app.router.add_route("*", "/{path:.*}", Proxy(emulator, buckets, session).handle)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, LOOPBACK, port).start()
@@ -321,5 +323,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m local.bigquery_proxy")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--emulator", required=True, help="URL of bqemulator")
+    parser.add_argument("--buckets", default="", help="folder with a folder for each bucket, for loads into days")
     options = parser.parse_args(sys.argv[1:])
-    asyncio.run(main(options.port, options.emulator))
+    asyncio.run(main(options.port, options.emulator, options.buckets))
