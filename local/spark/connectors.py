@@ -82,6 +82,10 @@ def found(java_home: Path, environment: Mapping[str, str], folder: Path = FOLDER
     Raises:
         ToolError: the Cloud Storage connector is not there and cannot be fetched.
     """
+    if "!/" in f"{folder.resolve()}":
+        raise tools.ToolError(
+            f"{folder.resolve()}: Java reads no jar in a folder whose name ends in '!'; name the folder otherwise"
+        )
     # The real path, since a jar is recorded in the class archive by its path.
     bigquery = (folder / BIGQUERY.file).resolve()
     return Connectors(fetch(STORAGE, java_home, environment, folder), bigquery if bigquery.is_file() else None)

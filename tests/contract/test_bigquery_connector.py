@@ -19,11 +19,10 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from google.api_core.exceptions import BadRequest
 from google.cloud.storage import Bucket
 from pyspark.sql.types import ArrayType, BooleanType, DateType, LongType, StringType, StructField, StructType
 
-from local.spark.data_source.pyspark_bigquery import DefaultSource, UnsupportedError, Writer
+from local.spark.data_source.pyspark_bigquery import DefaultSource, LoadError, UnsupportedError, Writer
 from local.storage import Storage
 from spark_job import sink
 
@@ -161,7 +160,7 @@ def test_a_refused_load_leaves_no_file(asked: Recorder, bucket: Bucket) -> None:
     """The reason is BigQuery's, and the folder is removed as after a load."""
     asked.problem = "Some rows belong to different partitions"
     given = writer()
-    with pytest.raises(BadRequest, match="Some rows belong"):
+    with pytest.raises(LoadError, match="Some rows belong"):
         given.commit([given.write(iter([ROWS]))])
     assert asked.loaded != []
     assert list(bucket.list_blobs()) == []

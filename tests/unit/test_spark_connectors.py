@@ -112,3 +112,9 @@ def test_bigquery_s_connector_is_done_without(
     assert "not served. Without it the stand-in" in capsys.readouterr().out
     connectors.main(["storage"], {})
     assert "BigQuery" not in capsys.readouterr().out
+
+
+def test_a_folder_in_which_java_reads_no_jar_is_refused(tmp_path: Path) -> None:
+    """`!/` ends a jar's address: said at the start, and not as a class that cannot be found."""
+    with pytest.raises(ToolError, match="name the folder otherwise"):
+        found(tmp_path, {}, tmp_path / "Hi!" / "connectors")
