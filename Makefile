@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: actionlint bench bench-check bigquery browser chaos check checkov classes demo docs down help lock main mutation \
+.PHONY: actionlint bench bench-check bigquery browser chaos check checkov classes connector connectors demo docs down help lock main mutation \
   pages peers picture runtime setup simulate site stack test test-fast test-pythons tick up walkthrough
 
 FITS := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
@@ -115,7 +115,7 @@ endef
 
 ##@ What the verbs above call for by themselves
 setup: main bigquery classes ## everything that tests and benchmarks need
-stack: runtime bigquery ## what `make demo` and `make up` need, and no more
+stack: runtime bigquery connector ## what `make demo` and `make up` need, and no more
 
 runtime:
 	@$(call install,.venv,local)
@@ -134,6 +134,13 @@ pages:
 
 peers:
 	@$(call install,.venv-bench,bench)
+
+# Fetched while the other environment is still being installed.
+connector: runtime
+	@$(RUN) -m local.spark.connectors storage
+
+connectors: runtime ## Google's connectors for Spark: Cloud Storage's, and BigQuery's where it is served
+	@$(RUN) -m local.spark.connectors
 
 classes: main
 	@$(RUN) -m local.spark.class_archive

@@ -22,7 +22,7 @@ from local.bigquery import BigQuery
 from local.choices import SIMULATOR_RATE
 from local.processes import Supervisor
 from local.pubsub import PubSub
-from local.spark import class_archive, submit
+from local.spark import class_archive, connectors, submit
 from local.storage import Storage
 
 WITHIN: Final = 60.0
@@ -40,7 +40,7 @@ def measure(size: Size) -> Figures:
         emulators = _emulators(Path(scratch) / "emulators", java)
         session = _session(Path(scratch) / "nothing", java.home)
         job = run_subject(spark_subject("ours"), folder, Path(scratch), java.home)
-    archived = class_archive.existing(java.home) is not None
+    archived = class_archive.existing(java.home, connectors.found(java.home, os.environ)) is not None
     return {
         "demo": demos[-1]["seconds"],
         "calls": demos[-1]["api_calls"],
@@ -80,17 +80,17 @@ def _emulators(folder: Path, java: tools.Java) -> float:
 
 def _session(folder: Path, java_home: Path) -> float:
     """Seconds of a Spark application that starts a session and ends, submitted as the demo's job is."""
-    (folder / "bucket").mkdir(parents=True)
-    (folder / "bucket" / "main.py").write_text(
-        "from pyspark.sql import SparkSession\nSparkSession.builder.getOrCreate().stop()\n"
-    )
+    folder.mkdir()
+    main = folder / "main.py"
+    main.write_text("from pyspark.sql import SparkSession\nSparkSession.builder.getOrCreate().stop()\n")
+    found = connectors.found(java_home, os.environ)
     submission = submit.Submission(
         java_home=java_home,
-        storage_root=folder,
-        bucket="bucket",
+        connectors=found,
+        storage_emulator_host="",
         bigquery_emulator_host="",
-        main_python_file_uri="gs://bucket/main.py",
-        class_archive=class_archive.existing(java_home),
+        main_python_file=main,
+        class_archive=class_archive.existing(java_home, found),
     )
     command = submit.command(submission, os.environ)
     started = time.monotonic()
@@ -102,15 +102,15 @@ def _session(folder: Path, java_home: Path) -> float:
 
 
 def loading_seconds(log: str) -> float:
-    """What the BigQuery emulator's log says it took from the first upload until the staging table was removed."""
+    """What the BigQuery emulator's log says it took from making the staging table until that was removed."""
     lines = (json.loads(line) for line in log.splitlines() if line.startswith("{"))
     requests = [line for line in lines if line.get("event") == "http.request"]
-    first = next(number for number, line in enumerate(requests) if line["path"].startswith("/upload/"))
-    milliseconds = 0.0
-    for line in requests[first:]:
-        milliseconds += line["elapsed_ms"]
-        if line["method"] == "DELETE":
-            break
+    asked = [(line["method"], line["path"].rpartition("/")[2]) for line in requests]
+    last = next(
+        at for at, (method, name) in enumerate(asked) if method == "DELETE" and name.startswith("staging_")
+    )
+    first = max(at for at, found in enumerate(asked[:last]) if found == ("POST", "tables"))
+    milliseconds: float = sum(line["elapsed_ms"] for line in requests[first : last + 1])
     return milliseconds / 1000
 
 

@@ -164,8 +164,8 @@ def _neighbours(service: str, supervisor: Supervisor, base: Mapping[str, str], f
         secrets = {"SPOTIFY_CLIENT_ID": "id", "SPOTIFY_CLIENT_SECRET": "secret", "SPOTIFY_RATE": "1000"}
         return {"SPOTIFY_API_URL": f"{url}/v1", "SPOTIFY_TOKEN_URL": f"{url}/api/token", **secrets}
     if service == "cluster_manager":
-        command: list[str | Path] = [sys.executable, "-m", "local.dataproc", "--storage-root", folder / "objects"]
-        child = supervisor.start("dataproc", [*command, "--log-dir", folder], base, cwd=tools.ROOT)
+        command: list[str | Path] = [sys.executable, "-m", "local.dataproc", "--log-dir", folder]
+        child = supervisor.start("dataproc", command, base, cwd=tools.ROOT)
         address = child.wait_for_line(r"^ready (\S+)", within=60)[1]
         return {"DATAPROC_EMULATOR_HOST": address}
     return {}

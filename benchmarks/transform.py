@@ -17,7 +17,7 @@ from typing import Any, Final
 from benchmarks import corpus, report
 from benchmarks.benchmark import Benchmark, Claim, Figures, Size
 from local import tools
-from local.spark import class_archive
+from local.spark import class_archive, connectors
 
 CORPORA: Final = tools.ROOT / ".local" / "benchmarks"
 PEERS: Final = tools.ROOT / ".venv-bench" / "bin" / "python"
@@ -35,7 +35,10 @@ Run = dict[str, float]
 def measure(size: Size) -> Figures:
     """Every subject at every scale."""
     java = tools.java(os.environ, tools.ROOT / ".tools")
-    found: Figures = {"scales": [], "archived": class_archive.existing(java.home) is not None}
+    found: Figures = {
+        "scales": [],
+        "archived": class_archive.existing(java.home, connectors.found(java.home, os.environ)) is not None,
+    }
     with tempfile.TemporaryDirectory() as scratch:
         for scale in SCALES[size]:
             found["scales"].append(_at(scale, java.home, Path(scratch)))

@@ -1,15 +1,18 @@
-"""bqemulator as a child process in its own environment, and the dataset, table and views in it.
+"""bqemulator as a child process in its own environment, what it lacks in front of it, and the tables and views in it.
 
 The emulator wants DuckDB's `spatial` extension and would fetch it when it starts; here it is installed from the
 environment's wheel into a home folder inside that environment, so nothing is fetched and nothing outside the
-clone is touched. What is not imitated: the Storage API's billing, partition decorators in load jobs.
+clone is touched. Everybody asks the proxy (`local.bigquery_proxy`), which knows more of BigQuery than the emulator.
 """
 
+import hashlib
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from local.processes import LOOPBACK, Child, Supervisor, answers
-from local.tools import ToolError
+from local.tools import ROOT, ToolError
 
 _START = 60.0  # seconds; about 1 alone, 5 while everything else starts on two cores
 _IMPORT_SPATIAL = 'import duckdb_extensions; duckdb_extensions.import_extension("spatial")'
@@ -29,10 +32,10 @@ class DataError(RuntimeError):
 
 
 class BigQuery:
-    """A running emulator: `url` is what BIGQUERY_EMULATOR_HOST wants."""
+    """A running emulator with its proxy: `url` is what BIGQUERY_EMULATOR_HOST wants."""
 
-    def __init__(self, child: Child, port: int) -> None:
-        self.child = child
+    def __init__(self, child: Child, proxy: Child, port: int) -> None:
+        self.children = (child, proxy)
         self.url = f"http://{LOOPBACK}:{port}"
 
     @classmethod
@@ -59,13 +62,25 @@ class BigQuery:
         if bucket_root is not None:
             settings["BQEMU_GCS_LOCAL_ROOT"] = str(bucket_root)
         command: list[str | Path] = [python, "-m", "bqemulator", "start", "--persistent", "--data-dir", data]
-        port = port or supervisor.ports.take()
-        command += ["--rest-port", str(port), "--grpc-port", "0", "--log-format", "json"]
-        return cls(supervisor.start("bigquery", command, {**environment, **settings}), port)
+        own, port = supervisor.ports.take(), port or supervisor.ports.take()
+        command += ["--rest-port", str(own), "--grpc-port", "0", "--log-format", "json"]
+        child = supervisor.start("bigquery", command, {**environment, **settings})
+        before: list[str | Path] = [sys.executable, "-m", "local.bigquery_proxy", "--port", str(port)]
+        before += ["--emulator", f"http://{LOOPBACK}:{own}"]
+        if bucket_root is not None:
+            before += ["--buckets", _plainly_named(bucket_root)]
+        return cls(child, supervisor.start("bigquery_proxy", before, environment, cwd=ROOT), port)
 
     def wait(self) -> None:
         """Wait until it serves."""
-        self.child.wait_until(answers(f"{self.url}/bigquery/v2/projects/any/datasets"), within=_START)
+        child, proxy = self.children
+        serves = answers(f"{self.url}/bigquery/v2/projects/any/datasets")
+
+        def ready() -> bool | None:
+            child.check()
+            return serves()
+
+        proxy.wait_until(ready, within=_START)
 
     def client(self, project: str) -> bigquery.Client:
         """A client of this emulator, whatever the environment says."""
@@ -113,6 +128,14 @@ def _uploads() -> Path:
     return folder
 
 
+def _plainly_named(folder: Path) -> Path:
+    """The same folder by a path without quotes, for the same reason: the emulator takes none in what it loads."""
+    link = _uploads() / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    with suppress(FileExistsError):
+        link.symlink_to(folder.resolve())
+    return link
+
+
 def prepare(python: Path, home: Path, environment: Mapping[str, str]) -> None:
     """Install DuckDB's spatial extension into the home folder, once.
 
@@ -134,7 +157,9 @@ def prepare(python: Path, home: Path, environment: Mapping[str, str]) -> None:
 
 
 def _columns(table: bigquery.Table) -> set[tuple[str, str]]:
-    return {(column.name, column.field_type) for column in table.schema}
+    # INT64 and INTEGER are one type: the one is how we write it, the other how BigQuery answers.
+    kinds = ((column.name, column.to_standard_sql().type) for column in table.schema)
+    return {(name, str(kind and kind.type_kind)) for name, kind in kinds}
 
 
 def _fields(schema: Path) -> list[bigquery.SchemaField]:

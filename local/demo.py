@@ -112,7 +112,8 @@ def run(choices: Choices, environment: Mapping[str, str], *, report_to: Path, in
             "dashboard": round(shown - loaded, 1),
             "stop": round(ended - shown, 1),
         }
-        report = report_of(seen, rows=rows, clusters_left=left, seconds=seconds)
+        wrote = stack.connectors.bigquery
+        report = report_of(seen, rows=rows, clusters_left=left, seconds=seconds, connector=wrote)
         report_to.write_text(json.dumps(report, indent=2) + "\n")
         display.summary(report, where(choices, report["run_id"], report_to))
     faults = faults_of(report, seen, expected_rows(choices, report["run_id"]))
@@ -209,8 +210,10 @@ def _count(stack: Stack, seen: Seen) -> int:
 # --- judging: pure ---------------------------------------------------------------------------------------------
 
 
-def report_of(seen: Seen, *, rows: int, clusters_left: int, seconds: Mapping[str, float]) -> dict[str, Any]:
-    """What `.local/demo.json` says."""
+def report_of(
+    seen: Seen, *, rows: int, clusters_left: int, seconds: Mapping[str, float], connector: Path | None = None
+) -> dict[str, Any]:
+    """What `.local/demo.json` says; `connector` is Google's for BigQuery, where it was there."""
     manifest, receipt = seen.manifest, seen.receipt
     if manifest is None or receipt is None:
         raise DemoError("the run has no receipt")
@@ -228,6 +231,7 @@ def report_of(seen: Seen, *, rows: int, clusters_left: int, seconds: Mapping[str
         "quarantined": load.quarantined if load else 0,
         "revision": receipt.revision,
         "job_state": receipt.job_state,
+        "bigquery_connector": connector.stem if connector else "stand-in",
         "clusters_left": clusters_left,
         "seconds": {**seconds, **_stages(receipt)},
         "api_calls": sum(seen.calls.values()),

@@ -8,6 +8,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+_TOLD = (
+    "albums",
+    "tracks",
+    "rows",
+    "quarantined",
+    "job_state",
+    "bigquery_connector",
+    "clusters_left",
+    "api_calls",
+)
 _LINES = 6  # a plain line each so many steps of the bar's way
 
 
@@ -49,7 +59,7 @@ class Display:
         table.add_row("markets landed", f"{markets['landed']} of {markets['expected']}")
         if markets["missing"]:
             table.add_row("markets missing", " ".join(markets["missing"]))
-        for name in ("albums", "tracks", "rows", "quarantined", "job_state", "clusters_left", "api_calls"):
+        for name in _TOLD:
             table.add_row(name.replace("_", " "), str(report[name]))
         table.add_row("seconds", ", ".join(f"{stage} {seconds[stage]:g}" for stage in seconds))
         self._console.print(table)

@@ -34,6 +34,7 @@ from local.bigquery import BigQuery
 from local.choices import BUCKET, DATASET, PROJECT, REGION, SERVICES, TABLE, Addresses, Choices
 from local.processes import LOOPBACK, Child, Supervisor, answers
 from local.pubsub import PubSub, publisher_at
+from local.spark import connectors
 from local.storage import Notification, Storage
 from ops.surroundings import past_proxies
 
@@ -155,7 +156,7 @@ class Stack:
 
     @property
     def emulator_processes(self) -> list[Child]:
-        """Pub/Sub, storage and BigQuery, named so."""
+        """Pub/Sub, storage, BigQuery and its proxy, named so."""
         return self._emulators.children
 
     def restart_emulator(self, child: Child) -> None:
@@ -167,9 +168,10 @@ class Stack:
         child.start_again()
         if child is self.pubsub.child:
             self._make_topics()
-        for emulator in (self.storage, self.bigquery):
-            if child is emulator.child:
-                emulator.wait()
+        if child is self.storage.child:
+            self.storage.wait()
+        if child in self.bigquery.children:
+            self.bigquery.wait()
 
     def bigquery_client(self) -> bigquery.Client:
         """A client of the warehouse."""
@@ -202,6 +204,9 @@ class Stack:
 
     def _spawn_what_fetches(self) -> None:
         java = tools.java(self._caller, TOOLS)
+        self.connectors = connectors.found(
+            java.home, self._caller
+        )  # a job would look for them, too, minutes later
         base = self._base = chosen.base_environment(self._caller, root=ROOT, java_home=java.home)
         self._spawn_emulators(java, base)
         self.addresses = self._draw_addresses()
@@ -279,7 +284,7 @@ class Stack:
         self._stand_ins.start("secret_manager", command, {**base, **values}, cwd=ROOT)
 
     def _spawn_dataproc(self, base: Mapping[str, str]) -> None:
-        arguments = [*_port(self.addresses.dataproc), "--storage-root", str(self.storage.root)]
+        arguments = _port(self.addresses.dataproc)
         arguments += ["--pubsub-emulator", self.addresses.pubsub, "--topic", self.topology.logging_sink.topic]
         arguments += ["--project", PROJECT, "--log-dir", str(self.log_dir)]
         seen = {**base, **self.client_environment}

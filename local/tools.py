@@ -256,12 +256,17 @@ def fetch_and_unpack(archive: Archive, target: Path) -> None:
         unpacked.rename(target)
 
 
-def _verify(file: Path, archive: Archive) -> None:
+def digest(file: Path) -> str:
+    """The file's SHA-256, in hexadecimal."""
     with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    if (file.stat().st_size, digest) != (archive.size, archive.sha256):
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _verify(file: Path, archive: Archive) -> None:
+    found = digest(file)
+    if (file.stat().st_size, found) != (archive.size, archive.sha256):
         raise ToolError(
-            f"{archive.url} gave {file.stat().st_size} bytes with SHA-256 {digest}; pinned are "
+            f"{archive.url} gave {file.stat().st_size} bytes with SHA-256 {found}; pinned are "
             f"{archive.size} bytes with {archive.sha256}. Try again; if it stays so, do not use the file."
         )
 

@@ -27,6 +27,11 @@ _SETTINGS: Final = {
     # The one shuffle carries a row for each file and task; the default of 200 would open 200 buffers in each task.
     "spark.sql.shuffle.partitions": "1",
     "spark.sql.session.timeZone": "UTC",
+    # Files appear at their place when all of them are written. Hadoop's default for gs:// was seen to leave a part of a
+    # write that failed.
+    "mapreduce.outputcommitter.factory.scheme.gs": (
+        "org.apache.hadoop.mapreduce.lib.output.FileOutputCommitterFactory"
+    ),
 }
 
 log = logging.getLogger(__name__)

@@ -54,12 +54,16 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
 
 
 @pytest.fixture(scope="session")
-def bigquery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BigQuery]:
-    """bqemulator, running, without a dataset."""
+def bigquery(storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BigQuery]:
+    """bqemulator, running, without a dataset; it loads what the fake Cloud Storage holds."""
     folder = tmp_path_factory.mktemp("bigquery")
     with Supervisor(folder) as supervisor:
         emulator = BigQuery.start(
-            supervisor, python=tools.bigquery_python(tools.ROOT), data=folder / "data", environment=os.environ
+            supervisor,
+            python=tools.bigquery_python(tools.ROOT),
+            data=folder / "data",
+            environment=os.environ,
+            bucket_root=storage.root,
         )
         emulator.wait()
         yield emulator

@@ -23,7 +23,7 @@ from pyspark.sql.types import StructType
 from benchmarks.corpus import RUN
 from benchmarks.subjects.usage import usage_of
 from contracts.names import decision_name
-from local.spark import class_archive, submit
+from local.spark import class_archive, connectors, submit
 from spark_job import job
 from spark_job.arguments import Arguments, parse
 from spark_job.schemas import LINE, RECORD
@@ -96,12 +96,23 @@ _WHAT: Final[dict[str, Callable[[SparkSession, Path, Path], None]]] = {
 }
 
 
+def _from_disk(folder: Path) -> dict[str, str]:
+    """Hadoop's mapping of the bucket to its folder: all engines read the same disk, and an emulator is not measured."""
+    return {
+        "spark.hadoop.fs.gs.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
+        "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+        f"spark.hadoop.fs.viewfs.mounttable.{_BUCKET}.linkFallback": (folder.parent / _BUCKET).resolve().as_uri(),
+    }
+
+
 def main(what: str, folder: Path, out: Path) -> None:
     """Start a session, run, tell."""
     started = time.monotonic()
     builder = SparkSession.builder.appName(what)
-    archive = class_archive.existing(Path(os.environ["JAVA_HOME"]))
-    for name, value in submit.properties(folder.parent, _BUCKET, archive).items():
+    java_home = Path(os.environ["JAVA_HOME"])
+    found = connectors.found(java_home, os.environ)
+    archive = class_archive.existing(java_home, found)
+    for name, value in (submit.properties(found, "", archive) | _from_disk(folder)).items():
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
     begun = time.monotonic()

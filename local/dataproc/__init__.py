@@ -1,14 +1,14 @@
 """A stand-in for Dataproc that the real clients talk to: honest states, a real driver process, the audit entries.
 
-    python -m local.dataproc --port 0 --storage-root DIR --pubsub-emulator HOST:PORT --project P --log-dir DIR
+    python -m local.dataproc --port 0 --pubsub-emulator HOST:PORT --project P --log-dir DIR
 
 prints `ready 127.0.0.1:PORT` once it serves. Clusters are records; a job is a real `spark-submit` on this
 machine. What the audit log's sink would deliver goes to the Pub/Sub topic as log entries. Faults can be ordered
 over HTTP (`local.dataproc.control`).
 
 Modules: `states`, `filters` and `operations` are pure; `audit` words and delivers the log entries; `faults` keeps
-what was ordered; `driver` runs a process, `spark` gives it spark-submit, `bucket` makes objects of what it wrote;
-`world` holds clusters and jobs, `journal` their operations and log; `api` is the gRPC table; `server` puts them
+what was ordered; `driver` runs a process, `spark` gives it spark-submit, `bucket` brings its files and keeps its
+output; `world` holds clusters and jobs, `journal` their operations and log; `api` is the gRPC table; `server` puts them
 together; `__main__` reads the command line.
 
 It deliberately does not imitate:

@@ -34,7 +34,6 @@ def parse_arguments(arguments: Sequence[str], environment: Mapping[str, str]) ->
     parser = argparse.ArgumentParser(prog="python -m local.dataproc", description="Dataproc stand-in")
     parser.add_argument("--port", type=int, default=0, help="gRPC; 0 takes a free port")
     parser.add_argument("--control-port", type=int, help="HTTP door for faults and state; 0 takes a free port")
-    parser.add_argument("--storage-root", type=Path, required=True, help="folder with a folder for each bucket")
     parser.add_argument("--log-dir", type=Path, required=True, help="drivers' outputs go to jobs/ in it")
     parser.add_argument("--topic", default="dataproc-operations", help="where audit entries go")
     parser.add_argument("--creating-seconds", type=float, default=0.2)
@@ -56,7 +55,7 @@ async def main(options: argparse.Namespace, environment: Mapping[str, str]) -> N
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     surroundings = spark.Surroundings(
         java_home=Path(options.java_home),
-        storage_root=options.storage_root,
+        storage_emulator_host=options.storage_emulator,
         bigquery_emulator_host=options.bigquery_emulator,
         environment=environment,
     )

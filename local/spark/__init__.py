@@ -1,6 +1,7 @@
-"""Spark on one machine: how the job is packed, how it is submitted, and what stands in for BigQuery's connector.
+"""Spark on one machine: how the job is packed, how it is submitted, and its connectors.
 
-Modules: `package` builds what is shipped; `submit` words the command line of spark-submit; `data_source` holds the
-top-level module `pyspark_bigquery`, which Spark finds by its name. Not here: starting the process, which is the
-Dataproc stand-in's affair.
+Modules: `package` builds what is shipped; `submit` words the command line of spark-submit; `connectors` finds or
+fetches Google's; `class_archive` records what a job loads; `data_source` holds the top-level module
+`pyspark_bigquery`, which Spark finds by its name and which stands in for BigQuery's connector where that is not there.
+Not here: starting the process, which is the Dataproc stand-in's affair.
 """

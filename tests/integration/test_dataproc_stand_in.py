@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -46,6 +45,7 @@ from contracts.envelope.reading import parse_message
 from local.dataproc import __main__ as command_line
 from local.dataproc import bucket as bucket_files
 from local.dataproc import driver, server
+from local.dataproc.driver import DriverError
 from local.dataproc.faults import Kind, Order, Step
 from local.dataproc.world import Setting, World
 from local.pubsub import PubSub
@@ -844,65 +844,16 @@ def objects(storage: Storage) -> Iterator[Bucket]:
     client.close()
 
 
-def published(bucket: Bucket, storage: Storage, tmp_path: Path, *arguments: str, since: float = 0) -> None:
-    """Publish what a driver with these arguments wrote."""
+@pytest.mark.emulator
+def test_a_driver_s_output_is_an_object(objects: Bucket, tmp_path: Path) -> None:
+    """It lies where the job says that it does, in a first piece, as Dataproc numbers them."""
     output = tmp_path / "job.log"
+    bucket_files.publish(objects, output, prefix="out/driveroutput")
+    assert list(objects.list_blobs()) == [], "a driver that was not started has none"
     output.write_text("hello from the driver\n")
-    folder = storage.root / bucket.name
-    bucket_files.publish(
-        bucket, folder, output=output, prefix="out/driveroutput", arguments=arguments, since=since
-    )
-
-
-@pytest.mark.emulator
-def test_what_a_driver_wrote_becomes_objects(storage: Storage, objects: Bucket, tmp_path: Path) -> None:
-    """Files that came to be behind the fake's back break listings; published, they are objects like all others."""
-    folder = storage.root / objects.name
-    objects.blob("runs/1/loads/0002.json").upload_from_string("stale")
-    for name in (
-        "runs/1/loads/0001.json",
-        "runs/1/loads/0002.json",
-        "quarantine/1/part-0",
-        "quarantine/1/deep/part-1",
-    ):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(f"bytes of {name}")
-    with pytest.raises(NotFound):
-        list(objects.list_blobs(prefix="runs/"))
-    results = [f"--result=gs://{objects.name}/runs/1/loads/000{number}.json" for number in (1, 2)]
-    published(objects, storage, tmp_path, *results, f"--quarantine=gs://{objects.name}/quarantine/1/")
-    found = {blob.name: blob.download_as_bytes().decode() for blob in objects.list_blobs()}
-    assert found.pop("out/driveroutput.000000000") == "hello from the driver\n"
-    assert found == {
-        name: f"bytes of {name}"
-        for name in (
-            "runs/1/loads/0001.json",
-            "runs/1/loads/0002.json",
-            "quarantine/1/part-0",
-            "quarantine/1/deep/part-1",
-        )
-    }
-
-
-@pytest.mark.emulator
-def test_what_a_driver_did_not_write_is_left_alone(storage: Storage, objects: Bucket, tmp_path: Path) -> None:
-    """An object the job only read, or did not touch, keeps its generation: no event tells of a change."""
-    objects.blob("raw/1/DK.jsonl.gz").upload_from_string("read")
-    objects.blob("elsewhere").upload_from_string("x")
-    before = {blob.name: blob.generation for blob in objects.list_blobs()}
-    published(objects, storage, tmp_path, f"--input=gs://{objects.name}/raw/1/", "--other=gs://other/elsewhere")
-    after = {blob.name: blob.generation for blob in objects.list_blobs()}
-    assert {name: after[name] for name in before} == before
-    (storage.root / objects.name / "raw/1/old").write_text("before the job")
-    published(objects, storage, tmp_path, f"--input=gs://{objects.name}/raw/1/", since=time.time() + 60)
-    assert objects.get_blob("raw/1/old") is None
-    (storage.root / objects.name / "raw/1/old").unlink()
-
-
-def test_only_addresses_in_the_bucket_are_looked_at() -> None:
-    """The whole bucket, other buckets and plain words are never searched for what a driver wrote."""
-    arguments = ["--a=gs://b/x/", "gs://b/y.json", "--t=p.d.t", "--b=gs://b/", "--c=gs://other/z", "gs://b"]
-    assert bucket_files.named(arguments, "b") == ["x/", "y.json"]
+    bucket_files.publish(objects, output, prefix="out/driveroutput")
+    [blob] = objects.list_blobs()
+    assert (blob.name, blob.download_as_text()) == ("out/driveroutput.000000000", "hello from the driver\n")
 
 
 def test_a_bucket_that_is_away_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -910,9 +861,19 @@ def test_a_bucket_that_is_away_is_logged(tmp_path: Path, caplog: pytest.LogCaptu
     output = tmp_path / "job.log"
     output.write_text("hello")
     blob = Mock(upload_from_filename=Mock(side_effect=ServiceUnavailable("away")))
-    bucket = Mock(blob=Mock(return_value=blob))
-    bucket_files.publish(bucket, tmp_path, output=output, prefix="out/driveroutput", arguments=[], since=0)
-    assert "out/driveroutput wrote is not in the bucket: 503 away" in caplog.text
+    bucket_files.publish(Mock(blob=Mock(return_value=blob)), output, prefix="out/driveroutput")
+    assert "out/driveroutput is not in the bucket: 503 away" in caplog.text
+
+
+@pytest.mark.emulator
+def test_a_job_s_files_come_from_its_bucket_or_not_at_all(objects: Bucket, tmp_path: Path) -> None:
+    """What is not there, of another bucket or no address is an error that names the file."""
+    objects.blob("jobs/main.py").upload_from_string("print()")
+    address = f"gs://{objects.name}/jobs/main.py"
+    assert bucket_files.fetch(objects, address, tmp_path).read_text() == "print()"
+    for wrong in ("gs://other/jobs/main.py", "jobs/main.py", f"{address}c", f"gs://{objects.name}/"):
+        with pytest.raises(DriverError, match=f"{wrong}: (is not an object of|cannot be read)"):
+            bucket_files.fetch(objects, wrong, tmp_path)
 
 
 # A job as small as can be that writes an object through Hadoop, as ours does.
@@ -940,7 +901,7 @@ async def test_the_process_runs_a_spark_job(
         publisher.create_topic(name="projects/dataproc-process/topics/dataproc-operations")
     async with python(
         *("-m", "local.dataproc", "--creating-seconds", "0"),
-        *("--storage-root", str(storage.root), "--log-dir", str(tmp_path), "--control-port", "0"),
+        *("--log-dir", str(tmp_path), "--control-port", "0"),
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
@@ -999,7 +960,7 @@ async def test_the_process_tells_the_topic_and_ends_when_asked(tmp_path: Path, p
         subscriber.create_subscription(request=Subscription(name=name, topic=topic))
         async with python(
             *("-m", "local.dataproc", "--port", "0", "--creating-seconds", "0"),
-            *("--storage-root", str(tmp_path), "--log-dir", str(tmp_path), "--bucket", "b", "--java-home", "/"),
+            *("--log-dir", str(tmp_path), "--bucket", "b", "--java-home", "/"),
             *("--project", "dataproc-told", "--topic", "told", "--pubsub-emulator", pubsub.host),
             *("--storage-emulator", nowhere, "--bigquery-emulator", nowhere),
             cwd=ROOT,
@@ -1021,7 +982,7 @@ async def test_the_process_tells_the_topic_and_ends_when_asked(tmp_path: Path, p
 def test_missing_options_are_all_named(capsys: pytest.CaptureFixture[str]) -> None:
     """A stand-in without its surroundings does not start, and says everything that is missing at once."""
     with pytest.raises(SystemExit):
-        command_line.parse_arguments(["--storage-root", "s", "--log-dir", "l"], {"BUCKET": "b"})
+        command_line.parse_arguments(["--log-dir", "l"], {"BUCKET": "b"})
     message = capsys.readouterr().err
     assert "BUCKET" not in message.rpartition("error:")[2]
     for variable in ("GOOGLE_CLOUD_PROJECT", "PUBSUB_EMULATOR_HOST", "STORAGE_EMULATOR_HOST", "JAVA_HOME"):
@@ -1035,6 +996,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from google.cloud import dataproc_v1 as api
 from local.dataproc import driver, server
+from local.dataproc.driver import DriverError
 from local.dataproc.world import Setting
 
 async def run(job, output):

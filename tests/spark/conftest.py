@@ -15,21 +15,21 @@ from pyspark.sql import SparkSession
 
 from local import tools
 from local.bigquery import BigQuery
-from local.spark import class_archive, package, submit
+from local.spark import class_archive, connectors, package, submit
 from local.storage import Storage
 from spark_job.arguments import Arguments, parse
+from tests.spark.bucket import PROJECT, Bucket
 from tests.spark.reference import RUN, Row, decide
 
-PROJECT = "new-releases-test"
 BUCKET = "spark-tests"
 SCHEMA = tools.ROOT / "infra/bigquery/new_releases.schema.json"
 
 
 @pytest.fixture(scope="session")
-def bucket(storage: Storage) -> Path:
-    """The folder of a bucket that the fake Cloud Storage serves."""
-    storage.ensure_bucket(PROJECT, BUCKET)
-    return storage.root / BUCKET
+def bucket(storage: Storage) -> Iterator[Bucket]:
+    """The bucket of parts, decisions, results and bad records."""
+    with Bucket(storage, BUCKET) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
@@ -39,18 +39,18 @@ def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def spark(
-    java: tools.Java, storage: Storage, bucket: Path, bigquery: BigQuery, temporary: Path
-) -> Iterator[SparkSession]:
+def spark(java: tools.Java, storage: Storage, bigquery: BigQuery, temporary: Path) -> Iterator[SparkSession]:
     """A session with the settings of a submitted job; its workers find the stand-in for the connector."""
+    found = connectors.found(java.home, os.environ)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in submit.worker_environment(bigquery.url, os.environ["PATH"]).items():
+        for name, value in submit.worker_environment(bigquery.url, storage.url, os.environ["PATH"]).items():
             patch.setenv(name, value)
         patch.setenv("JAVA_HOME", str(java.home))
         patch.setenv("TMPDIR", str(temporary))
         builder = SparkSession.builder.appName("tests")
-        archive = class_archive.existing(java.home)
-        for name, value in submit.properties(storage.root, bucket.name, archive).items():
+        archive = class_archive.existing(java.home, found)
+        settings = submit.properties(found, storage.url, archive) | submit.bigquery_properties(bigquery.url)
+        for name, value in settings.items():
             builder = builder.config(name, value)
         session = builder.getOrCreate()
         yield session
@@ -111,16 +111,6 @@ class Warehouse:
         finally:
             client.close()
 
-    def staging_tables(self) -> list[str]:
-        """Staging tables of this table that are still there."""
-        client = self._emulator.client(PROJECT)
-        try:
-            names = [item.table_id for item in client.list_tables(f"{PROJECT}.music")]
-        finally:
-            client.close()
-        own = self.name.rpartition(".")[2]
-        return [name for name in names if name.startswith(f"staging_{own}_")]
-
 
 @pytest.fixture
 def warehouse(bigquery: BigQuery) -> Warehouse:
@@ -129,15 +119,13 @@ def warehouse(bigquery: BigQuery) -> Warehouse:
 
 
 @pytest.fixture
-def arguments(warehouse: Warehouse, bucket: Path) -> Callable[..., Arguments]:
+def arguments(warehouse: Warehouse, bucket: Bucket) -> Callable[..., Arguments]:
     """Arguments as the cluster manager would give them, with a decision for what lies in the folder (`decide`).
 
     The folders of the bucket start empty.
     """
-    for name in ("raw", "quarantine", "runs"):
-        for file in sorted((bucket / name).rglob("*")):
-            if file.is_file():
-                file.unlink()
+    for folder in ("raw/", "quarantine/", "runs/"):
+        bucket.empty(folder)
 
     def give(
         *,
@@ -170,20 +158,18 @@ def argument_list(run_id: str, revision: int, table: str, threshold: str = "0.01
 
 
 @pytest.fixture
-def shipped(
-    java: tools.Java, storage: Storage, bucket: Path, tmp_path: Path
-) -> Callable[[Sequence[str], str], submit.Command]:
-    """The command line for the job as it is shipped: from the bucket, one file and one zip."""
-    package.build(bucket / "jobs")
+def shipped(java: tools.Java, storage: Storage, tmp_path: Path) -> Callable[[Sequence[str], str], submit.Command]:
+    """The command line for the job as it is shipped: one file and one zip."""
+    main, archive = package.build(tmp_path / "jobs")
 
     def give(args: Sequence[str], bigquery_host: str) -> submit.Command:
         submission = submit.Submission(
             java_home=java.home,
-            storage_root=storage.root,
-            bucket=BUCKET,
+            connectors=connectors.found(java.home, os.environ),
+            storage_emulator_host=storage.url,
             bigquery_emulator_host=bigquery_host,
-            main_python_file_uri=f"gs://{BUCKET}/jobs/main.py",
-            python_file_uris=[f"gs://{BUCKET}/jobs/spark_job.zip"],
+            main_python_file=main,
+            python_files=[archive],
             args=args,
         )
         # A killed job leaves its temporary folder behind, so that has to be the test's own.

@@ -8,12 +8,12 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 
 from contracts.documents import Decision, Part
+from tests.spark.bucket import Bucket
 
 RUN = "2026-11-23"
 Record = Mapping[str, Any]
@@ -116,24 +116,23 @@ def album(name: str, *tracks: str) -> dict[str, Any]:
     }
 
 
-def write_part(bucket: Path, market: str, lines: Iterable[bytes | dict[str, Any]], *, run_id: str = RUN) -> Path:
-    """Write a part into the bucket's folder; a line is given raw or as a record."""
-    part = bucket / "raw" / run_id / f"{market}.jsonl.gz"
-    part.parent.mkdir(parents=True, exist_ok=True)
+def write_part(bucket: Bucket, market: str, lines: Iterable[bytes | dict[str, Any]], *, run_id: str = RUN) -> str:
+    """Upload a part, and give its name; a line is given raw or as a record."""
     encoded = (
         line if isinstance(line, bytes) else json.dumps(line, ensure_ascii=False).encode() for line in lines
     )
-    part.write_bytes(gzip.compress(b"".join(line + b"\n" for line in encoded)))
-    return part
+    packed = gzip.compress(b"".join(line + b"\n" for line in encoded))
+    return bucket.write(f"raw/{run_id}/{market}.jsonl.gz", packed)
 
 
-def decide(bucket: Path, *, run_id: str = RUN, revision: int = 1, **changes: Any) -> Path:
-    """Write a decision that names every part in the run's folder, all of which must be good, as the contract has it.
+def decide(bucket: Bucket, *, run_id: str = RUN, revision: int = 1, **changes: Any) -> str:
+    """Upload a decision that names every part of the run, all of which must be good, as the contract has it.
 
     What a part must hold is what can be read of it, by lines; nothing is said of one that cannot be unpacked.
     """
-    found = sorted((bucket / "raw" / run_id).glob("*.jsonl.gz"))
-    parts = changes.pop("parts", tuple(part_of(file) for file in found))
+    parts = changes.pop("parts", None)
+    if parts is None:
+        parts = tuple(part_of(bucket, name) for name in bucket.names(f"raw/{run_id}/"))
     decision = Decision(
         run_id=run_id,
         revision=revision,
@@ -144,22 +143,20 @@ def decide(bucket: Path, *, run_id: str = RUN, revision: int = 1, **changes: Any
         owner="test",
         **{"least": len(parts)} | changes,
     )
-    file = bucket / f"runs/{run_id}/decisions/{revision:04}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(decision.to_json())
-    return file
+    return bucket.write(f"runs/{run_id}/decisions/{revision:04}.json", decision.to_json())
 
 
-def part_of(file: Path, **changes: Any) -> Part:
+def part_of(bucket: Bucket, name: str, **changes: Any) -> Part:
     """The part as a decision names it."""
-    content = file.read_bytes()
+    content = bucket.read(name)
     try:
         lines = gzip.decompress(content).count(b"\n")
     except (OSError, EOFError):
         lines = None
     told: dict[str, Any] = {"generation": 1, "crc32c": "AAAAAA==", "size": len(content), "albums": lines}
     landed = datetime(2026, 11, 23, tzinfo=UTC)
-    return Part(market=file.name.partition(".")[0], landed_at=landed, **told | changes)
+    market = name.rpartition("/")[2].partition(".")[0]
+    return Part(market=market, landed_at=landed, **told | changes)
 
 
 _TEXT = st.text(max_size=6)  # all of Unicode but lone surrogates, which UTF-8 cannot carry

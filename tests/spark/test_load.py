@@ -4,17 +4,18 @@ import gzip
 import json
 from collections.abc import Callable, Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 -- the name the field uses
 
 from contracts.documents import LoadResult, PartResult
 from spark_job import transforms
 from spark_job.arguments import Arguments
 from spark_job.job import JobError, run
 from spark_job.sink import replace_partition
+from tests.spark.bucket import Bucket
 from tests.spark.conftest import Warehouse
 from tests.spark.reference import RUN, album, decide, part_of, record, rows_of, sortable, write_part
 
@@ -23,20 +24,20 @@ Give = Callable[..., Arguments]
 Lines = Sequence[bytes | dict[str, Any]]
 
 
-def _quarantined(bucket: Path, revision: int = 1) -> list[dict[str, object]]:
-    files = (bucket / "quarantine" / RUN / f"{revision:04}").rglob("*")
-    return [json.loads(line) for file in files if file.is_file() for line in file.read_text().splitlines()]
+def _quarantined(bucket: Bucket, revision: int = 1) -> list[dict[str, object]]:
+    names = bucket.names(f"quarantine/{RUN}/{revision:04}/")
+    return [json.loads(line) for name in names for line in bucket.read(name).splitlines()]
 
 
-def _result(bucket: Path, revision: int = 1) -> LoadResult:
+def _result(bucket: Bucket, revision: int = 1) -> LoadResult:
     """The result, read by the contract and with nothing that the contract does not know."""
-    told = json.loads((bucket / f"runs/{RUN}/loads/{revision:04}.json").read_bytes())
+    told = json.loads(bucket.read(f"runs/{RUN}/loads/{revision:04}.json"))
     assert told.keys() == LoadResult.model_fields.keys()
     assert all(part.keys() == PartResult.model_fields.keys() for part in told["parts"])
     return LoadResult.model_validate(told)
 
 
-def _reasons(bucket: Path, revision: int = 1) -> dict[str, str | None]:
+def _reasons(bucket: Bucket, revision: int = 1) -> dict[str, str | None]:
     return {part.market: part.reason for part in _result(bucket, revision).parts}
 
 
@@ -49,7 +50,7 @@ def _numbered(market: str, count: int, *, start: int = 1) -> list[dict[str, Any]
 
 
 def test_bad_lines_are_kept_with_reason_file_and_line(
-    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give
+    spark: SparkSession, bucket: Bucket, warehouse: Warehouse, arguments: Give
 ) -> None:
     """Every bad line is quarantined with its reason, its file and its number there; every good one is loaded."""
     good = [record(album(name, "t1", "t2")) for name in "ab"]
@@ -96,7 +97,7 @@ def test_bad_lines_are_kept_with_reason_file_and_line(
 
 
 def test_an_odd_value_is_null_and_its_album_is_loaded(
-    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give
+    spark: SparkSession, bucket: Bucket, warehouse: Warehouse, arguments: Give
 ) -> None:
     """A whole number is one however it is written; what is none is null and counted, and costs no album."""
     odd = [204053.0, 2e3, {"a": 1}, 7.5, "long", [1], 2**70]
@@ -124,7 +125,7 @@ def test_an_odd_value_is_null_and_its_album_is_loaded(
 
 
 def test_what_spark_drops_from_a_line_makes_its_part_bad_and_is_shown(
-    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give
+    spark: SparkSession, bucket: Bucket, warehouse: Warehouse, arguments: Give
 ) -> None:
     """Spark's source skips an empty line and all behind the first object: the counts tell, the lines are kept."""
     glued = [json.dumps(line).encode() for line in _numbered("SE", 4)]
@@ -139,7 +140,7 @@ def test_what_spark_drops_from_a_line_makes_its_part_bad_and_is_shown(
     write_part(bucket, "XK", _numbered("XK", 3))
     decided = {"SE": 4, "DK": 3, "FI": 1, "NO": 1, "XK": 3}
     parts = tuple(
-        part_of(bucket / f"raw/{RUN}/{market}.jsonl.gz", albums=albums, form=2)
+        part_of(bucket, f"raw/{RUN}/{market}.jsonl.gz", albums=albums, form=2)
         for market, albums in decided.items()
     )
 
@@ -177,14 +178,14 @@ _DAMAGED = {
 
 
 def test_parts_that_cannot_be_unpacked_are_named_all_at_once_and_the_rest_is_loaded(
-    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give
+    spark: SparkSession, bucket: Bucket, warehouse: Warehouse, arguments: Give
 ) -> None:
     """No kind of damage ends the job as Java's own failure, passes for a whole part, or hides another."""
     good = record(album("a", "t1", "t2"))
     write_part(bucket, "DK", [good])
     markets = [f"A{letter}" for letter in "ABCDEFGHIJ"]
     for market, content in zip(markets, _DAMAGED.values(), strict=True):
-        (bucket / f"raw/{RUN}/{market}.jsonl.gz").write_bytes(content)
+        bucket.write(f"raw/{RUN}/{market}.jsonl.gz", content)
 
     with pytest.raises(
         JobError, match=r"1 of 11 parts are good, and at least 11 must be: AA\.jsonl\.gz is damaged: "
@@ -205,7 +206,7 @@ def test_parts_that_cannot_be_unpacked_are_named_all_at_once_and_the_rest_is_loa
 
 @pytest.mark.parametrize("form", [1, 2])
 def test_what_a_part_holds_is_compared_with_what_was_decided(
-    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give, form: int
+    spark: SparkSession, bucket: Bucket, warehouse: Warehouse, arguments: Give, form: int
 ) -> None:
     """Missing, replaced, short, glued, foreign and spoilt parts are told apart and left out; an empty one is good."""
     lines: dict[str, Lines] = {
@@ -221,15 +222,17 @@ def test_what_a_part_holds_is_compared_with_what_was_decided(
     }
     parts = []
     for market, given in lines.items():
-        file = write_part(bucket, market, given)
-        parts.append(part_of(file, form=form, albums=5 * bool(given), tracks=6 if market == "DD" else None))
+        name = write_part(bucket, market, given)
+        parts.append(
+            part_of(bucket, name, form=form, albums=5 * bool(given), tracks=6 if market == "DD" else None)
+        )
     parts[0] = parts[0].model_copy(update={"size": 7})
-    (bucket / f"raw/{RUN}/HH.jsonl.gz").unlink()
+    bucket.delete(f"raw/{RUN}/HH.jsonl.gz")
     write_part(bucket, "LL", _numbered("LL", 2))  # nobody decided it
 
     run(spark, arguments(parts=tuple(parts), least=2))
 
-    size = (bucket / f"raw/{RUN}/AA.jsonl.gz").stat().st_size
+    size = len(bucket.read(f"raw/{RUN}/AA.jsonl.gz"))
     assert _reasons(bucket) == {
         "AA": f"was replaced since it was decided: it has {size} bytes, not 7",
         "BB": "is short: it has 4 records, not 5",
@@ -248,21 +251,21 @@ def test_what_a_part_holds_is_compared_with_what_was_decided(
 
 
 def test_a_part_that_nobody_decided_is_not_loaded(
-    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give
+    spark: SparkSession, bucket: Bucket, warehouse: Warehouse, arguments: Give
 ) -> None:
     """What else lies in the folder is neither read nor told of, and what is wrong with it stops nothing."""
     good = record(album("a", "t"))
     write_part(bucket, "DK", [good])
     given = arguments()
     write_part(bucket, "SE", [record(album("b", "t"), market="SE"), b"bad"])
-    (bucket / f"raw/{RUN}/FI.jsonl.gz").write_bytes(b"no gzip")
+    bucket.write(f"raw/{RUN}/FI.jsonl.gz", b"no gzip")
     run(spark, given)
     assert sortable(warehouse.rows()) == sortable(rows_of(good))
     assert (_result(bucket).files, _reasons(bucket), _quarantined(bucket)) == (1, {"DK": None}, [])
 
 
 def test_numbers_are_each_record_s_place_in_its_part(
-    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give
+    spark: SparkSession, bucket: Bucket, warehouse: Warehouse, arguments: Give
 ) -> None:
     """A record twice, one missing in the middle or at the start, or one without number: as many, yet not whole."""
     one, two, three, four = _numbered("XX", 4)
@@ -277,7 +280,7 @@ def test_numbers_are_each_record_s_place_in_its_part(
     for market, given in lines.items():
         ours = [{**line, "market": market} if isinstance(line, dict) else line for line in given]
         write_part(bucket, market, ours)
-    parts = tuple(part_of(file, form=2) for file in sorted((bucket / f"raw/{RUN}").iterdir()))
+    parts = tuple(part_of(bucket, name, form=2) for name in bucket.names(f"raw/{RUN}/"))
 
     run(spark, arguments(parts=parts, least=2, threshold="0.5"))
 
@@ -286,26 +289,26 @@ def test_numbers_are_each_record_s_place_in_its_part(
 
 
 def test_a_part_of_which_nothing_was_said_is_held_against_its_own_lines(
-    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give
+    spark: SparkSession, bucket: Bucket, warehouse: Warehouse, arguments: Give
 ) -> None:
     """A decision from before the counts: what Spark drops still shows."""
     text = json.dumps(record(album("a", "t"), market="SE")).encode()
     write_part(bucket, "DK", [record(album("a", "t"))] * 2)
     write_part(bucket, "SE", [text, b"", text])
-    parts = tuple(part_of(file, albums=None) for file in sorted((bucket / f"raw/{RUN}").iterdir()))
+    parts = tuple(part_of(bucket, name, albums=None) for name in bucket.names(f"raw/{RUN}/"))
     run(spark, arguments(parts=parts, least=0))
     assert _reasons(bucket) == {"DK": None, "SE": "is short: it has 2 records, not 3"}
 
 
 def test_a_market_of_an_earlier_load_is_not_lost(
-    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give
+    spark: SparkSession, bucket: Bucket, warehouse: Warehouse, arguments: Give
 ) -> None:
     """The partition is replaced whole: while a held market's part is bad, the rows of before stay, all of them."""
     write_part(bucket, "DK", [record(album("old", "t"))])
     run(spark, arguments())
     write_part(bucket, "SE", [record(album("new", "t"), market="SE")])
     given = arguments(revision=2, least=1, holds=("DK",))
-    (bucket / f"raw/{RUN}/DK.jsonl.gz").unlink()
+    bucket.delete(f"raw/{RUN}/DK.jsonl.gz")
     with pytest.raises(
         JobError, match=r"would lose what an earlier load of the run brought: DK\.jsonl\.gz is missing"
     ):
@@ -315,7 +318,7 @@ def test_a_market_of_an_earlier_load_is_not_lost(
 
 
 def test_too_many_bad_lines_load_nothing(
-    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give
+    spark: SparkSession, bucket: Bucket, warehouse: Warehouse, arguments: Give
 ) -> None:
     """Above the threshold the old rows stay, and error and result say how many and where."""
     write_part(bucket, "DK", [record(album("old", "t"))])
@@ -341,7 +344,7 @@ def test_too_many_bad_lines_load_nothing(
 
 
 def test_a_run_of_nothing_is_refused(
-    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give
+    spark: SparkSession, bucket: Bucket, warehouse: Warehouse, arguments: Give
 ) -> None:
     """That no market at all has a new album is not believed, and must not empty the partition."""
     for market in ("DK", "SE"):
@@ -352,28 +355,26 @@ def test_a_run_of_nothing_is_refused(
 
 
 def test_a_decision_without_a_part_or_of_another_run_loads_nothing(
-    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give
+    spark: SparkSession, bucket: Bucket, warehouse: Warehouse, arguments: Give
 ) -> None:
     """What cannot be a decision to load is a mistake, and the result says so too."""
     with pytest.raises(JobError, match="parts: must be one for each of some markets, got none"):
         run(spark, arguments())
     assert (_result(bucket).loaded, _result(bucket).parts) == (False, ())
     given = arguments()
-    (bucket / f"runs/{RUN}/decisions/0001.json").unlink()
+    bucket.delete(f"runs/{RUN}/decisions/0001.json")
     with pytest.raises(JobError, match=r"FileNotFoundException.*decisions/0001\.json"):
         run(spark, given)
     write_part(bucket, "DK", [record(album("a", "t"))])
-    for file in bucket.glob(f"raw/{RUN}/*"):
-        decision = decide(bucket)
-        file.unlink()
-        file.parent.rmdir()
+    decision = decide(bucket)
+    bucket.empty(f"raw/{RUN}/")
     with pytest.raises(JobError, match=r"DK\.jsonl\.gz is missing"):
         run(spark, given)
-    assert decision.exists()
+    assert bucket.names("runs/")[0] == decision
 
 
 def test_a_load_that_fails_is_told_by_its_cause(
-    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give
+    spark: SparkSession, bucket: Bucket, warehouse: Warehouse, arguments: Give
 ) -> None:
     """What was found stands in the result, with the innermost cause of the failure in place of Java's whole trace."""
     write_part(bucket, "DK", [record(album("a", "t"))])
@@ -385,8 +386,25 @@ def test_a_load_that_fails_is_told_by_its_cause(
     assert ("nowhere" in error, "\n" in error) == (True, False)
 
 
+def test_a_write_of_bad_records_that_fails_leaves_none(
+    spark: SparkSession, bucket: Bucket, warehouse: Warehouse, arguments: Give, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the bad records must not pass for all of them, here as on a cluster: the job names the committer."""
+    bad_lines = transforms.bad_lines
+
+    def failing(lines: DataFrame, *, run_id: str) -> DataFrame:
+        broken = F.when(F.col("line") > 1, F.raise_error("broken off")).otherwise(F.col("reason"))
+        return bad_lines(lines, run_id=run_id).withColumn("reason", broken.cast("string"))
+
+    monkeypatch.setattr(transforms, "bad_lines", failing)
+    write_part(bucket, "DK", [b"bad", b"worse"])
+    with pytest.raises(JobError, match="broken off"):
+        run(spark, arguments(threshold="1"))
+    assert bucket.names("quarantine/") == []
+
+
 def test_loading_again_replaces_the_partition_and_no_other(
-    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give, temporary: Path
+    spark: SparkSession, bucket: Bucket, warehouse: Warehouse, arguments: Give
 ) -> None:
     """Twice is once, another run's partition stays, and a load without rows leaves none behind."""
     week_before = record(album("w", "t"), run_id="2026-11-16")
@@ -394,23 +412,22 @@ def test_loading_again_replaces_the_partition_and_no_other(
     run(spark, arguments(run_id="2026-11-16"))
     records = [record(album(name, "t1", "t2")) for name in "abc"]
     write_part(bucket, "DK", records)
-    result = bucket / f"runs/{RUN}/loads/0001.json"
+    result = f"runs/{RUN}/loads/0001.json"
 
     run(spark, arguments())
-    first = result.read_bytes()
+    first = bucket.read(result)
     run(spark, arguments())
 
     of_run = f"load_date = DATE '{RUN}'"
     assert sortable(warehouse.rows(of_run)) == sortable(row for line in records for row in rows_of(line))
-    assert result.read_bytes() == first
-    assert warehouse.staging_tables() == []
-    assert list(temporary.glob("spark-bigquery-*")) == []
+    assert bucket.read(result) == first
+    assert bucket.names(".spark-bigquery-") == []
 
     write_part(bucket, "DK", [record(album("empty"))])
     run(spark, arguments(revision=2))
 
     assert warehouse.rows(of_run) == []
-    assert json.loads((bucket / f"runs/{RUN}/loads/0002.json").read_text()) == {
+    assert json.loads(bucket.read(f"runs/{RUN}/loads/0002.json")) == {
         "run_id": RUN,
         "revision": 2,
         "loaded": True,
@@ -427,14 +444,14 @@ def test_loading_again_replaces_the_partition_and_no_other(
 
 
 def test_rows_of_another_day_are_refused(
-    spark: SparkSession, bucket: Path, warehouse: Warehouse, arguments: Give, temporary: Path
+    spark: SparkSession, bucket: Bucket, warehouse: Warehouse, arguments: Give
 ) -> None:
-    """The stand-in refuses rows outside the partition as BigQuery does, and leaves nothing behind."""
+    """The load is refused as BigQuery refuses it; the table is as before, and no file is left behind."""
     write_part(bucket, "DK", [record(album("a", "t"))])
     given = arguments()
     inspected = transforms.inspect(transforms.read_records(spark, given.input, ["DK"]), run_id=RUN)
     rows = transforms.rows(inspected, run_id=RUN, load_date=date(2026, 11, 24), revision=1)
-    with pytest.raises(Exception, match="load_date 2026-11-24, which is outside the partition 2026-11-23"):
+    with pytest.raises(Exception, match="Some rows belong to different partitions"):
         replace_partition(rows, table=given.table, load_date=given.load_date, temporary_bucket=bucket.name)
     assert warehouse.rows() == []
-    assert list(temporary.glob("spark-bigquery-*")) == []
+    assert bucket.names(".spark-bigquery-") == []

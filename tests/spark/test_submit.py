@@ -6,11 +6,9 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,12 +16,11 @@ from pyspark.sql import SparkSession
 
 from contracts.documents import LoadResult
 from local.bigquery import BigQuery
-from local.dataproc.bucket import publish
 from local.spark.submit import Command
-from local.storage import Storage
 from spark_job.arguments import Arguments
 from spark_job.job import run
-from tests.spark.conftest import BUCKET, PROJECT, Warehouse, argument_list
+from tests.spark.bucket import PROJECT, Bucket
+from tests.spark.conftest import Warehouse, argument_list
 from tests.spark.reference import RUN, album, decide, record, rows_of, sortable, write_part
 
 pytestmark = pytest.mark.spark
@@ -35,57 +32,41 @@ def _finish(command: Command) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_shipped_job_loads_and_its_documents_are_objects(
-    shipped: Shipped,
-    storage: Storage,
-    bigquery: BigQuery,
-    warehouse: Warehouse,
-    arguments: object,
-    tmp_path: Path,
+    shipped: Shipped, bucket: Bucket, bigquery: BigQuery, warehouse: Warehouse, arguments: object
 ) -> None:
-    """From parts to rows through spark-submit; what the job wrote can be read as objects, and nothing lies beside."""
-    started = time.time()
-    bucket = storage.root / BUCKET
+    """From parts to rows through spark-submit; what the job wrote are objects, and nothing lies beside them."""
     good = [record(album(name, "t1", "t2", "t3")) for name in "ab"]
     write_part(bucket, "DK", [*good, b"bad"])
     write_part(bucket, "SE", [record(album("a", "t1"), market="SE")])
 
-    decide(bucket)
-    given = argument_list(RUN, 1, warehouse.name, "0.5")
-    done = _finish(shipped(given, bigquery.url))
+    decision = decide(bucket)
+    done = _finish(shipped(argument_list(RUN, 1, warehouse.name, "0.5"), bigquery.url))
 
     assert done.returncode == 0, done.stdout
     loaded = [*good, record(album("a", "t1"), market="SE")]
     assert sortable(warehouse.rows()) == sortable(row for line in loaded for row in rows_of(line))
-    client = storage.client(PROJECT)
-    publish(
-        client.bucket(BUCKET), bucket, output=tmp_path / "none", prefix="driver", arguments=given, since=started
-    )
-    result = json.loads(client.bucket(BUCKET).blob(f"runs/{RUN}/loads/0001.json").download_as_bytes())
+    result = json.loads(bucket.read(f"runs/{RUN}/loads/0001.json"))
     assert (result["rows"], result["files"], result["albums"], result["quarantined"]) == (7, 2, 3, 1)
-    [kept] = client.list_blobs(BUCKET, prefix=f"quarantine/{RUN}/")
-    assert json.loads(kept.download_as_bytes()) == {
+    [kept] = bucket.names(f"quarantine/{RUN}/")
+    assert json.loads(bucket.read(kept)) == {
         "reason": "is not JSON",
         "file": "DK.jsonl.gz",
         "line": 3,
         "record": "bad",
     }
-    client.close()
-    # Nothing in the folder but what is an object: no checksum files, no markers, no temporary folders.
-    assert {path.name for path in (bucket / "runs").rglob("*") if path.is_file()} == {"0001.json"}
-    assert [path.name for path in (bucket / "quarantine" / RUN / "0001").iterdir()] == [
-        kept.name.rpartition("/")[2]
-    ]
+    # No checksum files, no markers, no temporary folders.
+    assert bucket.names("runs/") == [decision, f"runs/{RUN}/loads/0001.json"]
 
 
 def test_a_failed_load_fails_the_job(
-    shipped: Shipped, bucket: Path, bigquery: BigQuery, arguments: object
+    shipped: Shipped, bucket: Bucket, bigquery: BigQuery, arguments: object
 ) -> None:
     """A table that is not there ends in an exit code other than 0 and in a result that says why."""
     write_part(bucket, "DK", [record(album("a", "t"))])
     decide(bucket)
     done = _finish(shipped(argument_list(RUN, 1, f"{PROJECT}.music.nowhere"), bigquery.url))
     assert done.returncode == 1
-    result = LoadResult.model_validate_json((bucket / f"runs/{RUN}/loads/0001.json").read_bytes())
+    result = LoadResult.model_validate_json(bucket.read(f"runs/{RUN}/loads/0001.json"))
     assert (result.loaded, result.rows) == (False, 1)
     assert "music.nowhere" in (result.error or "")
     # The last line of the driver's output, which an operator sees first, is the reason.
@@ -95,18 +76,18 @@ def test_a_failed_load_fails_the_job(
 def test_a_job_killed_before_its_commit_leaves_the_old_rows(
     spark: SparkSession,
     shipped: Shipped,
-    bucket: Path,
+    bucket: Bucket,
     bigquery: BigQuery,
     warehouse: Warehouse,
     arguments: Callable[..., Arguments],
 ) -> None:
-    """Killed with all rows staged and the replacing transaction asked for: the old rows; run again: the new."""
+    """Killed with all rows in the bucket and the load job asked for: the old rows; run again: the new."""
     write_part(bucket, "DK", [record(album("old", "t"))])
     run(spark, arguments())
     write_part(bucket, "DK", [record(album("new", "t1", "t2"))])
     decide(bucket, revision=2)
 
-    with _holding("BEGIN TRANSACTION", bigquery.url) as (url, held):
+    with _holding("WRITE_TRUNCATE", bigquery.url) as (url, held):
         command = shipped(argument_list(RUN, 2, warehouse.name), url)
         with subprocess.Popen(
             command.argv,
@@ -116,13 +97,11 @@ def test_a_job_killed_before_its_commit_leaves_the_old_rows(
             start_new_session=True,
         ) as process:
             assert held.wait(timeout=200)
-            [staged] = warehouse.staging_tables()
-            count = f"SELECT COUNT(*) AS n FROM `{PROJECT}.music.{staged}`"  # noqa: S608 -- a name made here
-            assert warehouse.query(count) == [{"n": 2}]
+            assert bucket.names(".spark-bigquery-") != []
             os.killpg(process.pid, signal.SIGKILL)
 
     assert [row["album_id"] for row in warehouse.rows()] == ["old"]
-    assert not (bucket / f"runs/{RUN}/loads/0002.json").exists()
+    assert bucket.names(f"runs/{RUN}/loads/0002") == []
 
     run(spark, arguments(revision=2))
     assert [row["album_id"] for row in warehouse.rows()] == ["new", "new"]

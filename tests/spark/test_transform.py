@@ -16,16 +16,16 @@ from contracts.parts import PartLine
 from spark_job import transforms, verdict
 from spark_job.decision import Part
 from tests.spark import reference
+from tests.spark.bucket import Bucket
 from tests.spark.reference import RUN, album, record, write_part
 
 pytestmark = pytest.mark.spark
 GOLDEN = Path(__file__).parent / "golden_parts"
 
 
-def _fresh(bucket: Path) -> str:
+def _fresh(bucket: Bucket) -> str:
     """Empty the run's folder and give its address."""
-    for part in (bucket / "raw" / RUN).glob("*"):
-        part.unlink()
+    bucket.empty(f"raw/{RUN}/")
     return f"gs://{bucket.name}/raw/{RUN}/"
 
 
@@ -38,7 +38,7 @@ def _fresh(bucket: Path) -> str:
 )
 @given(records=reference.RECORDS)
 def test_rows_are_those_of_the_plain_reference(
-    spark: SparkSession, bucket: Path, records: list[dict[str, Any]]
+    spark: SparkSession, bucket: Bucket, records: list[dict[str, Any]]
 ) -> None:
     """Whatever Spotify may send gives exactly the rows and counts that plain Python derives."""
     folder = _fresh(bucket)
@@ -63,7 +63,7 @@ def test_rows_are_those_of_the_plain_reference(
     assert sum(row["rows"] for row in by_file) == len(expected)
 
 
-def test_small_files_share_tasks_and_a_line_is_parsed_once(spark: SparkSession, bucket: Path) -> None:
+def test_small_files_share_tasks_and_a_line_is_parsed_once(spark: SparkSession, bucket: Bucket) -> None:
     """48 small parts are a task a core, not 48 or 200, and the expensive expression is in the plan once."""
     folder = _fresh(bucket)
     for market in MARKETS:
@@ -75,20 +75,20 @@ def test_small_files_share_tasks_and_a_line_is_parsed_once(spark: SparkSession, 
     assert plan.count("from_json(") == 1  # of a line with odd values, and of no other
 
 
-def test_a_truncated_part_fails(spark: SparkSession, bucket: Path) -> None:
+def test_a_truncated_part_fails(spark: SparkSession, bucket: Bucket) -> None:
     """Half a part must not pass for a short one."""
     folder = _fresh(bucket)
     part = write_part(bucket, "DK", [record(album(f"a{number}", "t")) for number in range(500)])
-    part.write_bytes(part.read_bytes()[:-200])
+    bucket.write(part, bucket.read(part)[:-200])
     with pytest.raises(EOFError):
-        gzip.decompress(part.read_bytes())
+        gzip.decompress(bucket.read(part))
     inspected = transforms.inspect(transforms.read_records(spark, folder, ["DK"]), run_id=RUN)
     with pytest.raises(Exception, match=r"DK\.jsonl\.gz"):
         transforms.summary(inspected).collect()
 
 
 @pytest.mark.parametrize("form", [1, 2])
-def test_a_part_of_every_form_is_read_for_ever(spark: SparkSession, bucket: Path, form: int) -> None:
+def test_a_part_of_every_form_is_read_for_ever(spark: SparkSession, bucket: Bucket, form: int) -> None:
     """A part lies in the bucket for weeks: a kept one of each form is the contract's, and gives its rows and counts."""
     folder = _fresh(bucket)
     lines = (GOLDEN / f"form{form}.jsonl").read_bytes().splitlines()
@@ -99,5 +99,5 @@ def test_a_part_of_every_form_is_read_for_ever(spark: SparkSession, bucket: Path
     [found] = [verdict.found_of(row.asDict()) for row in transforms.summary(inspected).collect()]
     expected = [row for line in lines for row in reference.rows_of(json.loads(line))]
     assert reference.sortable(row.asDict() for row in rows) == reference.sortable(expected)
-    decided = Part(market="DK", size=file.stat().st_size, form=form, albums=2, tracks=3)
+    decided = Part(market="DK", size=len(bucket.read(file)), form=form, albums=2, tracks=3)
     assert verdict.judge(decided, found, threshold=0).reason is None

@@ -150,13 +150,15 @@ def test_claims_that_are_compared_have_names_of_their_own(name: str) -> None:
 
 
 def test_only_the_load_itself_is_the_warehouse_s_share_of_a_demo() -> None:
-    """What the emulator does before the first upload and after the staging table is gone is not charged to it."""
+    """What the emulator does before the staging table and after it is gone is not charged to it."""
     asked = [
-        ("GET", "/bigquery/v2/x", 1),
-        ("PUT", "/upload/bigquery/v2/jobs", 200),
+        ("POST", "/bigquery/v2/tables", 700),
+        ("DELETE", "/bigquery/v2/tables/a_view", 700),
+        ("POST", "/bigquery/v2/tables", 200),
         ("POST", "/bigquery/v2/jobs", 150),
+        ("DELETE", "/bigquery/v2/tables/staging_x", 50),
+        ("POST", "/bigquery/v2/jobs", 900),
     ]
-    asked += [("DELETE", "/bigquery/v2/staging", 50), ("POST", "/bigquery/v2/jobs", 900)]
     lines = [
         json.dumps({"event": "http.request", "method": method, "path": path, "elapsed_ms": spent})
         for method, path, spent in asked

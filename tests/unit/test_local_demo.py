@@ -36,6 +36,14 @@ def report(seen: Seen = SEEN, *, rows: int = 120, clusters_left: int = 0) -> dic
     return demo.report_of(seen, rows=rows, clusters_left=clusters_left, seconds=SECONDS)
 
 
+def test_the_report_says_what_wrote_to_bigquery() -> None:
+    """Google's own connector, by its version, or what stands in for it: only the one proves the other."""
+    made = demo.report_of(
+        SEEN, rows=1, clusters_left=0, seconds=SECONDS, connector=Path("/x/spark-bigquery-1.2.jar")
+    )
+    assert made["bigquery_connector"] == "spark-bigquery-1.2"
+
+
 def test_the_report_has_exactly_the_documented_keys() -> None:
     """Others read `.local/demo.json`; its shape is a promise."""
     assert report() == {
@@ -47,6 +55,7 @@ def test_the_report_has_exactly_the_documented_keys() -> None:
         "quarantined": 0,
         "revision": 1,
         "job_state": "DONE",
+        "bigquery_connector": "stand-in",
         "clusters_left": 0,
         "seconds": {
             "total": 30.0,

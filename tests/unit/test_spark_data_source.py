@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from local.spark.data_source.pyspark_bigquery import DefaultSource, Target, UnsupportedError
+from local.spark.data_source.pyspark_bigquery import DefaultSource, Target, UnsupportedError, load_job
 from spark_job import sink
 
 TABLE = "new-releases-local.music.new_releases"
@@ -21,7 +21,8 @@ def test_it_takes_exactly_what_the_job_gives() -> None:
     """The job's own options are understood, under the name that the job uses."""
     target = Target.of(_options(), overwrite=True)
     assert (target.table, target.field, target.day) == (TABLE, "load_date", date(2026, 11, 23))
-    assert target.clustered == ("market",)
+    assert (target.clustered, target.bucket) == (("market",), "new-releases")
+    assert target.partition == f"{TABLE}$20261123"
     assert DefaultSource.name() == "bigquery"
 
 
@@ -40,6 +41,7 @@ def test_no_option_may_be_missing(name: str) -> None:
         ("enablelistinference", "false"),
         ("partitiontype", "HOUR"),
         ("createdisposition", "CREATE_IF_NEEDED"),
+        ("partitionoverwritemode", "DYNAMIC"),
         ("datepartition", "2026112300"),
         ("datepartition", "20261301"),
         ("path", "new_releases"),
@@ -57,3 +59,11 @@ def test_appending_is_refused_with_all_other_faults() -> None:
     """Appending doubles rows on a re-run; every fault is named at once."""
     with pytest.raises(UnsupportedError, match=r"mode: .*speed: .*writemethod: "):
         Target.of(_options(speed="high", writemethod="direct"), overwrite=False)
+
+
+def test_of_many_files_the_load_names_the_pattern() -> None:
+    """From ten files on the connector does so, and the load then needs the right to list."""
+    target = Target.of(_options(), overwrite=True)
+    files = [f"b/.folder/part-{number:05}-x.snappy.parquet" for number in range(10)]
+    assert load_job(target, [], files[:9])["sourceUris"] == [f"gs://{file}" for file in files[:9]]
+    assert load_job(target, [], files)["sourceUris"] == ["gs://b/.folder/part-*.snappy.parquet"]

@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 
 from local.spark import class_archive
+from local.spark.connectors import Connectors
 from local.spark.submit import Submission, command, recording
 
 
 def _submission(root: Path, **changes: object) -> Submission:
     given: dict[str, object] = {
         "java_home": Path("/java"),
-        "storage_root": root,
-        "bucket": "new-releases",
+        "connectors": Connectors(root / "gcs.jar"),
+        "storage_emulator_host": "http://127.0.0.1:4443",
         "bigquery_emulator_host": "http://127.0.0.1:9050",
-        "main_python_file_uri": "gs://new-releases/jobs/main.py",
-        "python_file_uris": ["gs://new-releases/jobs/spark_job.zip"],
+        "main_python_file": root / "main.py",
+        "python_files": [root / "spark_job.zip"],
         "args": ["--run-id", "2026-11-23"],
     }
     return Submission(**(given | changes))  # type: ignore[arg-type]
@@ -33,14 +34,23 @@ def _settings(argv: tuple[str, ...]) -> dict[str, str]:
 
 
 def test_the_job_is_worded_for_spark_submit(tmp_path: Path) -> None:
-    """The bucket's files, then the job's own arguments untouched, and `gs://` mapped to the bucket's folder."""
+    """The job's files, then its own arguments untouched, and `gs://` through Google's connector to the emulator."""
     made = command(_submission(tmp_path), {})
     assert made.argv[0].endswith("/bin/spark-submit")
-    jobs = tmp_path / "new-releases/jobs"
-    files = ("--py-files", (jobs / "spark_job.zip").as_uri(), (jobs / "main.py").as_uri())
+    files = ("--py-files", (tmp_path / "spark_job.zip").as_uri(), (tmp_path / "main.py").as_uri())
     assert made.argv[-5:] == (*files, "--run-id", "2026-11-23")
-    link = _settings(made.argv)["spark.hadoop.fs.viewfs.mounttable.new-releases.linkFallback"]
-    assert link == (tmp_path / "new-releases").as_uri()
+    settings = _settings(made.argv)
+    assert settings["spark.hadoop.fs.gs.impl"].endswith(".GoogleHadoopFileSystem")
+    assert settings["spark.hadoop.fs.gs.storage.root.url"] == "http://127.0.0.1:4443/"
+    assert settings["spark.driver.extraClassPath"] == f"{tmp_path}/gcs.jar"
+
+
+def test_bigquery_s_own_connector_is_on_the_class_path_where_it_is_there(tmp_path: Path) -> None:
+    """Both jars, Cloud Storage's first, so that an archive recorded without the other still fits the beginning."""
+    both = Connectors(tmp_path / "gcs.jar", tmp_path / "bigquery.jar")
+    settings = _settings(command(_submission(tmp_path, connectors=both), {}).argv)
+    assert settings["spark.driver.extraClassPath"] == f"{tmp_path}/gcs.jar:{tmp_path}/bigquery.jar"
+    assert settings["spark.datasource.bigquery.bigQueryHttpEndpoint"] == "http://127.0.0.1:9050"
 
 
 def test_a_job_sees_no_more_of_the_environment_than_it_needs(tmp_path: Path) -> None:
@@ -51,6 +61,7 @@ def test_a_job_sees_no_more_of_the_environment_than_it_needs(tmp_path: Path) -> 
     assert (env["PATH"], env["JAVA_HOME"]) == (f"{Path(sys.executable).parent}:/bin", "/java")
     assert shutil.which(env["PYSPARK_PYTHON"], path=env["PATH"]) == sys.executable
     assert env["BIGQUERY_EMULATOR_HOST"] == "http://127.0.0.1:9050"
+    assert env["STORAGE_EMULATOR_HOST"] == "http://127.0.0.1:4443"
     assert (Path(env["PYTHONPATH"]) / "pyspark_bigquery" / "__init__.py").is_file()
     assert "/clone" not in env["PYTHONPATH"].split(":")
 
@@ -78,44 +89,46 @@ def test_no_letter_of_a_path_ends_a_word_of_the_command(tmp_path: Path) -> None:
     for options, name in ((settings, "SharedArchiveFile"), (recording(odd / "spark.jsa"), "ArchiveClassesAtExit")):
         assert f"-XX:{name}={odd}/spark.jsa" in shlex.split(options["spark.driver.extraJavaOptions"])
     made = command(_submission(odd), {})
-    assert (
-        made.argv[-3]
-        == f"file://{tmp_path}/Bj%C3%B8rn%27s%20%22R%26D%22%20%231%20100%2520/new-releases/jobs/main.py"
-    )
+    assert made.argv[-3] == f"file://{tmp_path}/Bj%C3%B8rn%27s%20%22R%26D%22%20%231%20100%2520/main.py"
     assert "/" not in made.env["PYSPARK_PYTHON"]
     assert made.env["LC_ALL"] == "C.UTF-8"
 
 
-@pytest.mark.parametrize("uri", ["gs://other/jobs/main.py", "jobs/main.py", "gs://new-releases/../../etc/passwd"])
-def test_files_outside_the_bucket_are_refused(tmp_path: Path, uri: str) -> None:
-    """A job is started from the bucket or not at all."""
-    with pytest.raises(ValueError, match="is not an object of the local bucket"):
-        command(_submission(tmp_path, main_python_file_uri=uri), {})
-
-
-def test_an_archive_is_of_one_java_and_one_spark(tmp_path: Path) -> None:
-    """Another Java or Spark, or the same installed again, has its own; without one a job starts all the same."""
+def test_an_archive_is_of_one_java_one_spark_and_its_connectors(tmp_path: Path) -> None:
+    """Another of them, or the same installed again, has its own archive; without one a job starts all the same."""
     java, folder = tmp_path / "java", tmp_path / "archives"
     java.mkdir()
-    names = {class_archive.archive_of(java, folder)}
+    found = Connectors(tmp_path / "gcs.jar")
+    found.storage.touch()
+    names = {class_archive.archive_of(java, found, folder)}
     (java / "release").write_text('JAVA_VERSION="17.0.15"')
-    mine = class_archive.archive_of(java, folder)
-    names |= {mine, class_archive.archive_of(tmp_path / "other", folder)}
+    mine = class_archive.archive_of(java, found, folder)
+    names |= {mine, class_archive.archive_of(tmp_path / "other", found, folder)}
     jar = tmp_path / "jars" / "spark.jar"
     jar.parent.mkdir()
     for when in (1, 2):  # the same jar, installed twice
         jar.touch()
         os.utime(jar, (when, when))
-        names.add(class_archive.archive_of(java, folder, jar.parent))
-    assert len(names) == 5
-    assert class_archive.existing(java, folder) is None
+        names.add(class_archive.archive_of(java, found, folder, jar.parent))
+    names.add(class_archive.archive_of(java, Connectors(found.storage, jar), folder))
+    found.storage.write_text("another")
+    names.add(class_archive.archive_of(java, found, folder))
+    assert len(names) == 7
+    found.storage.write_text("")
+    os.utime(found.storage, (3, 3))
+    mine = class_archive.archive_of(java, found, folder)
+    assert class_archive.existing(java, found, folder) is None
     folder.mkdir()
     mine.touch()
-    assert class_archive.existing(java, folder) == mine
+    assert class_archive.existing(java, found, folder) == mine
 
 
 def test_a_recording_that_fails_leaves_nothing(tmp_path: Path) -> None:
     """Half an archive would be used by every later job; where Java does not run there is none."""
+    jar = tmp_path / "gcs.jar"
+    jar.touch()
     with pytest.raises(subprocess.SubprocessError):
-        class_archive.record(tmp_path / "no-java", {"PATH": "/usr/bin:/bin"}, tmp_path / "archives")
+        class_archive.record(
+            tmp_path / "no-java", Connectors(jar), {"PATH": "/usr/bin:/bin"}, tmp_path / "archives"
+        )
     assert list((tmp_path / "archives").iterdir()) == []

@@ -1,62 +1,67 @@
-"""`.format("bigquery")` on one machine: the few options the Spark job uses, against the BigQuery emulator.
+"""`.format("bigquery")` where Google's connector is not there: what its indirect method does, for the job's options.
 
 Spark finds this module by its name (it must be importable at top level) and the job's code stays as it is in the
-cloud. Like the connector's indirect method it has two phases: every task writes Parquet; then, once, the rows are
-loaded and the partition is replaced. Since the emulator refuses `table$20261123`, the second phase loads into a
-staging table and replaces the partition in one transaction. A job killed at any moment leaves the old rows or the
-new; what it may leave behind is a temporary folder and a staging table that expires.
+cloud. It asks what the connector was seen to ask (`tests/contract/bigquery_connector`), of the same servers:
 
-It refuses what it does not know. It deliberately does not imitate:
+- the table is looked at by the name of the day, `table$20261123`;
+- each task with rows writes a Parquet file into a folder `.spark-bigquery-…/` of the temporary bucket; without any row
+  there is one file with the columns alone;
+- one load job, WRITE_TRUNCATE and CREATE_NEVER, puts them into `table$20261123`; what does not fit is BigQuery's to
+  refuse, a row of another day for one;
+- the folder is removed, also when the load was refused. A job that is killed leaves it behind.
 
-- reading, streaming, appending, direct writing, dynamic overwrite, any partitioning but one DATE column by day;
-- the temporary bucket: Parquet lies in the system's temporary folder and is uploaded to the emulator file by file,
-  since a foreign file in the folder of the fake Cloud Storage would break every listing that meets it;
-- creating a table, changing its schema, labels or clustering: partitioning and clustering asked for must be those
-  the table has (BigQuery refuses a load that disagrees);
-- permissions, quotas, retries, job labels, Avro and ORC;
-- column order and nullability checks of the load job: columns are matched by name and must all be in the table;
-- the emulator does not act on a staging table's expiration: one left by a killed job stays until the emulator's
-  data is removed.
+It refuses what it does not know. It deliberately does not imitate: reading, streaming, appending, direct writing,
+dynamic overwrite, any partitioning but one DATE column by day, creating a table, retries, job labels, Avro and ORC.
 
-Environment: BIGQUERY_EMULATOR_HOST (`http://127.0.0.1:P`).
+Environment: BIGQUERY_EMULATOR_HOST and STORAGE_EMULATOR_HOST (`http://127.0.0.1:P`).
 """
 
+import json
 import os
 import re
-import shutil
-import tempfile
+import time
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
+from http import HTTPStatus
 from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
+from pyspark import TaskContext
 from pyspark.sql.datasource import DataSource, DataSourceArrowWriter, WriterCommitMessage
 from pyspark.sql.types import StructType
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from google.cloud import bigquery
+    from pyarrow.fs import GcsFileSystem
 
-_STAGING_LIFE: Final = timedelta(hours=6)
 _FIXED: Final = {
     "writemethod": "indirect",
     "intermediateformat": "parquet",
     "enablelistinference": "true",
     "partitiontype": "DAY",
     "createdisposition": "CREATE_NEVER",
+    "partitionoverwritemode": "STATIC",
 }
 _FREE: Final = ("path", "temporarygcsbucket", "datepartition", "partitionfield", "clusteredfields")
-_FOLDER: Final = "spark-bigquery-"
+_MOST_NAMED: Final = 9
+"""Files that a load job names one by one; of more it names their pattern."""
+_WITHIN: Final = 300.0  # seconds for one request
+_LOOK: Final = 0.2  # seconds between two looks at a job
+_DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever the environment names
 _TABLE: Final = re.compile(r"[A-Za-z0-9-]+\.[A-Za-z0-9_]+\.[A-Za-z0-9_-]+")
 _DAY: Final = re.compile(r"[0-9]{8}")
 
 
 class UnsupportedError(ValueError):
     """The local stand-in does not do what was asked; says what and what to do."""
+
+
+class LoadError(RuntimeError):
+    """BigQuery refused the load; says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,8 @@ class Target:
     field: str
     day: date
     clustered: tuple[str, ...]
+    bucket: str
+    """Where the files lie on their way."""
 
     @classmethod
     def of(cls, options: Mapping[str, str], *, overwrite: bool) -> Self:
@@ -101,7 +108,30 @@ class Target:
             field=options["partitionfield"],
             day=day,
             clustered=tuple(name.strip() for name in options["clusteredfields"].split(",")),
+            bucket=options["temporarygcsbucket"],
         )
+
+    @property
+    def partition(self) -> str:
+        """The day by its name, `project.dataset.table$20261123`."""
+        return f"{self.table}${self.day:%Y%m%d}"
+
+
+def load_job(target: Target, columns: Sequence[Mapping[str, Any]], files: Sequence[str]) -> dict[str, Any]:
+    """The configuration of the load job; `columns` are the table's own, `files` paths that begin with the bucket."""
+    project, dataset, table = target.partition.split(".")
+    named = files if len(files) <= _MOST_NAMED else [f"{files[0].rpartition('/')[0]}/part-*.snappy.parquet"]
+    return {
+        "clustering": {"fields": list(target.clustered)},
+        "createDisposition": "CREATE_NEVER",
+        "destinationTable": {"projectId": project, "datasetId": dataset, "tableId": table},
+        "parquetOptions": {"enableListInference": True},
+        "schema": {"fields": list(columns)},
+        "sourceFormat": "PARQUET",
+        "sourceUris": [f"gs://{file}" for file in named],
+        "timePartitioning": {"type": "DAY", "field": target.field, "expirationMs": None},
+        "writeDisposition": "WRITE_TRUNCATE",
+    }
 
 
 class DefaultSource(DataSource):
@@ -115,138 +145,139 @@ class DefaultSource(DataSource):
     def writer(self, schema: StructType, overwrite: bool) -> "Writer":  # noqa: FBT001 -- Spark's signature
         """Check options and table before any row is written, as the connector does."""
         target = Target.of(self.options, overwrite=overwrite)
-        host = _emulator()
-        with _client(host, target) as client:
-            _check_table(client.get_table(target.table), target, schema.names)
-        return Writer(target, host, Path(tempfile.mkdtemp(prefix=_FOLDER)))
+        at = Servers.of(os.environ)
+        columns = _columns(at, target)
+        if unknown := sorted({*schema.names} - {column["name"] for column in columns}):
+            raise UnsupportedError(f"{target.table} has no column {', '.join(unknown)}. Change it or the job")
+        return Writer(target, at, columns, schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where BigQuery and Cloud Storage are."""
+
+    bigquery: str
+    storage: str
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Self:
+        """Read the environment.
+
+        Raises:
+            UnsupportedError: it does not say.
+        """
+        names = ("BIGQUERY_EMULATOR_HOST", "STORAGE_EMULATOR_HOST")
+        if missing := [name for name in names if not environment.get(name)]:
+            raise UnsupportedError(
+                f"{' and '.join(missing)} not set; local/spark/submit.py words a command that sets them"
+            )
+        return cls(*(environment[name] for name in names))
 
 
 @dataclass(frozen=True)
 class Written(WriterCommitMessage):
     """The Parquet file of one task, or none where it had no rows."""
 
-    file: Path | None
+    file: str | None
 
 
 class Writer(DataSourceArrowWriter):
-    """Phase one on the workers, phase two on the driver. Pickled between the processes."""
+    """Files on the workers, the load on the driver. Pickled between the processes."""
 
-    def __init__(self, target: Target, host: str, folder: Path) -> None:
+    def __init__(
+        self, target: Target, at: Servers, columns: Sequence[Mapping[str, Any]], schema: StructType
+    ) -> None:
         self.target = target
-        self.host = host
-        self.folder = folder
+        self.at = at
+        self.columns = columns
+        self.schema = schema
+        self.folder = f"{target.bucket}/.spark-bigquery-local-{uuid.uuid4()}"
 
     def write(self, iterator: "Iterator[pa.RecordBatch]") -> Written:
-        """Write one task's rows; refuse a row outside the partition, as the load job would."""
+        """Write one task's rows; the first task writes its file also without any."""
         import pyarrow.parquet as pq  # noqa: PLC0415 -- costs the driver's planner time it does not need
+        from pyspark.sql.pandas.types import to_arrow_schema  # noqa: PLC0415 -- the same
 
+        context = TaskContext.get()
+        number = context.partitionId() if context else 0
         filled = (batch for batch in iterator if batch.num_rows)
         first = next(filled, None)
-        if first is None:
+        if first is None and number:
             return Written(None)
-        file = self.folder / f"part-{uuid.uuid4().hex}.parquet"
-        with pq.ParquetWriter(file, first.schema) as parquet:
-            for batch in chain([first], filled):
-                self._check_day(batch)
+        file = f"{self.folder}/part-{number:05}-{uuid.uuid4()}.snappy.parquet"
+        shape = to_arrow_schema(self.schema) if first is None else first.schema
+        with pq.ParquetWriter(file, shape, filesystem=_files(self.at)) as parquet:
+            for batch in chain([first] if first else [], filled):
                 parquet.write_batch(batch)
         return Written(file)
 
-    def _check_day(self, batch: "pa.RecordBatch") -> None:
-        import pyarrow as pa  # noqa: PLC0415 -- as above
-        import pyarrow.compute as pc  # noqa: PLC0415 -- as above
-
-        column = batch.column(self.target.field)
-        inside = pc.fill_null(pc.equal(column, pa.scalar(self.target.day, pa.date32())), False)  # noqa: FBT003
-        if not pc.all(inside).as_py():
-            outside = column.filter(pc.invert(inside))[0].as_py()
-            raise UnsupportedError(
-                f"a row has {self.target.field} {outside}, which is outside the partition {self.target.day}; "
-                "nothing was loaded. Give every row the partition's date"
-            )
-
     def commit(self, messages: Sequence[WriterCommitMessage | None]) -> None:
-        """Load the files into a staging table and replace the partition in one transaction."""
+        """Load the files."""
         files = [message.file for message in messages if isinstance(message, Written) and message.file is not None]
-        with _client(self.host, self.target) as client, self._staged(client, files) as staged:
-            client.query(_replacement(self.target, staged)).result()
-        self._remove_files()
+        try:
+            _load(self.at, load_job(self.target, self.columns, files))
+        finally:
+            self._remove_files()
 
     def abort(self, messages: Sequence[WriterCommitMessage | None]) -> None:  # noqa: ARG002 -- Spark's signature
         """A task failed: nothing was loaded, so only files are to be removed."""
         self._remove_files()
 
-    @contextmanager
-    def _staged(self, client: "bigquery.Client", files: Sequence[Path]) -> "Iterator[bigquery.Table]":
-        from google.cloud import bigquery  # noqa: PLC0415 -- the workers do not need it, and it is slow to import
-
-        table = client.get_table(self.target.table)
-        name = f"{table.project}.{table.dataset_id}.staging_{table.table_id}_{uuid.uuid4().hex}"
-        staged = bigquery.Table(name, schema=table.schema)
-        staged.expires = datetime.now(UTC) + _STAGING_LIFE
-        staged = client.create_table(staged)
-        try:
-            for file in files:
-                with file.open("rb") as content:
-                    client.load_table_from_file(content, staged, job_config=_load_config()).result()
-            yield staged
-        finally:
-            client.delete_table(staged, not_found_ok=True)
-
     def _remove_files(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        from pyarrow.fs import FileSelector  # noqa: PLC0415 -- as above
+
+        files = _files(self.at)
+        for found in files.get_file_info(FileSelector(self.folder, allow_not_found=True, recursive=True)):
+            if found.is_file:
+                files.delete_file(found.path)
 
 
-def _replacement(target: Target, staged: "bigquery.Table") -> str:
-    columns = ", ".join(f"`{field.name}`" for field in staged.schema)
-    source = f"{staged.project}.{staged.dataset_id}.{staged.table_id}"
-    # Names come from BigQuery and from checked options, never from data.
-    delete = f"DELETE FROM `{target.table}` WHERE `{target.field}` = DATE '{target.day}'"
-    insert = f"INSERT INTO `{target.table}` ({columns}) SELECT {columns} FROM `{source}`"
-    return f"BEGIN TRANSACTION; {delete}; {insert}; COMMIT TRANSACTION;"
+def _files(at: Servers) -> "GcsFileSystem":
+    from pyarrow.fs import GcsFileSystem  # noqa: PLC0415 -- as above
+
+    scheme, _, address = at.storage.partition("://")
+    return GcsFileSystem(anonymous=True, scheme=scheme, endpoint_override=address)
 
 
-def _load_config() -> "bigquery.LoadJobConfig":
-    from google.cloud import bigquery  # noqa: PLC0415 -- the workers do not need it, and it is slow to import
-
-    config = bigquery.LoadJobConfig(
-        source_format=bigquery.SourceFormat.PARQUET,
-        write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
-        create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
-    )
-    config.parquet_options = bigquery.ParquetOptions()
-    config.parquet_options.enable_list_inference = True
-    return config
-
-
-@contextmanager
-def _client(host: str, target: Target) -> "Iterator[bigquery.Client]":
-    from google.api_core.client_options import ClientOptions  # noqa: PLC0415 -- the workers need no client
-    from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415 -- the same
-    from google.cloud import bigquery  # noqa: PLC0415 -- the same
-
-    client = bigquery.Client(
-        project=target.table.partition(".")[0],
-        credentials=AnonymousCredentials(),
-        client_options=ClientOptions(api_endpoint=host),
-    )
+def _columns(at: Servers, target: Target) -> list[dict[str, Any]]:
+    project, dataset, table = target.partition.split(".")
     try:
-        yield client
-    finally:
-        client.close()
+        found = _ask(at, f"projects/{project}/datasets/{dataset}/tables/{table}")
+    except urllib.error.HTTPError as error:
+        if error.code != HTTPStatus.NOT_FOUND:
+            raise
+        raise UnsupportedError(
+            f"createDisposition is CREATE_NEVER, and the table {target.table} does not exist; nothing was loaded"
+        ) from error
+    columns: list[dict[str, Any]] = found["schema"]["fields"]
+    return columns
 
 
-def _check_table(table: "bigquery.Table", target: Target, columns: Sequence[str]) -> None:
-    partitioning = table.time_partitioning
-    field, kind = (partitioning.field, partitioning.type_) if partitioning else (None, None)
-    clustered = tuple(table.clustering_fields or ())
-    known = {column.name for column in table.schema}
-    faults = [f"it has no column {name}" for name in columns if name not in known]
-    if (field, kind) != (target.field, "DAY"):
-        faults.append(f"it is partitioned by {field} ({kind}), not by {target.field} (DAY)")
-    if clustered != target.clustered:
-        faults.append(f"it is clustered by {', '.join(clustered)}, not by {', '.join(target.clustered)}")
-    if faults:
-        raise UnsupportedError(f"{target.table} does not fit the rows: {'; '.join(faults)}. Change it or the job")
+def _load(at: Servers, load: Mapping[str, Any]) -> None:
+    """Have the job done, and wait for its end.
+
+    Raises:
+        LoadError: BigQuery refused it.
+    """
+    project = load["destinationTable"]["projectId"]
+    reference = {"projectId": project, "jobId": str(uuid.uuid4())}
+    job = _ask(at, f"projects/{project}/jobs", {"jobReference": reference, "configuration": {"load": load}})
+    while job["status"]["state"] != "DONE":
+        time.sleep(_LOOK)
+        job = _ask(at, f"projects/{project}/jobs/{reference['jobId']}")
+    if fault := job["status"].get("errorResult"):
+        raise LoadError(f"BigQuery refused the load job {reference['jobId']}: {fault['message']}")
+
+
+def _ask(at: Servers, path: str, body: object = None) -> dict[str, Any]:
+    """One request. Not through Google's client, whose import in two processes costs more than all that is done here."""
+    content = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(  # noqa: S310 -- the emulator's address
+        f"{at.bigquery}/bigquery/v2/{path}?prettyPrint=false", content, {"Content-Type": "application/json"}
+    )
+    with _DIRECT.open(request, timeout=_WITHIN) as answer:
+        told: dict[str, Any] = json.load(answer)
+    return told
 
 
 def _day(text: str) -> date | None:
@@ -254,12 +285,3 @@ def _day(text: str) -> date | None:
         return date.fromisoformat(f"{text[:4]}-{text[4:6]}-{text[6:]}") if _DAY.fullmatch(text) else None
     except ValueError:
         return None
-
-
-def _emulator() -> str:
-    host = os.environ.get("BIGQUERY_EMULATOR_HOST", "")
-    if not host:
-        raise UnsupportedError(
-            "BIGQUERY_EMULATOR_HOST is not set; local/spark/submit.py words a command that sets it"
-        )
-    return host
