@@ -23,7 +23,7 @@ from requirements.find_uv import LISTS, InstallError, base_python, find
 OLDEST: Final = (3, 11)
 _NEEDED_BYTES: Final = 3_000_000_000  # the environments of `make test` and what uv keeps of them
 _CONTAINED: Final = {"local": "dev"}
-"""Which list holds all of another: an environment of the larger serves for the smaller."""
+"""Which list holds all of another: an environment of the larger serves for the smaller, and is kept up as such."""
 
 _IMPORTED_BY_MANY: Final = ("dashboard", "dev", "local", "services")
 """Environments of which many processes start at once: each would compile what it imports. The others hold much that
@@ -45,6 +45,7 @@ def main(folder: Path, name: str) -> None:
         InstallError: it cannot be made on this machine; says why and what to do.
     """
     refuse_what_is_not_supported(sys.version_info[:2], sys.platform, platform.machine())
+    name = _larger(folder, name)
     if holds(folder, name):
         return
     print(f"installing {name} into {folder}", flush=True)
@@ -123,11 +124,14 @@ def identity(name: str) -> str:
 
 
 def holds(folder: Path, name: str) -> bool:
-    """Whether the environment is whole, of this Python, and of this list or one that contains it."""
-    if not stamp(folder).is_file() or not _fits(folder):
-        return False
-    larger = _CONTAINED.get(name)
-    return _noted(folder)[0] in {identity(name), *({identity(larger)} if larger else ())}
+    """Whether the environment is whole, of this Python, and of this list."""
+    return stamp(folder).is_file() and _fits(folder) and _noted(folder)[0] == identity(name)
+
+
+def _larger(folder: Path, name: str) -> str:
+    """The list to install: the larger one where the environment was made of that, so that nothing of it goes."""
+    made_of = _noted(folder)[0].partition(" ")[0] if stamp(folder).is_file() else ""
+    return made_of if made_of and made_of == _CONTAINED.get(name) else name
 
 
 def _noted(folder: Path) -> list[str]:

@@ -116,6 +116,19 @@ def test_what_is_no_longer_asked_for_goes(tmp_path: Path, index: str, clone: Pat
     assert _installed(clone / "env").keys() == {canonicalize_name(pin.name) for pin in small if pin.applies}
 
 
+def test_what_serves_for_more_is_kept_up_as_such(tmp_path: Path, index: str, clone: Path) -> None:
+    """A demo in an environment of the tests takes nothing away from it, also when the list has changed since."""
+    larger = _publish("dev", tmp_path / "index", clone)
+    for name in ("local", "build"):
+        _publish(name, tmp_path / "index", clone)
+    _install(clone, index, "env", "dev")
+    assert _install(clone, index, "env", "local") == ""
+    with (clone / "requirements" / "dev.txt").open("a") as listed:
+        listed.write("# another\n")
+    assert "installed dev" in _install(clone, index, "env", "local")
+    assert len(_installed(clone / "env")) == len([pin for pin in larger if pin.applies])
+
+
 @pytest.mark.parametrize("damage", ["no stamp", "dangling python", "moved", "another list"])
 def test_an_environment_that_does_not_fit_is_mended(tmp_path: Path, index: str, clone: Path, damage: str) -> None:
     """Interrupted, of a Python that is gone, moved, or of last month's list: the next call makes it whole."""
