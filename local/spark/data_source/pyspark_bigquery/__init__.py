@@ -196,7 +196,6 @@ class Writer(DataSourceArrowWriter):
     def write(self, iterator: "Iterator[pa.RecordBatch]") -> Written:
         """Write one task's rows; the first task writes its file also without any."""
         import pyarrow.parquet as pq  # noqa: PLC0415 -- costs the driver's planner time it does not need
-        from pyspark.sql.pandas.types import to_arrow_schema  # noqa: PLC0415 -- the same
 
         context = TaskContext.get()
         number = context.partitionId() if context else 0
@@ -205,7 +204,7 @@ class Writer(DataSourceArrowWriter):
         if first is None and number:
             return Written(None)
         file = f"{self.folder}/part-{number:05}-{uuid.uuid4()}.snappy.parquet"
-        shape = to_arrow_schema(self.schema) if first is None else first.schema
+        shape = _shape(self.schema) if first is None else first.schema
         with pq.ParquetWriter(file, shape, filesystem=_files(self.at)) as parquet:
             for batch in chain([first] if first else [], filled):
                 parquet.write_batch(batch)
@@ -230,6 +229,12 @@ class Writer(DataSourceArrowWriter):
         for found in files.get_file_info(FileSelector(self.folder, allow_not_found=True, recursive=True)):
             if found.is_file:
                 files.delete_file(found.path)
+
+
+def _shape(schema: StructType) -> "pa.Schema":
+    from pyspark.sql.pandas.types import to_arrow_schema  # noqa: PLC0415 -- needed only where there is no row
+
+    return to_arrow_schema(schema)
 
 
 def _files(at: Servers) -> "GcsFileSystem":
