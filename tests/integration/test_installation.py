@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from packaging.markers import Marker
@@ -71,6 +71,11 @@ class Index(ThreadingHTTPServer):
     """Takes the fifty connections that an installer opens at once: the usual five are a second's wait each."""
 
     request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """An installer that has seen enough hangs up: that is no fault of the index."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @pytest.fixture
