@@ -109,7 +109,7 @@ def _known_alone(attributes: dict[str, str], body: bytes) -> http.HTTPMessage:
 
     Source: the JSON format of CloudEvents 1.0, section 2.2: an attribute that is null is unset.
     """
-    if not is_structured(attributes):
+    if is_binary(attributes) or not is_structured(attributes):
         return http.HTTPMessage({name: value for name, value in attributes.items() if name in _KNOWN}, body)
     given = json_object(body, "body")
     small = {name if name in _OF_A_BODY else name.lower(): value for name, value in given.items()}
