@@ -13,6 +13,21 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
+def kept_rows(name: str, page: Path = PAGE) -> list[list[str]]:
+    """The rows of a section's table as the page has them now; none where there is no such section."""
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    section = text.partition(f"<!-- {name}: begin -->")[2].partition(f"<!-- {name}: end -->")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    return [line.removeprefix("| ").removesuffix(" |").split(" | ") for line in lines[2:]]
+
+
+def merged(kept: Sequence[Sequence[str]], rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+    """The kept rows, with each that was measured again in its new form; what was never there comes first."""
+    again = {row[0]: row for row in rows}
+    known = {row[0] for row in kept}
+    return [*(row for row in rows if row[0] not in known), *(again.get(row[0], row) for row in kept)]
+
+
 def write(name: str, body: str, page: Path = PAGE) -> None:
     """Write a section; the rest of the page stays."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"

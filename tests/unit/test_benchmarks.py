@@ -9,7 +9,7 @@ import pytest
 from benchmarks.benchmark import Benchmark, Figures
 from benchmarks.check import regressions
 from benchmarks.fetch import Run, claims, section
-from benchmarks.report import table, write
+from benchmarks.report import kept_rows, merged, table, write
 from benchmarks.results import load, result_of, save
 
 
@@ -62,6 +62,15 @@ def test_a_section_is_replaced_and_the_rest_stays(tmp_path: Path) -> None:
     assert text.startswith("# Benchmarks")
     assert "first" not in text
     assert text.index("second") < text.index("other")
+
+
+def test_a_row_that_was_not_measured_again_stays(tmp_path: Path) -> None:
+    """One benchmark run alone in a fresh clone takes nothing of the others from the summary."""
+    page = tmp_path / "benchmarks.md"
+    write("summary", table(["what", "ours"], [["a", "1 s"], ["b", "2 s"]]), page)
+    rows = merged(kept_rows("summary", page), [["b", "3 s"], ["new", "4 s"]])
+    assert [list(row) for row in rows] == [["new", "4 s"], ["a", "1 s"], ["b", "3 s"]]
+    assert kept_rows("summary", tmp_path / "none.md") == []
 
 
 def test_a_table_is_markdown() -> None:
