@@ -128,7 +128,8 @@ def has_failed(status: RunStatus, before: Mapping[str, int | None]) -> bool:
     if status.newest is None or status.state != "failed":
         return False
     decided = {part.market: part.generation for part in status.newest.decision.parts}
-    return all(decided.get(market) not in (None, generation) for market, generation in before.items())
+    # Generations of an object grow: one that is merely another may be older than what was there when it was asked.
+    return all(decided.get(market, 0) > (generation or 0) for market, generation in before.items())
 
 
 def effect_of(kind: Literal["close", "reopen"], status: RunStatus) -> str:
