@@ -458,6 +458,14 @@ def test_the_pauses_between_refused_attempts_grow_and_have_an_end() -> None:
     assert after(210, *many) == [ClaimCluster(21, 1, ONE_MACHINE)]
 
 
+def test_refusals_of_an_older_decision_are_no_reason_to_pause() -> None:
+    """Its shortage may be over; and its first refusal would count against the newer decision's patience."""
+    newer = facts(newest=decision("DK SE NO", 2), claims=[refused(1, 0)])
+    [step] = decide(newer, NOW + timedelta(minutes=0.5), LIMITS)
+    assert isinstance(step, ClaimCluster)
+    assert (step.attempt, step.revision) == (2, 2)
+
+
 def test_patience_ends_with_googles_reason() -> None:
     """A run must end: after hours without machines it has failed, and its receipt says for want of what."""
     [end] = after(361, refused(1, 0), refused(2, 355, NO_ZONE))
@@ -481,6 +489,9 @@ def test_other_machines_are_asked_for_where_dataproc_chooses_then_zone_by_zone()
     assert [(choice.machine_type[:2], choice.zone) for choice in asked] == [
         ("e2", None), ("n2", None), ("e2", "r-a"), ("n2", "r-a"), ("e2", "r-b"), ("n2", "r-b"), ("e2", None)
     ]  # fmt: skip
+    # Created again where it was claimed, whatever would be chosen now.
+    there = claim(1).model_copy(update={"zone": "r-b"})
+    assert after(0, there) == [CreateCluster(there.cluster, ClusterSize("e2-standard-2", 0, "r-b"))]
     second = after(1, refused(1, 0), limits=replace(LIMITS, size=size))
     assert second == [ClaimCluster(2, 1, ClusterSize("n2-standard-2", 0))]
 
@@ -559,7 +570,8 @@ def test_a_job_without_a_cluster_is_cancelled_then_taken_for_lost() -> None:
     assert isinstance(decide(adrift("RUNNING", since=10, began=12), NOW, LIMITS)[0], Wait)
     assert decide(adrift("RUNNING", since=16, began=18), NOW, LIMITS) == [CancelJob(identity)]
     assert isinstance(decide(adrift("CANCEL_PENDING", since=14, began=60), NOW, LIMITS)[0], Wait)
-    assert decide(adrift("CANCEL_STARTED", since=16, began=60), NOW, LIMITS) == [ClaimCluster(2, 1, ONE_MACHINE)]
+    for state in ("CANCEL_PENDING", "CANCEL_STARTED"):
+        assert decide(adrift(state, since=16, began=60), NOW, LIMITS) == [ClaimCluster(2, 1, ONE_MACHINE)]
     # Cancelled at every look and still RUNNING: lost when no cluster of its time can be alive.
     assert decide(adrift("RUNNING", since=134, began=134), NOW, LIMITS) == [CancelJob(identity)]
     assert decide(adrift("RUNNING", since=136, began=136), NOW, LIMITS) == [ClaimCluster(2, 1, ONE_MACHINE)]
