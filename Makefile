@@ -21,6 +21,7 @@ help: ## show this
 	  /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo; echo "Choices"
 	@echo "  MARKETS=DK,SE restricts demo and up; SPOTIFY_SIMULATOR=developer|extended; RUN_DATE=2026-11-23"
+	@echo "  SPOTIFY_FAULTS=floats runs the demo with a fault of Spotify's (local/spotify/presets.py)"
 	@echo "  with SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET set, the real Spotify is asked"
 
 ##@ Run it: begin here
