@@ -45,12 +45,11 @@ class BucketNotification(_Described):
 
 
 class LoggingSink(_Described):
-    """Where the entries of Dataproc's audit log go."""
+    """Where the entries of Dataproc's audit log go, and which of them: in Cloud Logging's query language."""
 
     name: str = ""
     topic: str
-    service_name: str = ""
-    method_names: tuple[str, ...] = ()
+    filter: str = ""
 
 
 class SchedulerJob(_Described):

@@ -3,7 +3,7 @@
     python -m local.dataproc --port 0 --pubsub-emulator HOST:PORT --project P --log-dir DIR
 
 prints `ready 127.0.0.1:PORT` once it serves. Clusters are records; a job is a real `spark-submit` on this
-machine. What the audit log's sink would deliver goes to the Pub/Sub topic as log entries. Faults can be ordered
+machine. What the audit log's sink lets through goes to the Pub/Sub topic as log entries. Faults can be ordered
 over HTTP (`local.dataproc.control`).
 
 Modules: `states`, `filters` and `operations` are pure; `audit` words and delivers the log entries; `faults` keeps

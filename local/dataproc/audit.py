@@ -1,7 +1,8 @@
 """The audit log's entries of Dataproc's long-running calls, as a logging sink delivers them to Pub/Sub.
 
 A long-running call leaves two entries with one operation id: `operation.first` when it is accepted and
-`operation.last` when it has ended, with severity ERROR and a status when it ended badly. Sources: the reference of
+`operation.last` when it has ended, with severity ERROR and a status when it ended badly. The sink passes the second
+alone. Sources: the reference of
 google.logging.v2.LogEntry and google.cloud.audit.AuditLog, and the pages "Understanding audit logs" and
 "Dataproc audit logging".
 
@@ -104,21 +105,29 @@ def rfc3339(moment: datetime) -> str:
     return moment.isoformat().removesuffix("+00:00") + "Z"
 
 
+def ends_an_operation(entry: LogEntry) -> bool:
+    """Whether the sink's filter (`logging_sink` in infra/topology.json) passes an entry of these three calls."""
+    operation = entry.get("operation", {})
+    return "id" in operation and operation.get("last") is True
+
+
 @dataclass
 class Sink:
-    """Carries entries to the topic in the order they were written, apart from the calls that wrote them.
+    """Carries the entries that pass to the topic, in the order they were written, apart from the calls that wrote them.
 
     A real sink is just as detached: an API call neither waits for it nor fails with it.
     """
 
     publish: Publish
+    passes: Callable[[LogEntry], bool] = ends_an_operation
     published: int = 0
     lost: int = 0  # ordered as a fault, or refused by Pub/Sub until the client gave up
     _waiting: asyncio.Queue[LogEntry] = field(default_factory=asyncio.Queue)
 
     def write(self, entry: LogEntry) -> None:
-        """Take an entry to deliver."""
-        self._waiting.put_nowait(entry)
+        """Take an entry to deliver, if it passes."""
+        if self.passes(entry):
+            self._waiting.put_nowait(entry)
 
     async def deliver(self) -> None:
         """Deliver entries until cancelled."""

@@ -9,6 +9,7 @@ from google.api_core.exceptions import NotFound
 from google.cloud import secretmanager_v1
 
 from contracts.topology import LoggingSink, SchedulerJob
+from contracts.wording import shown
 from ops.doctor import messaging
 from ops.doctor.findings import Finding, fail, ok, warn
 from ops.doctor.site import Site
@@ -154,7 +155,7 @@ def sink(site: Site) -> list[Finding]:
 
 
 def judge_sink(wanted: LoggingSink, seen: Sink | None, topic: str, publishers: frozenset[str]) -> list[Finding]:
-    """It is there, passes what is named, to the topic, and its writer may publish."""
+    """It is there, passes what is described, to the topic, and its writer may publish."""
     if seen is None:
         return [fail("log sink", f"{wanted.name} does not exist: only the sweep sees clusters and jobs", _APPLY)]
     findings = []
@@ -162,9 +163,9 @@ def judge_sink(wanted: LoggingSink, seen: Sink | None, topic: str, publishers: f
         findings.append(fail("log sink", f"{wanted.name} is disabled", _APPLY))
     if seen.destination != f"pubsub.googleapis.com/{topic}":
         findings.append(fail("log sink", f"{wanted.name} writes to {seen.destination}, not to {topic}", _APPLY))
-    unheard = [name for name in (wanted.service_name, *wanted.method_names) if name not in seen.filter]
-    if unheard:
-        findings.append(fail("log sink", f"{wanted.name} does not pass {', '.join(unheard)}", _APPLY))
+    if seen.filter != wanted.filter:
+        what = f"{wanted.name} passes other entries than described: its filter is {shown(seen.filter)}"
+        findings.append(fail("log sink", what, _APPLY))
     if seen.writer not in publishers:
         writer = seen.writer or "its writer"
         findings.append(fail("log sink", f"{writer} may not publish to {wanted.topic}", _APPLY))

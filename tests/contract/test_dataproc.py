@@ -24,6 +24,7 @@ from contracts.envelope.google_events import dataproc_operation
 from contracts.names import cluster_name, job_id
 from eventing.errors import Permanent, Retryable
 from local.dataproc import server
+from local.dataproc.audit import ends_an_operation
 from local.dataproc.faults import Kind, Order, Step
 from local.dataproc.world import NO_MACHINES, NO_QUOTA, Setting, World
 from services.cluster_manager.adapters.dataproc import ClusterShape, GoogleDataproc, JobShape
@@ -153,7 +154,7 @@ class StandInSite:
     world: World
     drivers: dict[str, asyncio.Future[int]] = field(default_factory=dict)
     entries: list[dict[str, Any]] = field(default_factory=list)
-    """What the audit log's sink delivered."""
+    """What the audit log holds."""
 
     def order(self, step: Step, kind: Kind) -> None:
         self.world.faults.order(Order(step=step, kind=kind))
@@ -247,6 +248,7 @@ async def stand_in(log_dir: Path) -> AsyncIterator[StandInSite]:
         adapter = GoogleDataproc(
             clusters, jobs, project="p", region="r", cluster_shape=CLUSTER_SHAPE, job_shape=JOB_SHAPE
         )
+        serving.world.sink.passes = lambda _: True  # the log itself, not only what the sink lets through
         yield StandInSite(clock, adapter, clusters, serving.world, drivers, entries)
 
 
@@ -499,7 +501,7 @@ async def test_a_forgotten_request_is_known_by_its_name(tmp_path: Path) -> None:
 
 
 async def test_what_was_refused_at_once_leaves_an_audit_entry_that_ends_no_operation(tmp_path: Path) -> None:
-    """The sink passes it on; read as an operation's end it would wake the manager to be refused again."""
+    """Passed on, and read as an operation's end, it would wake the manager to be refused again."""
     async with stand_in(tmp_path) as site:
         site.no_quota()
         with pytest.raises(NoMachines):
@@ -509,6 +511,7 @@ async def test_what_was_refused_at_once_leaves_an_audit_entry_that_ends_no_opera
     event = dataproc_operation(entry)
     assert (event.resource, event.last, "operation" in entry) == (C1, False, False)
     assert entry["protoPayload"]["status"] == {"code": 3, "message": NO_QUOTA}
+    assert not ends_an_operation(entry)
 
 
 async def test_a_request_that_cannot_be_meant_is_not_tried_for_ever(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ second alone, `=~` an operator of the first alone.
 import ipaddress
 import re
 from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
@@ -90,6 +92,46 @@ def fault_of_monitoring(filter_: str) -> str | None:
     return _fault(_MONITORING, filter_)
 
 
+def passes(query: str, entry: dict[str, Any]) -> bool:
+    """Whether a query of Cloud Logging finds an entry; of the language no more than what ours are made of.
+
+    Raises:
+        NotImplementedError: there is more in it.
+    """
+    return _holds(_LOGGING.parse(query).children[0], entry)
+
+
+def _holds(term: Any, entry: dict[str, Any]) -> bool:
+    match (term.data, *term.children):
+        case ("expression", *terms) if {word for word in terms if isinstance(word, Token)} <= {"AND"}:
+            return all(_holds(inner, entry) for inner in terms if isinstance(inner, Tree))
+        case ("test", Token(type="LOG_ID"), name):
+            return bool(entry["logName"].endswith(f"/logs/{quote(_plain(name), safe='')}"))
+        case ("comparison", path, ":"):  # its "*" is no token: there, whatever it is
+            return _found(entry, path) is not None
+        case ("comparison", path, "=", value):
+            return _found(entry, path) in _choices(value)
+        case _:
+            raise NotImplementedError(f"{term}: judge it, or write the query otherwise")
+
+
+def _found(entry: Any, path: str) -> str | None:
+    for name in path.split("."):
+        entry = entry.get(name) if isinstance(entry, dict) else None
+    if entry is None:
+        return None
+    return str(entry).lower() if isinstance(entry, bool) else str(entry)
+
+
+def _choices(value: Any) -> set[str]:
+    if isinstance(value, Token):
+        return {_plain(value)}
+    words = {str(word) for word in value.children if isinstance(word, Token)}
+    if words - {"OR"}:
+        raise NotImplementedError(f"{value}: values are told apart by OR alone")
+    return {_plain(str(choice.children[0])) for choice in value.children if isinstance(choice, Tree)}
+
+
 def _fault(language: Lark, text: str) -> str | None:
     try:
         tree = language.parse(text)
@@ -106,6 +148,10 @@ def _faults(tree: Tree[Token]) -> Iterator[str]:
 
 def _text(found: Tree[Token]) -> str:
     (token,) = found.scan_values(lambda value: isinstance(value, Token))
+    return _plain(token)
+
+
+def _plain(token: str) -> str:
     return re.sub(r"\\(.)", r"\1", token[1:-1]) if token[0] == '"' else str(token)
 
 

@@ -3,20 +3,23 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local.dataproc.audit import ends_an_operation
 from tests.infra.configuration import INFRA, local, named, resources
-from tests.infra.filters import fault_of_logging, fault_of_monitoring
+from tests.infra.filters import fault_of_logging, fault_of_monitoring, passes
 
 TOPOLOGY = json.loads((INFRA / "topology.json").read_bytes())
+SINK = TOPOLOGY["logging_sink"]["filter"]
+REALITY = INFRA.parent / "tests/contract/reality"
 LOGGING = {"google_logging_metric", "google_logging_project_sink"}
 RUNBOOK = (INFRA.parent / "docs/runbook.md").read_text(encoding="utf-8")
 KNOWN = {
     "var.project_id": "new-releases-test",
-    "local.sink.service_name": TOPOLOGY["logging_sink"]["service_name"],
-    "local.methods": " OR ".join(f'"{method}"' for method in TOPOLOGY["logging_sink"]["method_names"]),
+    "local.sink.filter": TOPOLOGY["logging_sink"]["filter"],
     "local.operator_queues": ",".join(f'"{entry["name"]}"' for entry in TOPOLOGY["pull_subscriptions"]),
 }
 """What Terraform fills in, beside strings among the locals."""
@@ -72,6 +75,46 @@ def test_every_filter_is_judged() -> None:
 def test_cloud_logging_understands(place: str, query: str) -> None:
     """A metric, sink or panel whose query is refused is not made, and what hangs on it neither."""
     assert fault_of_logging(query) is None, place
+
+
+@pytest.mark.parametrize("path", sorted(REALITY.glob("audit-*.json")), ids=lambda path: path.stem)
+def test_the_sink_passes_the_end_of_an_operation_alone(path: Path) -> None:
+    """What began is known to whoever began it, and a refused creation that wakes the manager is asked for again."""
+    entry = json.loads(path.read_bytes())["entry"]
+    operation = entry.get("operation", {})
+    assert passes(SINK, entry) == ("id" in operation and operation.get("last", False)) == ends_an_operation(entry)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("logName",), "projects/p/logs/cloudaudit.googleapis.com%2Fdata_access"),
+        (("protoPayload", "serviceName"), "compute.googleapis.com"),
+        (("protoPayload", "methodName"), "google.cloud.dataproc.v1.ClusterController.UpdateCluster"),
+        (("operation", "last"), False),
+        (("operation", "last"), None),
+        (("operation", "id"), None),
+        (("operation",), None),
+    ],
+)
+def test_each_part_of_the_sinks_filter_keeps_something_out(place: tuple[str, ...], value: object) -> None:
+    """A part that could be left out is not read as it was meant."""
+    entry = json.loads((REALITY / "audit-delete-ended.json").read_bytes())["entry"]
+    assert passes(SINK, entry)
+    inner = entry
+    for name in place[:-1]:
+        inner = inner[name]
+    inner[place[-1]] = value
+    if value is None:
+        del inner[place[-1]]
+    assert not passes(SINK, entry)
+
+
+@pytest.mark.parametrize("query", ["NOT a=1", "a=1 OR b=2", "a>1", 'a=~"x"', "a=(1 AND 2)", '"word"'])
+def test_what_is_not_judged_is_not_taken_for_judged(query: str) -> None:
+    """A filter that passes because nobody could read it would be a filter that is not tested."""
+    with pytest.raises(NotImplementedError):
+        passes(query, {"a": "1"})
 
 
 @pytest.mark.parametrize(("place", "query"), [*monitoring_filters()])

@@ -223,7 +223,7 @@ def test_a_tick_must_be_enabled_and_on_its_topic(job: project.Job | None, status
 SINK = TOPOLOGY.logging_sink
 GOOD_SINK = project.Sink(
     "pubsub.googleapis.com/projects/p/topics/dataproc-operations",
-    " ".join((SINK.service_name, *SINK.method_names)),
+    SINK.filter,
     "serviceAccount:w",
 )
 
@@ -234,11 +234,8 @@ GOOD_SINK = project.Sink(
         (None, {"serviceAccount:w"}, "does not exist"),
         (replace(GOOD_SINK, is_disabled=True), {"serviceAccount:w"}, "is disabled"),
         (replace(GOOD_SINK, destination="bigquery"), {"serviceAccount:w"}, "writes to bigquery"),
-        (
-            replace(GOOD_SINK, filter=SINK.service_name),
-            {"serviceAccount:w"},
-            "does not pass google.cloud.dataproc",
-        ),
+        (replace(GOOD_SINK, filter=SINK.filter + " AND x=1"), {"serviceAccount:w"}, "passes other entries"),
+        (replace(GOOD_SINK, filter=""), {"serviceAccount:w"}, "its filter is ''"),
         (GOOD_SINK, {"serviceAccount:x"}, "serviceAccount:w may not publish"),
     ],
 )
