@@ -11,7 +11,8 @@ locals {
     runs_doubtful    = "jsonPayload.message=\"run_doubtful\""
     markets_fetched  = "jsonPayload.message=\"market_fetched\""
     markets_given_up = "jsonPayload.message=\"market_dead_lettered\""
-    dead_letters     = "jsonPayload.message=\"dead_letter_recorded\""
+    # A canary that each deployment sends to a dead-letter topic itself was given up by nobody.
+    dead_letters = "jsonPayload.message=\"dead_letter_recorded\" AND NOT (jsonPayload.event=\"Canary\" AND jsonPayload.subscription=\"unknown\")"
     # Each delivery that is given back because of a wait; while one lasts they come every ten minutes at the latest.
     throttled         = "jsonPayload.message=\"given_back\" AND jsonPayload.retry_after>60 AND resource.labels.service_name=\"new-releases-market-fetcher\""
     unexpected_faults = "jsonPayload.message=\"unexpected\""

@@ -50,6 +50,13 @@ variable "cache_days" {
   nullable    = false
 }
 
+variable "canary" {
+  description = "Whether an apply that changes what runs ends with one message through every subscription and fails where one does not arrive; needs `make setup` where Terraform runs."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "cluster_machine_types" {
   description = "Machine types of the cluster's machines, the further ones for when Google has none of those before; e2-standard-N and n2-standard-N, or the receipts have no cost estimate."
   type        = list(string)

@@ -31,6 +31,7 @@ mock_provider "google" {
 variables {
   project_id   = "new-releases-test"
   build_images = false # nothing is called from a test
+  canary       = false
 }
 
 run "before_the_first_images" {

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
+from enum import Enum, auto
 from typing import Annotated
 
 import typer
@@ -16,20 +17,35 @@ from ops.doctor.findings import Finding, is_healthy
 from ops.target import INFRA, TOPOLOGY, Stack
 
 
+class Sought(Enum):
+    """What is looked for; each but the last costs some canaries."""
+
+    CANARY = auto()
+    PROOF = auto()
+    DIFFERENCES = auto()
+
+
 def doctor(
     context: typer.Context,
     *,
     prove: Annotated[
         bool, typer.Option("--prove", help="Also send a canary through every edge, and one into its dead letters.")
     ] = False,
+    canary: Annotated[
+        bool, typer.Option("--canary", help="Send a canary through every edge and look at nothing else.")
+    ] = False,
     timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for canaries.")] = 120,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the stack with its description and say what to fix. Changes nothing, but for the canaries of --prove."""
+    """Compare the stack with its description and say what to fix. Changes nothing, but for the canaries."""
+    if prove and canary:
+        raise typer.BadParameter("--prove does what --canary does, and more; name one of them")
+
+    sought = Sought.CANARY if canary else Sought.PROOF if prove else Sought.DIFFERENCES
 
     async def work(stack: Stack) -> int:
         findings: list[Finding] = []
-        for finding in _findings(stack, prove=prove, patience=proof.Patience(timedelta(seconds=timeout))):
+        for finding in _findings(stack, sought, proof.Patience(timedelta(seconds=timeout))):
             findings.append(finding)
             if not as_json:
                 console.print(render.finding_line(finding))
@@ -43,8 +59,15 @@ def doctor(
     act(context, work)
 
 
-def _findings(stack: Stack, *, prove: bool, patience: proof.Patience) -> Iterator[Finding]:
+def _findings(stack: Stack, sought: Sought, patience: proof.Patience) -> Iterator[Finding]:
     with site.opened(stack.target, topology.read(TOPOLOGY), INFRA) as opened:
-        yield from examination.examine(opened, stack.clock())
-        if prove:
-            yield from proof.prove(opened, lambda: secrets.token_hex(8), patience)
+        if sought is not Sought.CANARY:
+            yield from examination.examine(opened, stack.clock())
+        if sought is not Sought.DIFFERENCES:
+            yield from proof.quick(opened, _new_id, patience)
+        if sought is Sought.PROOF:
+            yield from proof.dead_letters(opened, _new_id(), patience)
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)

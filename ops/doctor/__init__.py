@@ -1,4 +1,4 @@
 """Whether a stack is as `infra/topology.json` describes it: facts gathered by thin probes, judged by pure functions.
 
-`examination.examine` looks and changes nothing; `proof.prove` sends a canary through every edge.
+`examination.examine` looks and changes nothing; `proof` sends a canary through every edge.
 """

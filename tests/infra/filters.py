@@ -19,7 +19,9 @@ _LOGGING = Lark(
     r"""
     start: expression
     expression: _term ((AND | OR)? _term)*
-    _term: [NOT | "-"] (comparison | test | global | "(" expression ")")
+    _term: negation | _plain
+    negation: (NOT | "-") _plain
+    _plain: comparison | test | global | "(" expression ")"
     comparison: _left (COMPARISON _value | MATCH regex)
     _left: PATH | CAST "(" PATH "," TYPE ")" | EXTRACT "(" PATH "," regex ")"
     _value: STRING | NUMBER | PATH | "*" | "(" expression ")"
@@ -105,6 +107,8 @@ def _holds(term: Any, entry: dict[str, Any]) -> bool:
     match (term.data, *term.children):
         case ("expression", *terms) if {word for word in terms if isinstance(word, Token)} <= {"AND"}:
             return all(_holds(inner, entry) for inner in terms if isinstance(inner, Tree))
+        case ("negation", *_, inner):
+            return not _holds(inner, entry)
         case ("test", Token(type="LOG_ID"), name):
             return bool(entry["logName"].endswith(f"/logs/{quote(_plain(name), safe='')}"))
         case ("comparison", path, ":"):  # its "*" is no token: there, whatever it is

@@ -110,7 +110,30 @@ def test_each_part_of_the_sinks_filter_keeps_something_out(place: tuple[str, ...
     assert not passes(SINK, entry)
 
 
-@pytest.mark.parametrize("query", ["NOT a=1", "a=1 OR b=2", "a>1", 'a=~"x"', "a=(1 AND 2)", '"word"'])
+@pytest.mark.parametrize(
+    ("event", "subscription", "counted"),
+    [
+        ("Canary", "unknown", False),
+        ("Canary", "scheduler-run-requested", True),
+        ("MarketRequested", "unknown", True),
+        (None, "unknown", True),
+    ],
+)
+def test_a_deployment_wakes_nobody(event: str | None, subscription: str, *, counted: bool) -> None:
+    """Its canary goes to the dead-letter topics, too; one that was really given up, and all else, is counted."""
+    letter = {"message": "dead_letter_recorded", "event": event, "subscription": subscription}
+    assert passes(local("log_metrics")["dead_letters"].replace("\\", ""), {"jsonPayload": letter}) == counted
+
+
+@pytest.mark.parametrize(
+    ("query", "found"), [("NOT a=1", False), ("-a=1", False), ("-b=1", True), ("a=1 AND NOT (a=1 AND a=2)", True)]
+)
+def test_what_is_negated_is_judged_so(query: str, *, found: bool) -> None:
+    """A minus that is overlooked turns a filter round."""
+    assert passes(query, {"a": "1"}) == found
+
+
+@pytest.mark.parametrize("query", ["a=1 OR b=2", "a>1", 'a=~"x"', "a=(1 AND 2)", '"word"'])
 def test_what_is_not_judged_is_not_taken_for_judged(query: str) -> None:
     """A filter that passes because nobody could read it would be a filter that is not tested."""
     with pytest.raises(NotImplementedError):
