@@ -154,6 +154,31 @@ def _difference(wanted: tuple[str, str] | None, seen: tuple[str, str] | None) ->
     return f"is {' '.join(seen)}, should be {' '.join(wanted)}"
 
 
+LABEL, NEVER = "partition_expiration_days", "never"
+"""What Terraform asked for is written on the table itself: a load must not change it, and only a label would tell."""
+
+
+def expiration(site: Site) -> list[Finding]:
+    """A run's rows stay for as long as was asked."""
+    found = site.bigquery.get_table(site.target.table_id, timeout=20)
+    by = found.time_partitioning
+    return judge_expiration(found.labels.get(LABEL), by.expiration_ms if by else None)
+
+
+def judge_expiration(asked: str | None, seen: int | None) -> list[Finding]:
+    """The partitions' time to live is the label's, in days."""
+    if asked is None:
+        return [fail("expiration", f"the table has no label {LABEL}: nobody knows what was asked for", _APPLY)]
+    days = NEVER if seen is None else f"{seen / _A_DAY:g}"
+    if days == asked:
+        return [ok("expiration", f"partitions expire after days: {asked}")]
+    what = f"partitions expire after days: {days}, should be {asked}; a load may have changed it"
+    return [fail("expiration", what, "run terraform apply, and look again after the next load")]
+
+
+_A_DAY = 24 * 60 * 60 * 1000  # in milliseconds
+
+
 def views(site: Site) -> list[Finding]:
     """Every view is there."""
     listed = site.bigquery.list_tables(f"{site.target.project}.{site.target.dataset}", timeout=20)

@@ -1,13 +1,13 @@
 """The whole examination: every check, and what is said where one cannot look. Changes nothing."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 import requests
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 
-from ops.doctor import data, messaging, project, running
+from ops.doctor import data, last_run, messaging, project, running
 from ops.doctor.findings import Finding
 from ops.doctor.site import Site
 
@@ -22,6 +22,10 @@ CLOUD_ONLY: dict[str, Callable[[Site], list[Finding]]] = {
     "log sink": project.sink,
     "secrets": project.secrets,
     "ticks": project.ticks,
+    "expiration": data.expiration,
+    "audit log": last_run.audit,
+    "job labels": last_run.labels,
+    "pushes": lambda site: last_run.refusals(site, datetime.now(UTC)),
 }
 """Checks of what a local stack does not have, or does not show."""
 
@@ -41,6 +45,7 @@ def examine(site: Site, now: datetime) -> Iterator[Finding]:
     yield from _guarded("bucket", lambda: data.bucket(site))
     yield from _guarded("table", lambda: data.table(site))
     yield from _guarded("views", lambda: data.views(site))
+    yield from _guarded("last load", lambda: last_run.rows(site))
     yield from _guarded("clusters", lambda: running.clusters(site, now))
     yield from _guarded("dashboard", lambda: running.dashboard(site))
     for name, check in CLOUD_ONLY.items():

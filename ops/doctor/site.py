@@ -1,7 +1,7 @@
 """The stack under examination and the clients that look at it; the one place of the doctor that builds any.
 
-Beside Google's clients there is one authorised session for plain GETs: the APIs it asks have no client here, and their
-answers are small.
+Beside Google's clients there is one authorised session for plain questions: the APIs it asks have no client here, and
+their answers are small.
 """
 
 import json
@@ -28,10 +28,18 @@ _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 class Rest(Protocol):
-    """Plain GETs."""
+    """Plain GETs, and POSTs of questions that are too long for an address."""
 
     def get(self, url: str) -> dict[str, Any] | None:
         """The JSON at an address, or None where there is nothing.
+
+        Raises:
+            requests.RequestException: it was refused, or nobody answered.
+        """
+        ...
+
+    def post(self, url: str, question: Mapping[str, Any]) -> dict[str, Any]:
+        """The JSON that answers a question; nothing is changed by it.
 
         Raises:
             requests.RequestException: it was refused, or nobody answered.
@@ -50,9 +58,17 @@ class HttpRest:
         response = self._session.get(url, timeout=_TIMEOUT)
         if response.status_code == _NOT_FOUND:
             return None
-        response.raise_for_status()
-        answer: dict[str, Any] = response.json()
-        return answer
+        return _answer(response)
+
+    def post(self, url: str, question: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Rest.post`."""
+        return _answer(self._session.post(url, json=dict(question), timeout=_TIMEOUT))
+
+
+def _answer(response: requests.Response) -> dict[str, Any]:
+    response.raise_for_status()
+    answer: dict[str, Any] = response.json()
+    return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +86,7 @@ class Site:
     storage: storage.Client
     bigquery: bigquery.Client
     clusters: dataproc_v1.ClusterControllerClient
+    jobs: dataproc_v1.JobControllerClient
     secrets: secretmanager_v1.SecretManagerServiceClient | None
     """None on a local stack, whose stand-in can only give a secret away, which is not to be asked for."""
     rest: Rest
@@ -118,6 +135,7 @@ def opened(target: Target, topology: Topology, infra: Path) -> Iterator[Site]:
         opening.callback(store.close)
         opening.callback(publisher.stop)
         opening.callback(session.close)
+        dataproc = opening.enter_context(targets.dataproc(target))
         yield Site(
             target=target,
             topology=topology,
@@ -127,7 +145,8 @@ def opened(target: Target, topology: Topology, infra: Path) -> Iterator[Site]:
             subscriber=opening.enter_context(targets.subscriber()),
             storage=store,
             bigquery=opening.enter_context(targets.warehouse(target)),
-            clusters=opening.enter_context(targets.dataproc(target)).clusters,
+            clusters=dataproc.clusters,
+            jobs=dataproc.jobs,
             secrets=secrets,
             rest=HttpRest(session),
         )

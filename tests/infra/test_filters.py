@@ -3,12 +3,14 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.dataproc.audit import ends_an_operation
+from ops.doctor import last_run
 from tests.infra.configuration import INFRA, local, named, resources
 from tests.infra.filters import fault_of_logging, fault_of_monitoring, passes
 
@@ -47,6 +49,7 @@ def logging_filters() -> Iterator[tuple[str, str]]:
         for condition in named(entry.body, "condition_matched_log"):
             yield from ((entry.address, filled(text)) for text in named(condition, "filter"))
     yield from (("dashboard", panel["logsPanel"]["filter"]) for panel in PANELS if "logsPanel" in panel)
+    yield "doctor", last_run.refused_query(datetime(2026, 11, 23, 12, tzinfo=UTC))
     commands = re.findall(r"gcloud logging read (?:'([^']*)'|\"((?:\\.|[^\"])*)\")", RUNBOOK)
     yield from (("runbook", single or re.sub(r"\\(.)", r"\1", double)) for single, double in commands)
 
