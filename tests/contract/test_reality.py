@@ -1,4 +1,4 @@
-"""What Google sends, in its own shapes, is read as what it means: every file in `reality/`.
+"""What Google and Spotify send, in their own shapes, is read as what it means: every file in `reality/`.
 
 Each is written by hand after its `source`, with made-up names; docs/reality.md lists them, and what nobody here has
 seen yet. Our own events, as they have been published, are in `golden/`.
@@ -6,8 +6,11 @@ seen yet. Our own events, as they have been published, are in `golden/`.
 
 import base64
 import json
+from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 import pytest
@@ -18,12 +21,19 @@ from google.protobuf import json_format
 
 from contracts.envelope import reading
 from contracts.events import DataprocOperation
+from contracts.names import part_name
 from services.cluster_manager.adapters.dataproc import _cluster, _translated
 from services.cluster_manager.capacity import is_refusal
+from services.market_fetcher.adapters.http import Request
+from services.market_fetcher.decisions import Answer
+from tests import fetching, virtual_time
+from tests.builders import RUN
+from tests.fakes.spotify import FakeSpotify
 
 REALITY = {path.stem: path for path in sorted((Path(__file__).parent / "reality").glob("*.json"))}
 PAGE = Path(__file__).parents[2] / "docs" / "reality.md"
-KINDS = {"headers", "entry", "error", "cluster", "operation"}
+KINDS = {"headers", "entry", "error", "cluster", "operation", "spotify"}
+LISTED = "madeUpAlbum1 madeUpAlbum2"
 KNOWN = [dataproc_v1.ClusterOperationMetadata.pb(dataproc_v1.ClusterOperationMetadata())]
 """Registers the message that operations carry, so that its JSON can be read."""
 
@@ -111,3 +121,49 @@ def test_an_operation_is_of_the_form_that_the_client_reads(name: str) -> None:
     assert operation.done == shape["expect"]["done"]
     assert metadata.cluster_name
     assert is_refusal(operation.error.message) == shape["expect"]["refused"]
+
+
+# --- Spotify -----------------------------------------------------------------------------------------------------
+
+
+def spotify_of(told: dict[str, Any]) -> FakeSpotify:
+    """A Spotify with two albums that answers one path in a way of its own, so often or always."""
+    body = told["text"] if "text" in told else json.dumps(told["body"])
+    odd = Answer(told.get("status", 200), body.encode(), told.get("retry_after"))
+    left = iter(range(told.get("times", 1000)))
+
+    def trick(request: Request) -> Answer | None:
+        is_asked = urlsplit(request.url).path.removeprefix("/v1") == told["path"]
+        return odd if is_asked and next(left, None) is not None else None
+
+    return FakeSpotify.of({"DK": LISTED}, app=told.get("app", "extended"), trick=trick)
+
+
+@pytest.mark.parametrize("name", of("spotify"))
+def test_an_answer_of_spotify_becomes_what_it_means(name: str) -> None:
+    """Through the whole fetcher: the market lands with what is usable, or is given back with why and for how long."""
+    shape = load(name)
+    expect = shape["expect"]
+
+    async def body() -> None:
+        async with fetching.fetching(spotify_of(shape["spotify"])) as fetcher:
+            settled = await fetcher.fetch()
+            said = " ".join(str(fault) for fault in settled.faults)
+            assert settled.status == expect["status"], said
+            if settled.status == HTTPStatus.NO_CONTENT:
+                await _landed(fetcher, expect)
+                return
+            assert settled.retry_after == timedelta(seconds=expect["retry_after"])
+            assert [word for word in expect["says"] if word not in said] == [], said
+            assert await fetcher.store.stat(part_name(RUN, "DK")) is None
+
+    virtual_time.run(body)
+
+
+async def _landed(fetcher: fetching.Fetcher, expect: dict[str, Any]) -> None:
+    albums = [line["album"] for line in await fetcher.part()]
+    assert [album["id"] for album in albums] == expect["albums"]
+    assert [len(album["tracks"]["items"]) for album in albums] == expect["tracks"]
+    assert (await fetcher.metadata()).items() >= expect.get("metadata", {}).items()
+    assert albums[0].items() >= expect.get("first_album", {}).items()
+    assert albums[0]["tracks"]["items"][0].items() >= expect.get("first_track", {}).items()
