@@ -38,7 +38,7 @@ OTHER_MACHINE = Price(
     "n2-standard machine in europe-west3: 0.2503 for four vCPU and 16 GiB; asked for where e2 is refused",
     0.2503 / 4,
     "vCPU-hour with its 4 GiB",
-    "Google's price list, from memory",
+    "from memory; look at cloud.google.com/compute/all-pricing (N2, Frankfurt)",
     date(2026, 11, 23),
     confirmed=False,
 )
