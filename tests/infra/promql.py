@@ -1,4 +1,4 @@
-"""PromQL as far as our alerts speak it, judged without asking Google: its grammar, and what metrics and labels there are.
+"""PromQL as far as our alerts speak it, judged without asking Google: its grammar, and what there is to ask for.
 
 Whatever is not in the grammar is a fault, however good PromQL it may be: a query is added here before it is used.
 """
