@@ -51,10 +51,9 @@ variable "cache_days" {
 }
 
 variable "canary" {
-  description = "Whether an apply that changes what runs ends with one message through every subscription and fails where one does not arrive; needs `make setup` where Terraform runs."
+  description = "Whether an apply that changes what runs ends with one message through every subscription and fails where one does not arrive. Unset: where the repository has its environment (`make setup`), and a warning where not."
   type        = bool
-  default     = true
-  nullable    = false
+  default     = null
 }
 
 variable "cluster_machine_types" {

@@ -89,6 +89,24 @@ def test_it_can_be_left_out_and_is_before_anything_runs(clone: Path) -> None:
     assert calls(clone) == []
 
 
+@needs_terraform
+def test_an_apply_without_an_environment_says_that_nothing_was_proved(clone: Path) -> None:
+    """Unset, it is sent where it can be; where it cannot be, nobody takes the silence for a proof."""
+    surroundings = clone / "surroundings.tf"
+    unset = surroundings.read_text().replace('"canary" { default = true }', '"canary" { default = null }')
+    surroundings.write_text(unset)
+    done = deployed(clone)
+    assert done.returncode == 0
+    assert "NOT PROVED" in done.stdout + done.stderr
+    assert calls(clone) == []
+    python = clone.parent / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    done = deployed(clone)
+    assert "NOT PROVED" not in done.stdout + done.stderr
+    assert len(calls(clone)) == 1
+
+
 def test_it_comes_after_all_that_it_proves() -> None:
     """A canary that is sent before a subscription, a right or the notification is there is lost."""
     canary = resource("terraform_data", "canary")
