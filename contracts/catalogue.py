@@ -88,10 +88,8 @@ def _channel(event: type[OwnEvent]) -> dict[str, Any]:
 def _google_channels() -> dict[str, Any]:
     """What Google sends: news of objects and of Dataproc as the project has them sent, and what Pub/Sub gave up."""
     described = topology()
-    announced = {
-        entry["topic"]: entry["description"]
-        for entry in map(described.get, ("bucket_notification", "logging_sink"))
-    }
+    sources = described["bucket_notification"], described["logging_sink"]
+    announced = {source["topic"]: source["description"] for source in sources}
     given_up = {
         dead_letter_topic(topic): f"What was given up on {topic}, with Pub/Sub's attributes."
         for service in services().values()

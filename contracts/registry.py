@@ -85,8 +85,9 @@ def _pushes(found: Mapping[str, Service], unrecorded: str) -> Iterator[dict[str,
     for name, service in found.items():
         for topic, policy in service.takes.items():
             yield _push(name, topic, policy, dead_letter_topic(topic))
-        for topic in taken if service.records_dead_letters else ():
-            yield _push(name, dead_letter_topic(topic), service.records_dead_letters, unrecorded)
+        if service.records_dead_letters:
+            for topic in taken:
+                yield _push(name, dead_letter_topic(topic), service.records_dead_letters, unrecorded)
 
 
 def dead_letter_topic(topic: str) -> str:

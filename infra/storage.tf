@@ -101,7 +101,12 @@ resource "google_storage_notification" "raw" {
 # By prefix; `{run}` stands for a run's id. Manifests, decisions and receipts are never replaced, but `create` alone is not
 # enough for them: whoever loses a race must be told 412, and an account that may not delete may be told 403 instead.
 locals {
-  grants = merge({ for name, service in local.services : name => { read = service.reads, change = service.writes } }, {
+  grants = merge(
+    { for name, service in local.services : name => { read = service.reads, change = service.writes } },
+    local.further_grants,
+  )
+
+  further_grants = {
     # What the Spark job needs. Its staging is in the temporary bucket (dataproc.tf).
     cluster = {
       read   = ["raw/", "jobs/", "runs/{run}/decisions/"]
@@ -111,7 +116,7 @@ locals {
       read   = []
       change = ["jobs/"]
     }
-  })
+  }
 
   grant_roles = {
     read   = "roles/storage.objectViewer"
