@@ -1,6 +1,6 @@
 """The description of topics, subscriptions and what else a project must hold, as types: pure.
 
-`infra/topology.json` is the one description; Terraform, the local stack, the doctor and the tests read it. Not here:
+`infra/topology.json` is the description; Terraform, the local stack, the doctor and the tests read it. Not here:
 how it is composed (`contracts/registry.py`), and making any of it (`local/topology.py` does for the emulator, `infra/`
 for a project).
 """

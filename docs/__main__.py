@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from docs import cost_tables, decision_tables, event_tables, settings_tables
+from docs import cost_tables, decision_tables, event_tables, rights_tables, settings_tables
 from docs.markdown import put
 
 DOCS = Path(__file__).parent
@@ -12,7 +12,7 @@ CLOUD_BUILD = DOCS.parent / "cloudbuild.yaml"
 
 def pages() -> dict[Path, str]:
     """Every page that is written here, wholly or in parts, as it should be."""
-    costs = DOCS / "cost.md"
+    costs, security = DOCS / "cost.md", DOCS / "security.md"
     whole = {
         DOCS / "settings.md": settings_tables.page(),
         DOCS / "events.md": event_tables.page(),
@@ -20,6 +20,7 @@ def pages() -> dict[Path, str]:
     }
     parts = {
         CLOUD_BUILD: _cloud_build(),
+        security: put(security.read_text(encoding="utf-8"), "rights", rights_tables.rights()),
         costs: put(costs.read_text(encoding="utf-8"), "cluster prices", cost_tables.prices()),
     }
     return whole | parts | {DOCS / "services" / f"{name}.md": _service(name) for name in settings_tables.MODELS}

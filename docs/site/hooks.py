@@ -13,7 +13,13 @@ from mkdocs.utils import get_relative_url
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("*.md", "docs/**/*.md", "infra/*.md")
-LINKED = ("LICENSE", "contracts/asyncapi.json", "infra/topology.json", "infra/bigquery/*.json")
+LINKED = (
+    "LICENSE",
+    "contracts/asyncapi.json",
+    "infra/topology.json",
+    "infra/project.json",
+    "infra/bigquery/*.json",
+)
 SERVICES = "docs/services/*.md"
 PICTURES = ("docs/**/*.svg", "docs/**/*.png", "docs/**/*.gif", "docs/**/*.webp")
 
