@@ -170,7 +170,7 @@ def test_a_service_is_added_in_its_folder_and_three_files(copy: Path) -> None:
     _is_bounded(copy)
     _run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", *HOLDS_OF_SERVICES)
     walk = _walk("Add a service")
-    beside = [name.replace("noter", "NAME") for name in SERVICE if not name.startswith("services/noter/")]
+    beside = [f"{Path(name).parent}/" for name in SERVICE if not name.startswith("services/noter/")]
     assert len(beside) < 3  # and its process in the simulation
     named = (*beside, "services/NAME/", "service.json", "tests/simulation/processes.py")
     assert all(f"`{name}`" in walk for name in named)
