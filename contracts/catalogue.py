@@ -1,4 +1,4 @@
-"""The JSON Schemas, the AsyncAPI and the OpenAPI document, built from the models; `python -m contracts` writes them."""
+"""The JSON Schemas, AsyncAPI, OpenAPI and the topology, built from models and registry: `python -m contracts`."""
 
 import json
 from typing import Any
@@ -19,30 +19,8 @@ from contracts.documents import (
 from contracts.events import OWN_EVENTS, OwnEvent
 from contracts.openapi import openapi
 from contracts.parts import PartLine, PartMetadata
+from contracts.registry import dead_letter_topic, services, topology
 
-_DEAD = (
-    "run-requested-dead",
-    "market-requested-dead",
-    "raw-finalized-dead",
-    "batch-ready-dead",
-    "dataproc-operations-dead",
-    "sweep-requested-dead",
-)
-SERVICES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "scheduler": (("run-requested", "sweep-requested"), ("market-requested",)),
-    "market_fetcher": (("market-requested",), ()),
-    "batch_trigger": (("raw-finalized", "sweep-requested", *_DEAD), ("batch-ready", "market-requested")),
-    "cluster_manager": (("batch-ready", "dataproc-operations", "sweep-requested"), ("run-finished",)),
-}
-"""Which service takes from and sends to which topics."""
-
-GOOGLE_TOPICS = {
-    "raw-finalized": "Cloud Storage notification OBJECT_FINALIZE for raw/, as Google sends it.",
-    "dataproc-operations": "Audit-log entries of Dataproc operations, as a logging sink sends them.",
-    **{
-        topic: f"What was given up on {topic.removesuffix('-dead')}, with Pub/Sub's attributes." for topic in _DEAD
-    },
-}
 _DOCUMENTS: tuple[type[Document], ...] = (
     Manifest,
     Decision,
@@ -63,6 +41,7 @@ def files() -> dict[str, str]:
     schemas = {f"contracts/schemas/{event.type}.json": event_schema(event) for event in OWN_EVENTS}
     documents = {f"contracts/schemas/{model.__name__}.json": _schema(model) for model in (*_DOCUMENTS, *PART)}
     described = {"contracts/asyncapi.json": asyncapi(), "contracts/openapi.json": openapi()}
+    described["infra/topology.json"] = topology()
     made = {**schemas, **documents, **described}
     return {path: json.dumps(content, indent=2, ensure_ascii=False) + "\n" for path, content in made.items()}
 
@@ -107,7 +86,16 @@ def _channel(event: type[OwnEvent]) -> dict[str, Any]:
 
 
 def _google_channels() -> dict[str, Any]:
-    return {topic: {"address": topic, "description": text} for topic, text in GOOGLE_TOPICS.items()}
+    """What Google sends: news of objects and of Dataproc as the project has them sent, and what Pub/Sub gave up."""
+    described = topology()
+    sources = described["bucket_notification"], described["logging_sink"]
+    announced = {source["topic"]: source["description"] for source in sources}
+    given_up = {
+        dead_letter_topic(topic): f"What was given up on {topic}, with Pub/Sub's attributes."
+        for service in services().values()
+        for topic in service.takes
+    }
+    return {topic: {"address": topic, "description": text} for topic, text in {**announced, **given_up}.items()}
 
 
 def _message(event: type[OwnEvent]) -> dict[str, Any]:
@@ -135,13 +123,14 @@ def _cloud_event_headers() -> dict[str, Any]:
 
 
 def _operations() -> dict[str, Any]:
-    found = {}
-    for service, (takes, sends) in SERVICES.items():
-        for topic in takes:
-            found[f"{service}.takes.{topic}"] = _operation("receive", topic)
-        for topic in sends:
-            found[f"{service}.sends.{topic}"] = _operation("send", topic)
-    return found
+    pushes = topology()["push_subscriptions"]
+    takes = {f"{push['service']}.takes.{push['topic']}": _operation("receive", push["topic"]) for push in pushes}
+    sends = {
+        f"{name}.sends.{topic}": _operation("send", topic)
+        for name, service in services().items()
+        for topic in service.sends
+    }
+    return takes | sends
 
 
 def _operation(action: str, topic: str) -> dict[str, Any]:

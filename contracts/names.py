@@ -6,11 +6,14 @@ from outside is validated here before it becomes a path.
 
 import hashlib
 import re
+from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
 from typing import Annotated, Final, NamedTuple
 
 from pydantic import AfterValidator, Field, StringConstraints
+
+from contracts.wording import shown
 
 MARKETS: Final = tuple(
     (
@@ -18,7 +21,9 @@ MARKETS: Final = tuple(
         "IS IT LI LT LU LV MC MD ME MK MT NL NO PL PT RO RS SE SI SK SM TR UA XK"
     ).split(" ")
 )
-"""The 48 European markets of a weekly run, as Spotify codes them (XK is Kosovo, outside ISO 3166)."""
+"""The European markets of a weekly run, as Spotify codes them (XK is Kosovo, outside ISO 3166)."""
+
+_MARKET: Final = "[A-Z]{2}"
 
 
 def _real_date(value: str) -> str:
@@ -39,8 +44,18 @@ RunId = Annotated[
 ]
 """A run is one date in the schedule's time zone, such as `2026-11-23`."""
 
-Market = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Market = Annotated[str, StringConstraints(pattern=f"^{_MARKET}$")]
 """A market is two capital letters, such as `DK`."""
+
+
+def market_fault(codes: Sequence[str]) -> str | None:
+    """What is wrong with a list of markets that a person wrote, and the remedy; None where nothing is."""
+    wrong = [shown(code) for code in codes if not re.fullmatch(_MARKET, code)]
+    faults = [f"{', '.join(wrong)} is not a market; write two capital letters, such as DK"] if wrong else []
+    if twice := sorted({code for code in codes if codes.count(code) > 1}):
+        faults.append(f"{', '.join(map(shown, twice))} is named twice; name each once")
+    return "; ".join(faults) or None
+
 
 Revision = Annotated[int, Field(ge=1, le=9999)]
 """Number of a decision of a run; four digits in an object name."""
@@ -237,7 +252,7 @@ class PartKey(NamedTuple):
     market: str
 
 
-_PART = re.compile(r"raw/([0-9]{4}-[0-9]{2}-[0-9]{2})/([A-Z]{2})\.jsonl\.gz")
+_PART = re.compile(rf"raw/([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})/({_MARKET})\.jsonl\.gz")
 
 
 def parse_part_name(name: str) -> PartKey | None:

@@ -1,7 +1,8 @@
 """The description of topics, subscriptions and what else a project must hold, as types: pure.
 
-`infra/topology.json` is the one description; Terraform, the local stack, the doctor and the tests read it. Not here:
-making any of it (`local/topology.py` does for the emulator, `infra/` for a project).
+`infra/topology.json` is the description; Terraform, the local stack, the doctor and the tests read it. Not here:
+how it is composed (`contracts/registry.py`), and making any of it (`local/topology.py` does for the emulator, `infra/`
+for a project).
 """
 
 from pathlib import Path
@@ -16,16 +17,21 @@ class _Described(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class PushSubscription(_Described):
+class Policy(_Described):
+    """How messages are delivered to a service, and when they are given up."""
+
+    ack_deadline: Seconds
+    min_backoff: Seconds
+    max_backoff: Seconds
+    max_delivery_attempts: Annotated[int, Field(ge=5, le=100)]
+
+
+class PushSubscription(Policy):
     """A subscription whose messages are posted to a service."""
 
     name: str
     topic: str
     service: str
-    ack_deadline: Seconds
-    min_backoff: Seconds
-    max_backoff: Seconds
-    max_delivery_attempts: Annotated[int, Field(ge=5, le=100)]
     dead_letter_topic: str
 
 

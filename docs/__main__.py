@@ -3,22 +3,34 @@
 import sys
 from pathlib import Path
 
-from docs import cost_tables, decision_tables, event_tables, settings_tables
+from docs import cost_tables, decision_tables, event_tables, rights_tables, settings_tables
 from docs.markdown import put
 
 DOCS = Path(__file__).parent
+CLOUD_BUILD = DOCS.parent / "cloudbuild.yaml"
 
 
 def pages() -> dict[Path, str]:
     """Every page that is written here, wholly or in parts, as it should be."""
-    costs = DOCS / "cost.md"
+    costs, security = DOCS / "cost.md", DOCS / "security.md"
     whole = {
         DOCS / "settings.md": settings_tables.page(),
         DOCS / "events.md": event_tables.page(),
         DOCS / "decision-tables.md": decision_tables.page(),
     }
-    parts = {costs: put(costs.read_text(encoding="utf-8"), "cluster prices", cost_tables.prices())}
+    parts = {
+        CLOUD_BUILD: _cloud_build(),
+        security: put(security.read_text(encoding="utf-8"), "rights", rights_tables.rights()),
+        costs: put(costs.read_text(encoding="utf-8"), "cluster prices", cost_tables.prices()),
+    }
     return whole | parts | {DOCS / "services" / f"{name}.md": _service(name) for name in settings_tables.MODELS}
+
+
+def _cloud_build() -> str:
+    """cloudbuild.yaml with the image of each process at its end: it can name images, but not count them."""
+    text, _, _ = CLOUD_BUILD.read_text(encoding="utf-8").partition("\nimages:")
+    images = [f"  - $_IMAGES/{name.replace('_', '-')}:$_TAG" for name in settings_tables.MODELS]
+    return "\n".join([text, "images: # from here on written by `make docs`", *images, ""])
 
 
 def _service(name: str) -> str:

@@ -1,14 +1,13 @@
 """The event catalogue, read from the AsyncAPI document, and what each service takes and sends."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from contracts.catalogue import asyncapi
+from contracts.registry import topology
 from docs.markdown import table
 
-ROOT = Path(__file__).parents[1]
 STATUS = table(
     ("status", "when", "what Pub/Sub does"),
     (
@@ -47,7 +46,9 @@ def page() -> str:
 def of_service(service: str) -> str:
     """What a service takes, with how it is delivered, and what it sends."""
     operations = _operations(asyncapi())
-    deliveries = {entry["topic"]: entry for entry in _subscriptions() if entry["service"] == service}
+    deliveries = {
+        entry["topic"]: entry for entry in topology()["push_subscriptions"] if entry["service"] == service
+    }
     took = [
         (f"`{topic}`", _delivery(deliveries[topic]), f"`{deliveries[topic]['dead_letter_topic']}`")
         for who, action, topic in operations
@@ -123,12 +124,6 @@ def _operations(document: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         (name.partition(".")[0], operation["action"], operation["channel"]["$ref"].rpartition("/")[2])
         for name, operation in document["operations"].items()
     ]
-
-
-def _subscriptions() -> Iterable[Mapping[str, Any]]:
-    topology = json.loads((ROOT / "infra" / "topology.json").read_text(encoding="utf-8"))
-    found: list[Mapping[str, Any]] = topology["push_subscriptions"]
-    return found
 
 
 def _delivery(entry: Mapping[str, Any]) -> str:

@@ -2,24 +2,26 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from contracts.registry import services
 from dashboard.settings import Settings as Dashboard
 from docs.markdown import table
 from eventing.settings import ServiceSettings
-from services.batch_trigger.settings import Settings as BatchTrigger
-from services.cluster_manager.settings import Settings as ClusterManager
-from services.market_fetcher.settings import Settings as MarketFetcher
-from services.scheduler.settings import Settings as Scheduler
+
+
+def settings_of(service: str) -> type[ServiceSettings]:
+    """The settings' model of a service."""
+    model: type[ServiceSettings] = import_module(f"services.{service}.settings").Settings
+    return model
+
 
 MODELS: Mapping[str, type[BaseModel]] = {
-    "scheduler": Scheduler,
-    "market_fetcher": MarketFetcher,
-    "batch_trigger": BatchTrigger,
-    "cluster_manager": ClusterManager,
+    **{name: settings_of(name) for name in services()},
     "dashboard": Dashboard,
 }
 _INTRODUCTION = """# Settings

@@ -75,7 +75,7 @@ class Settled:
 
 
 MOST_UNDER_WAY = 250
-"""Deliveries at once; the largest concurrency a service has on Cloud Run (infra/services.tf). One more is given back at
+"""Deliveries at once; the largest concurrency a service has on Cloud Run (`service.json`). One more is given back at
 once: were it taken, all would take longer than their deadlines and be delivered again, and the work would only grow."""
 
 _TOO_MANY = Settled(503, (Fault("service", f"has {MOST_UNDER_WAY} deliveries under way"),), timedelta(seconds=5))

@@ -1,6 +1,6 @@
 # One account for each thing that acts. What each may do stands beside what it is done to.
 resource "google_service_account" "service" {
-  for_each = local.services
+  for_each = toset(keys(local.services))
 
   account_id   = "new-releases-${local.short_names[each.key]}"
   display_name = "new-releases: ${each.key}"
@@ -34,7 +34,7 @@ resource "google_service_account_iam_member" "pubsub_signs" {
 
 locals {
   # An account's id has 30 characters at most.
-  short_names = { for service in local.services : service => replace(service, "_", "-") }
+  short_names = { for service in keys(local.services) : service => replace(service, "_", "-") }
 
   members = merge(
     { for service, account in google_service_account.service : service => account.member },

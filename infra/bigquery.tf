@@ -53,10 +53,10 @@ resource "google_bigquery_table" "view" {
 
 # The Spark job replaces partitions; the cluster manager counts what is in them.
 resource "google_bigquery_dataset_iam_member" "this" {
-  for_each = {
-    cluster         = "roles/bigquery.dataEditor"
-    cluster_manager = "roles/bigquery.dataViewer"
-  }
+  for_each = merge(
+    { cluster = "roles/bigquery.dataEditor" },
+    { for name, service in local.services : name => service.table_role if service.table_role != null },
+  )
 
   dataset_id = google_bigquery_dataset.music.dataset_id
   role       = each.value

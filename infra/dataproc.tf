@@ -1,11 +1,19 @@
 # The cluster itself is not here: the cluster manager makes one for each load and deletes it. Here is who may.
-resource "google_project_iam_member" "this" {
-  for_each = {
-    cluster_manager_makes_clusters = { who = "cluster_manager", role = "roles/dataproc.editor" }
-    cluster_manager_counts_rows    = { who = "cluster_manager", role = "roles/bigquery.jobUser" }
-    cluster_loads_rows             = { who = "cluster", role = "roles/bigquery.jobUser" }
-    builder_writes_logs            = { who = "builder", role = "roles/logging.logWriter" }
+locals {
+  further_project_roles = {
+    cluster_loads_rows  = { who = "cluster", role = "roles/bigquery.jobUser" }
+    builder_writes_logs = { who = "builder", role = "roles/logging.logWriter" }
   }
+
+  project_roles = merge(local.further_project_roles, [
+    for name, service in local.services : {
+      for what, role in service.project_roles : "${name}_${what}" => { who = name, role = role }
+    }
+  ]...)
+}
+
+resource "google_project_iam_member" "this" {
+  for_each = local.project_roles
 
   project = var.project_id
   role    = each.value.role

@@ -101,23 +101,12 @@ resource "google_storage_notification" "raw" {
 # By prefix; `{run}` stands for a run's id. Manifests, decisions and receipts are never replaced, but `create` alone is not
 # enough for them: whoever loses a race must be told 412, and an account that may not delete may be told 403 instead.
 locals {
-  grants = {
-    scheduler = {
-      read   = ["runs/"]
-      change = ["runs/{run}/manifest.json", "runs/{run}/askings/", "runs/{run}/dead-letters/", "canaries/"]
-    }
-    market_fetcher = {
-      read   = ["runs/{run}/manifest.json"]
-      change = ["raw/", "cache/", "runs/{run}/throttled/", "canaries/"]
-    }
-    batch_trigger = {
-      read   = ["runs/"]
-      change = ["runs/{run}/decisions/", "runs/{run}/dead-letters/", "runs/{run}/reopenings/", "runs/{run}/repairs/", "dead-letters/", "canaries/"]
-    }
-    cluster_manager = {
-      read   = ["runs/"]
-      change = ["runs/{run}/clusters/", "runs/{run}/jobs/", "runs/{run}/receipts/", "runs/{run}/announced/", "canaries/"]
-    }
+  grants = merge(
+    { for name, service in local.services : name => { read = service.reads, change = service.writes } },
+    local.further_grants,
+  )
+
+  further_grants = {
     # What the Spark job needs. Its staging is in the temporary bucket (dataproc.tf).
     cluster = {
       read   = ["raw/", "jobs/", "runs/{run}/decisions/"]

@@ -1,16 +1,18 @@
 locals {
   # Who publishes where. What is not named here: dead-letter topics, the sink's topic (logging.tf, where its writer is
   # known), and the topics of Cloud Scheduler, whose agent needs no grant.
-  publishers = {
-    market-requested = { scheduler = local.members["scheduler"], batch_trigger = local.members["batch_trigger"] }
-    batch-ready      = { batch_trigger = local.members["batch_trigger"] }
-    run-finished     = { cluster_manager = local.members["cluster_manager"] }
-    raw-finalized    = { cloud_storage = "serviceAccount:${data.google_storage_project_service_account.this.email_address}" }
-  }
+  publishers = merge(
+    { (local.topology.bucket_notification.topic) = { cloud_storage = "serviceAccount:${data.google_storage_project_service_account.this.email_address}" } },
+    {
+      for topic in distinct(flatten(values(local.services)[*].sends)) : topic => {
+        for name, service in local.services : name => local.members[name] if contains(service.sends, topic)
+      }
+    },
+  )
 
-  # Readiness asks whether this topic exists (eventing/publisher.py); the fetcher publishes nothing and does not ask.
+  # Readiness asks whether this topic exists (eventing/publisher.py); who publishes nothing does not ask.
   viewers = {
-    run-finished = { for service in ["scheduler", "batch_trigger", "cluster_manager"] : service => local.members[service] }
+    run-finished = { for name, service in local.services : name => local.members[name] if length(service.sends) > 0 }
   }
 }
 

@@ -1,16 +1,17 @@
-# Names and policies come from topology.json, which the local stack and the tests read, too. Nothing here repeats it.
+# Names, policies and what services may do come from topology.json, which the local stack and the tests read, too. Nothing
+# here repeats it.
 locals {
   topology = jsondecode(file("${path.module}/topology.json"))
 
   push_subscriptions = local.topology.push_subscriptions
   pull_subscriptions = local.topology.pull_subscriptions
-  services           = toset([for subscription in local.push_subscriptions : subscription.service])
+  services           = local.topology.services
   pushed_topics      = toset([for subscription in local.push_subscriptions : subscription.topic])
   dead_letter_topics = toset([for subscription in local.push_subscriptions : subscription.dead_letter_topic])
 
   # A request to a service may take as long as the longest of its subscriptions waits for it, and no longer.
   request_timeouts = {
-    for service in local.services : service => max(
+    for service in keys(local.services) : service => max(
       [for subscription in local.push_subscriptions : subscription.ack_deadline if subscription.service == service]...
     )
   }

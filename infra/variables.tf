@@ -138,7 +138,7 @@ variable "dead_letter_days" {
 }
 
 variable "markets" {
-  description = "Markets of a run, such as [\"DK\", \"SE\"]; empty means the services' own list of 48."
+  description = "Markets of a run, such as [\"DK\", \"SE\"]; empty means the services' own list."
   type        = list(string)
   default     = []
   nullable    = false

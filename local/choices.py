@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final, Literal
 
-from contracts.names import MARKETS, is_run_id
+from contracts.names import MARKETS, is_run_id, market_fault
 from contracts.wording import shown
 from local.processes import LOOPBACK
 from local.spotify import presets
@@ -17,14 +17,12 @@ BUCKET: Final = "new-releases"
 DATASET: Final = "music"
 TABLE: Final = "new_releases"
 REGION: Final = "europe-west3"
-SERVICES: Final = ("scheduler", "market_fetcher", "batch_trigger", "cluster_manager")
 
 AppKind = Literal["developer", "extended"]
 SIMULATOR_RATE = 1000
 """Calls a second that a stack on the simulator allows itself."""
 UTF8: Final = "C.UTF-8"
 """The locale of every process: without it Java finds no file whose path has a letter beyond ASCII."""
-_MARKET_LETTERS = 2
 _PATTERN_LETTERS: Final = frozenset("*?[]{}\\,:")
 _CLIENT_ID = "local-client"
 _CLIENT_SECRET = "local-secret"  # noqa: S105 -- the simulator takes any
@@ -73,7 +71,7 @@ class Choices:
     sweep_seconds: float = 5.0
     """Between two sweep ticks; hours in production."""
     service_settings: Mapping[str, str] = field(default_factory=dict)
-    """Further variables for the four services."""
+    """Further variables for the services."""
 
     @property
     def week(self) -> date | None:
@@ -93,18 +91,13 @@ def read(environment: Mapping[str, str], *, home: Path, today: date) -> Choices:
     run_date = environment.get("RUN_DATE") or None
     app = environment.get("SPOTIFY_SIMULATOR") or "extended"
     client_id, secret = environment.get("SPOTIFY_CLIENT_ID", ""), environment.get("SPOTIFY_CLIENT_SECRET", "")
-    faults = [
-        f"MARKETS: {shown(market)} is not a market; write two capital letters, such as DK,SE"
-        for market in markets
-        if not (len(market) == _MARKET_LETTERS and market.isascii() and market.isalpha() and market.isupper())
-    ]
+    fault = market_fault(markets)
+    faults = [f"MARKETS: {fault}"] if fault else []
     if refused := sorted(set(str(home)) & _PATTERN_LETTERS):
         faults.append(
             f"{home}: Spark takes {' '.join(refused)} in a path for a pattern or a list; name another folder in "
             "STACK_DATA, or move the clone"
         )
-    if len(set(markets)) != len(markets):
-        faults.append("MARKETS: names a market twice; name each once")
     if run_date is not None and not is_run_id(run_date):
         faults.append(f"RUN_DATE: {shown(run_date)} is not a date; write it as {date(2026, 11, 23)}")
     if app not in ("developer", "extended"):
@@ -180,7 +173,7 @@ def base_environment(caller: Mapping[str, str], *, root: Path, java_home: Path) 
 def service_environment(
     choices: Choices, addresses: Addresses, caller: Mapping[str, str], base: Mapping[str, str]
 ) -> dict[str, str]:
-    """What the four services get besides their PORT."""
+    """What the services get besides their PORT."""
     told = {**base, **client_environment(addresses), "HOST": LOOPBACK, "MARKETS": ",".join(choices.markets)}
     told["ALBUMS_PER_MARKET"] = str(choices.albums)
     told["LINGER"] = "0"  # the Pub/Sub emulator pushes two at a time: waiting for more gathers nothing

@@ -1,4 +1,4 @@
-"""The whole pipeline on one machine: emulators, stand-ins, simulator, the four services and the clock's ticks.
+"""The whole pipeline on one machine: emulators, stand-ins, simulator, the services and the clock's ticks.
 
 `Stack` is a context manager; everything it starts is gone when it ends. Everything it writes lies in one folder,
 which one stack at a time may use; stacks in different folders run side by side. The services are the ones that
@@ -18,20 +18,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import grpc
 from google.api_core.exceptions import GoogleAPIError
 from google.api_core.retry import Retry
-from google.cloud import bigquery, dataproc_v1
-from google.cloud.dataproc_v1.services.cluster_controller.transports import ClusterControllerGrpcTransport
+from google.cloud import bigquery
 from google.cloud.storage import Bucket
 from google.pubsub_v1.types import PubsubMessage
 
 from contracts.envelope.messages import Origin, to_message
 from contracts.events import OwnEvent, SweepRequested
+from eventing.dataproc import dataproc
 from local import choices as chosen
 from local import tools, topology
 from local.bigquery import BigQuery
-from local.choices import BUCKET, DATASET, PROJECT, REGION, SERVICES, TABLE, Addresses, Choices
+from local.choices import BUCKET, DATASET, PROJECT, REGION, TABLE, Addresses, Choices
 from local.processes import LOOPBACK, Child, Supervisor, answers
 from local.pubsub import PubSub, publisher_at
 from local.spark import connectors
@@ -43,7 +42,7 @@ TOOLS = ROOT / ".tools"
 _TOPOLOGY = ROOT / "infra" / "topology.json"
 _SCHEMA = ROOT / "infra" / "bigquery" / "new_releases.schema.json"
 _VIEWS = ROOT / "infra" / "bigquery" / "views"
-_FETCHING = ("scheduler", "market_fetcher", "batch_trigger")
+_LOADING = frozenset({"cluster_manager"})  # the others are started first: they need no warehouse
 _START = 90.0  # seconds until a process must be ready; all of them import at once on two cores
 
 
@@ -146,7 +145,7 @@ class Stack:
 
     @property
     def service_processes(self) -> list[Child]:
-        """The four services, each named as in `Addresses.services`."""
+        """The services, each named as in `Addresses.services`."""
         return self._services.children
 
     @property
@@ -179,9 +178,8 @@ class Stack:
 
     def clusters(self) -> list[str]:
         """Names of the clusters there are now, as the real client sees them."""
-        with grpc.insecure_channel(self.addresses.dataproc) as channel:
-            client = dataproc_v1.ClusterControllerClient(transport=ClusterControllerGrpcTransport(channel=channel))
-            found = client.list_clusters(project_id=PROJECT, region=REGION)
+        with dataproc(REGION, self.addresses.dataproc) as clients:
+            found = clients.clusters.list_clusters(project_id=PROJECT, region=REGION)
             return [cluster.cluster_name for cluster in found]
 
     def publish(self, event: OwnEvent, *, cause: str) -> None:
@@ -213,7 +211,7 @@ class Stack:
         if self.addresses.simulator:
             self._spawn_simulator(self.addresses.simulator, base)
         self._spawn_secret_manager(base)
-        self._spawn_services(_FETCHING)
+        self._spawn_services(name for name in self.topology.services if name not in _LOADING)
 
     def _spawn_what_loads(self) -> None:
         self.bigquery = BigQuery.start(
@@ -224,7 +222,7 @@ class Stack:
             bucket_root=self.storage.root,
             port=int(self.addresses.bigquery.rsplit(":", 1)[1]),
         )
-        self._spawn_services(name for name in SERVICES if name not in _FETCHING)
+        self._spawn_services(_LOADING)
         self._spawn_dataproc(self._base)
         if self.addresses.dashboard:
             told = chosen.service_environment(self.choices, self.addresses, self._caller, self._base)
@@ -264,7 +262,7 @@ class Stack:
             dataproc=f"{LOOPBACK}:{take()}",
             secret_manager=f"{LOOPBACK}:{take()}",
             simulator=None if self.choices.spotify else f"http://{LOOPBACK}:{take()}",
-            services={name: f"http://{LOOPBACK}:{take()}" for name in SERVICES},
+            services={name: f"http://{LOOPBACK}:{take()}" for name in self.topology.services},
             dashboard=f"http://{LOOPBACK}:{take()}" if self.choices.dashboard else None,
         )
 

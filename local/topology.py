@@ -1,6 +1,6 @@
 """The making of the topology on the Pub/Sub emulator.
 
-`infra/topology.json` is the one description; the infrastructure reads it too. The emulator leaves two things
+`infra/topology.json` is the description; the infrastructure reads it too. The emulator leaves two things
 out that production has: `deliveryAttempt` in a push and the push's OIDC token.
 """
 

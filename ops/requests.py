@@ -9,7 +9,7 @@ from datetime import date
 from typing import Literal
 
 from contracts.events import MarketRequested, RunRequested
-from contracts.names import MARKETS, is_run_id
+from contracts.names import is_run_id, market_fault
 from contracts.wording import shown
 from ops.status import RevisionStatus, RunStatus
 
@@ -36,10 +36,10 @@ def markets_of(texts: Iterable[str]) -> tuple[str, ...]:
         RequestError: one is not two letters.
     """
     codes = [code.upper() for text in texts for code in text.replace(",", " ").split()]
-    wrong = [code for code in codes if not (len(code) == len(MARKETS[0]) and code.isascii() and code.isalpha())]
-    if wrong:
-        raise RequestError(f"--market {', '.join(wrong)}: a market is two letters, such as DK")
-    return tuple(dict.fromkeys(codes))
+    markets = tuple(dict.fromkeys(codes))
+    if fault := market_fault(markets):
+        raise RequestError(f"--market {fault}")
+    return markets
 
 
 @dataclass(frozen=True, slots=True)

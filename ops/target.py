@@ -9,24 +9,22 @@ project.
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-import grpc
 import requests
-from google.api_core.client_options import ClientOptions
 from google.api_core.exceptions import GoogleAPICallError
 from google.auth.exceptions import DefaultCredentialsError
-from google.cloud import bigquery, dataproc_v1, pubsub_v1, storage
-from google.cloud.dataproc_v1.services.cluster_controller.transports import ClusterControllerGrpcTransport
-from google.cloud.dataproc_v1.services.job_controller.transports import JobControllerGrpcTransport
+from google.cloud import bigquery, pubsub_v1, storage
 
 from contracts.names import RAW_DAYS
 from contracts.wording import shown
 from eventing.clients import anonymous
 from eventing.clock import Clock, system_clock
+from eventing.dataproc import Dataproc
+from eventing.dataproc import dataproc as clients
 from eventing.ledger import RunLedger
 from eventing.objects import GcsObjectStore
 from eventing.publisher import PubSubPublisher
@@ -273,30 +271,9 @@ def warehouse(target: Target) -> Iterator[bigquery.Client]:
         client.close()
 
 
-@dataclass(frozen=True, slots=True)
-class DataprocClients:
-    """The two of Dataproc's clients that are asked."""
-
-    clusters: dataproc_v1.ClusterControllerClient
-    jobs: dataproc_v1.JobControllerClient
-
-
-@contextmanager
-def dataproc(target: Target) -> Iterator[DataprocClients]:
+def dataproc(target: Target) -> AbstractContextManager[Dataproc]:
     """Clusters and jobs."""
-    host = target.environment.get("DATAPROC_EMULATOR_HOST")
-    if host is None:
-        options = ClientOptions(api_endpoint=f"{target.region}-dataproc.googleapis.com:443")
-        clusters = dataproc_v1.ClusterControllerClient(client_options=options)
-        jobs = dataproc_v1.JobControllerClient(client_options=options)
-        with clusters, jobs:
-            yield DataprocClients(clusters, jobs)
-        return
-    with grpc.insecure_channel(host) as channel:
-        yield DataprocClients(
-            dataproc_v1.ClusterControllerClient(transport=ClusterControllerGrpcTransport(channel=channel)),
-            dataproc_v1.JobControllerClient(transport=JobControllerGrpcTransport(channel=channel)),
-        )
+    return clients(target.region, target.environment.get("DATAPROC_EMULATOR_HOST"))
 
 
 GOOGLE_ERRORS: Final = (GoogleAPICallError, requests.RequestException)

@@ -1,1 +1,1 @@
-"""The four services. Each has settings, decisions, handlers, wiring and `__main__`; ports where it needs more."""
+"""The services. Each has settings, decisions, handlers, wiring, `__main__` and what it is, as data: `service.json`."""

@@ -13,7 +13,14 @@ from mkdocs.utils import get_relative_url
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("*.md", "docs/**/*.md", "infra/*.md")
-LINKED = ("LICENSE", "contracts/asyncapi.json", "infra/topology.json", "infra/bigquery/*.json")
+LINKED = (
+    "LICENSE",
+    "contracts/asyncapi.json",
+    "infra/topology.json",
+    "infra/project.json",
+    "infra/bigquery/*.json",
+)
+SERVICES = "docs/services/*.md"
 PICTURES = ("docs/**/*.svg", "docs/**/*.png", "docs/**/*.gif", "docs/**/*.webp")
 
 FETCHED = ROOT / ".tools/site/node_modules"
@@ -27,7 +34,9 @@ SCRIPTS = {
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """The search's script from the site itself: the theme takes what carries its name."""
+    """Each service's page, and the search's script from the site itself: the theme takes what carries its name."""
+    for pages in (entry["Services"] for entry in config.nav or () if "Services" in entry):
+        pages[:0] = [{path.stem: path.relative_to(ROOT).as_posix()} for path in sorted(ROOT.glob(SERVICES))]
     if FETCHED.exists():
         config.extra["polyfills"] = [SEARCH]
     return config

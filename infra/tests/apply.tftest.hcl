@@ -53,7 +53,7 @@ run "with_images" {
   }
 
   assert {
-    condition     = toset(keys(module.service)) == toset(["scheduler", "market_fetcher", "batch_trigger", "cluster_manager"])
+    condition     = toset(keys(module.service)) == toset(keys(local.services))
     error_message = "Each service of the topology must run."
   }
 
@@ -111,7 +111,7 @@ run "with_images" {
 
 run "without_a_tag_the_last_one_stays" {
   assert {
-    condition     = length(module.service) == 4 && output.image_tag == "2026-11-23-1"
+    condition     = length(module.service) == length(local.services) && output.image_tag == "2026-11-23-1"
     error_message = "An apply that is not told image_tag must keep what runs."
   }
 

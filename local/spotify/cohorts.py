@@ -142,7 +142,7 @@ def _regional(rng: random.Random, number: int, languages: Sequence[str]) -> _Pla
 
 
 def _local(rng: random.Random, market: str, number: int, *, long_album: bool) -> _Plan:
-    language = names.LANGUAGE_OF[market]
+    language = names.LANGUAGE_OF.get(market, "english")
     neighbours = names.LANGUAGES[language].markets
     also = {rng.choice(neighbours)} if rng.random() < _TRAVELS else set()
     return _Plan(

@@ -128,7 +128,7 @@ LANGUAGES: Final[Mapping[str, Language]] = {
         "Natë Dashuri Dielli Ëndërr Mall Rruga Vera Zemra Hëna Kënga",
     ),
 }
-"""Every market belongs to one language."""
+"""A market that belongs to none of them is sung to in English."""
 
 LANGUAGE_OF: Final[Mapping[str, str]] = {
     market: name for name, language in LANGUAGES.items() for market in language.markets

@@ -5,18 +5,15 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
-import grpc
 from aiohttp import web
-from google.api_core.client_options import ClientOptions
-from google.cloud import bigquery, dataproc_v1
-from google.cloud.dataproc_v1.services.cluster_controller.transports import ClusterControllerGrpcAsyncIOTransport
-from google.cloud.dataproc_v1.services.job_controller.transports import JobControllerGrpcAsyncIOTransport
+from google.cloud import bigquery
 
 from eventing.app import Service, create_app
 from eventing.canaries import canary_handlers
 from eventing.clients import anonymous, google_publisher, object_store, push_verifier
 from eventing.clock import Clock, system_clock
 from eventing.coalescing import Coalescer
+from eventing.dataproc import async_dataproc
 from eventing.ledger import RunLedger
 from services.cluster_manager.adapters.dataproc import ClusterShape, GoogleDataproc, JobShape
 from services.cluster_manager.adapters.warehouse import BigQueryWarehouse
@@ -59,42 +56,19 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> web.Applica
 
 @asynccontextmanager
 async def _dataproc(settings: Settings) -> AsyncIterator[GoogleDataproc]:
-    clusters, jobs = _emulated(settings) if settings.dataproc_emulator_host else _real(settings)
+    clients = async_dataproc(settings.region, settings.dataproc_emulator_host)
     try:
         yield GoogleDataproc(
-            clusters,
-            jobs,
+            clients.clusters,
+            clients.jobs,
             project=settings.google_cloud_project,
             region=settings.region,
             cluster_shape=_cluster_shape(settings),
             job_shape=_job_shape(settings),
         )
     finally:
-        await clusters.transport.close()
-        await jobs.transport.close()
-
-
-Clients = tuple[dataproc_v1.ClusterControllerAsyncClient, dataproc_v1.JobControllerAsyncClient]
-
-
-def _real(settings: Settings) -> Clients:
-    options = ClientOptions(api_endpoint=f"{settings.region}-dataproc.googleapis.com:443")
-    return (
-        dataproc_v1.ClusterControllerAsyncClient(client_options=options),
-        dataproc_v1.JobControllerAsyncClient(client_options=options),
-    )
-
-
-def _emulated(settings: Settings) -> Clients:
-    host = settings.dataproc_emulator_host
-    return (
-        dataproc_v1.ClusterControllerAsyncClient(
-            transport=ClusterControllerGrpcAsyncIOTransport(channel=grpc.aio.insecure_channel(host))
-        ),
-        dataproc_v1.JobControllerAsyncClient(
-            transport=JobControllerGrpcAsyncIOTransport(channel=grpc.aio.insecure_channel(host))
-        ),
-    )
+        await clients.clusters.transport.close()
+        await clients.jobs.transport.close()
 
 
 def _bigquery(settings: Settings) -> bigquery.Client:

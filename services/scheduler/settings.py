@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from contracts.documents import CompletenessPolicy
 from contracts.events import Markets
-from contracts.names import MARKETS, RAW_DAYS
+from contracts.names import MARKETS, RAW_DAYS, market_fault
 from eventing.settings import Seconds, ServiceSettings, Words
 
 WATCHED: Final = r"[0-5]?[0-9] ([01]?[0-9]|2[0-3]) \* \* [0-7*]"
@@ -70,11 +70,8 @@ class Settings(ServiceSettings):
     @field_validator("markets")
     @classmethod
     def _are_markets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        wrong = [market for market in value if not (len(market) == 2 and market.isascii() and market.isupper())]  # noqa: PLR2004 -- two letters
-        if wrong or len(set(value)) != len(value):
-            raise ValueError(
-                f"each must be two capital letters and named once; look at {', '.join(wrong or value)}"
-            )
+        if fault := market_fault(value):
+            raise ValueError(fault)
         return value
 
     @field_validator("time_zone")

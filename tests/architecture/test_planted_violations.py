@@ -21,7 +21,7 @@ PACKAGES = ("contracts", "eventing", "services", "spark_job", "ops", "dashboard"
 IMPORTS = [
     ("layers", "contracts.planted", "eventing.clock"),
     ("layers", "eventing.planted", "services.scheduler.decisions"),
-    ("layers", "services.planted", "ops.orders"),
+    ("layers", "services.scheduler.planted", "ops.orders"),
     ("layers", "ops.planted", "dashboard.queries"),
     ("layers", "dashboard.planted", "local.topology"),
     ("layers", "local.planted", "benchmarks.report"),
@@ -60,7 +60,7 @@ SOURCES: list[tuple[rules.Rule, str, str]] = [
     (rules.importing_does_nothing, "services/scheduler/wiring.py", "print('here')"),
     (rules.values_are_shown_short, "eventing/ledger.py", "def planted(x): return f'{x!r} is wrong'"),
     (rules.services_have_the_same_files, "services/scheduler/decisions.py", ""),
-    (rules.every_service_is_known, "services/fifth/__init__.py", '"""A fifth service."""'),
+    (rules.services_are_listed_nowhere, "local/stack.py", "ALL = 'scheduler', 'market_fetcher', 'batch_trigger'"),
     (rules.modules_say_what_they_are_for, "local/planted.py", "x = 1"),
     (rules.tests_say_which_rule_they_protect, "tests/unit/test_planted.py", "def test_planted(): assert 1"),
     (rules.tests_wait_for_conditions, "tests/unit/test_planted.py", "def test_planted(): time.sleep(1)"),
@@ -74,8 +74,10 @@ SOURCES: list[tuple[rules.Rule, str, str]] = [
 
 
 def copy(into: Path, *folders: str) -> Path:
-    """The Python files of these folders, and the contracts' file."""
-    for path in (file for folder in folders for file in (ROOT / folder).rglob("*.py")):
+    """The Python files of these folders, what the services say of themselves, and the contracts' file."""
+    for path in (
+        file for folder in folders for kind in ("*.py", "service.json") for file in (ROOT / folder).rglob(kind)
+    ):
         target = into / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)

@@ -1,4 +1,4 @@
-"""The four services' own applications on real ports, with what lies behind their ports replaced by fakes.
+"""The services' own applications on real ports, with what lies behind their ports replaced by fakes.
 
 Wiring, handler tables, skeleton, body limits and HTTP server are the real ones; only the clients of the cloud, and
 Spotify, are not there. The bucket remembers every name it was asked for.
@@ -20,25 +20,18 @@ from contracts.documents import Manifest, WarehouseCount
 from eventing.ledger import RunLedger
 from eventing.objects import ObjectInfo, StoredObject
 from eventing.settings import load
-from services.batch_trigger import settings as batch_trigger_settings
-from services.batch_trigger import wiring as batch_trigger
-from services.cluster_manager import settings as cluster_manager_settings
-from services.cluster_manager import wiring as cluster_manager
-from services.market_fetcher import settings as market_fetcher_settings
 from services.market_fetcher import wiring as market_fetcher
 from services.market_fetcher.adapters.http import Request
 from services.market_fetcher.decisions import Answer
-from services.scheduler import settings as scheduler_settings
-from services.scheduler import wiring as scheduler
 from tests.builders import TestClock
 from tests.fakes.dataproc import MemoryDataproc
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.publisher import MemoryPublisher
 from tests.fakes.spotify import API, TOKEN, FakeSpotify
 from tests.fetching import all_markets
+from tests.registry import SETTINGS, part
 from tests.virtual_time import VirtualTime
 
-SERVICES = ("scheduler", "market_fetcher", "batch_trigger", "cluster_manager")
 _ENVIRONMENT = {
     "GOOGLE_CLOUD_PROJECT": "test",
     "BUCKET": "bucket",
@@ -129,33 +122,26 @@ def serving(name: str) -> Iterator[Running]:
     """The named service on a free port, in a thread of its own."""
     store, publisher, clock = WatchedStore(TestClock()), _Publisher(), TestClock()
     with pytest.MonkeyPatch.context() as patch:
-        app = _BUILDERS[name](patch, store, publisher, clock)
+        app = _built(name, patch, store, publisher, clock)
         with _served(app) as url:
             yield Running(name, url, app._client_max_size, store, publisher)
 
 
-def _scheduler(
-    patch: pytest.MonkeyPatch, store: WatchedStore, publisher: MemoryPublisher, clock: TestClock
+def _built(
+    name: str, patch: pytest.MonkeyPatch, store: WatchedStore, publisher: MemoryPublisher, clock: TestClock
 ) -> web.Application:
-    _replace_clients(patch, scheduler, store, publisher)
-    return scheduler.build_app(load(scheduler_settings.Settings, _ENVIRONMENT), clock=clock)
-
-
-def _batch_trigger(
-    patch: pytest.MonkeyPatch, store: WatchedStore, publisher: MemoryPublisher, clock: TestClock
-) -> web.Application:
-    _replace_clients(patch, batch_trigger, store, publisher)
-    return batch_trigger.build_app(load(batch_trigger_settings.Settings, _ENVIRONMENT), clock=clock)
-
-
-def _cluster_manager(
-    patch: pytest.MonkeyPatch, store: WatchedStore, publisher: MemoryPublisher, clock: TestClock
-) -> web.Application:
-    _replace_clients(patch, cluster_manager, store, publisher)
-    patch.setattr(cluster_manager, "_dataproc", _giving(_Dataproc(clock)))
-    patch.setattr(cluster_manager, "BigQueryWarehouse", lambda *_: _Warehouse())
-    patch.setattr(cluster_manager, "_LINGER", timedelta(milliseconds=1))
-    return cluster_manager.build_app(load(cluster_manager_settings.Settings, _ENVIRONMENT), clock=clock)
+    settings: Any = load(SETTINGS[name], _ENVIRONMENT)
+    wiring = part(name, "wiring")
+    if name == "market_fetcher":
+        return market_fetcher.build_app(settings, _outside(patch, store))
+    patch.setattr(wiring, "object_store", _giving(store))
+    patch.setattr(wiring, "google_publisher", _giving(publisher), raising=False)
+    if name == "cluster_manager":
+        patch.setattr(wiring, "_dataproc", _giving(_Dataproc(clock)))
+        patch.setattr(wiring, "BigQueryWarehouse", lambda *_: _Warehouse())
+        patch.setattr(wiring, "_LINGER", timedelta(milliseconds=1))
+    app: web.Application = wiring.build_app(settings, clock=clock)
+    return app
 
 
 class _EveryRun(RunLedger):
@@ -165,35 +151,19 @@ class _EveryRun(RunLedger):
         return all_markets(run_id)
 
 
-def _market_fetcher(
-    patch: pytest.MonkeyPatch, store: WatchedStore, _publisher: MemoryPublisher, _clock: TestClock
-) -> web.Application:
+def _outside(patch: pytest.MonkeyPatch, store: WatchedStore) -> market_fetcher.Outside:
     spotify = FakeSpotify.of({"DK": "a b", "SE": "b"})
 
     async def at_once(request: Request) -> Answer:
         return spotify._answer(request)
 
     patch.setattr(market_fetcher, "RunLedger", _EveryRun)
-    outside = market_fetcher.Outside(store=store, send=at_once, time=VirtualTime(), draw=lambda: 0.5)
-    return market_fetcher.build_app(load(market_fetcher_settings.Settings, _ENVIRONMENT), outside)
-
-
-_BUILDERS: Mapping[str, Callable[..., web.Application]] = {
-    "scheduler": _scheduler,
-    "market_fetcher": _market_fetcher,
-    "batch_trigger": _batch_trigger,
-    "cluster_manager": _cluster_manager,
-}
+    return market_fetcher.Outside(store=store, send=at_once, time=VirtualTime(), draw=lambda: 0.5)
 
 
 class _Warehouse:
     async def count(self, run_id: str) -> WarehouseCount:
         return WarehouseCount(rows=0, markets=0, albums=0)
-
-
-def _replace_clients(patch: pytest.MonkeyPatch, wiring: Any, store: WatchedStore, publisher: Any) -> None:
-    patch.setattr(wiring, "object_store", _giving(store))
-    patch.setattr(wiring, "google_publisher", _giving(publisher))
 
 
 def _giving(made: Any) -> Callable[..., Any]:

@@ -21,7 +21,8 @@ from contracts.envelope.push import PUBSUB_PUBLISHED
 from contracts.events import OWN_EVENTS, Canary, RunRequested
 from contracts.faults import ContractError
 from contracts.names import is_run_id
-from tests.fuzz.serving import SERVICES, Running, serving
+from tests.fuzz.serving import Running, serving
+from tests.registry import SERVICES
 
 EXAMPLES = int(os.environ.get("FUZZ", "150"))
 MIB = 1024 * 1024

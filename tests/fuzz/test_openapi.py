@@ -19,7 +19,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from contracts.openapi import openapi
-from tests.fuzz.serving import SERVICES, Running, serving
+from tests.fuzz.serving import Running, serving
+from tests.registry import SERVICES
 
 EXAMPLES = int(os.environ.get("FUZZ", "40"))
 SCHEMA = schemathesis.openapi.from_dict(openapi())

@@ -9,6 +9,8 @@ from typing import Any
 import hcl2
 from hcl2 import SerializationOptions
 
+from contracts import registry
+
 INFRA = Path(__file__).parents[2] / "infra"
 _READING = SerializationOptions(with_comments=False, explicit_blocks=False, strip_string_quotes=True)
 
@@ -72,6 +74,16 @@ def module(name: str) -> dict[str, Any]:
         block[name] for path in INFRA.glob("*.tf") for block in parsed(path).get("module", []) if name in block
     ]
     return found[0]
+
+
+def project_roles() -> list[dict[str, str]]:
+    """What is granted on the project without a condition: to services by themselves, and what stands beside them."""
+    own = [
+        {"who": name, "role": role}
+        for name, service in registry.services().items()
+        for role in service.project_roles.values()
+    ]
+    return [*own, *local("further_project_roles").values()]
 
 
 def strings(value: Any) -> Iterator[str]:

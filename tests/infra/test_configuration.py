@@ -8,68 +8,35 @@ from typing import Any
 
 import pytest
 
-from contracts import events, names, topology
+from contracts import events, names, registry, topology
 from contracts.documents import Order
 from contracts.envelope import dead_letters
 from contracts.envelope.messages import Message
 from contracts.envelope.reading import parse_message
 from dashboard.settings import Settings as DashboardSettings
-from eventing.settings import ServiceSettings
-from local import topology as local_topology
-from services.batch_trigger.settings import Settings as BatchTriggerSettings
 from services.cluster_manager.ports import APP_LABEL
-from services.cluster_manager.settings import Settings as ClusterManagerSettings
-from services.market_fetcher.settings import Settings as MarketFetcherSettings
 from services.scheduler.settings import WATCHED
-from services.scheduler.settings import Settings as SchedulerSettings
-from tests.infra.configuration import INFRA, Resource, files, local, module, parsed, resource, resources, strings
+from spark_job import decision
+from tests.infra.configuration import (
+    INFRA,
+    Resource,
+    files,
+    local,
+    module,
+    parsed,
+    project_roles,
+    resource,
+    resources,
+    strings,
+)
+from tests.registry import SETTINGS, TOPOLOGY
 
 ROOT = INFRA.parent
 RUN = "2026-11-23"
-TOPOLOGY = local_topology.read(INFRA / "topology.json")
-SETTINGS: dict[str, type[ServiceSettings]] = {
-    "scheduler": SchedulerSettings,
-    "market_fetcher": MarketFetcherSettings,
-    "batch_trigger": BatchTriggerSettings,
-    "cluster_manager": ClusterManagerSettings,
-}
+REGISTRY = registry.services()
+DEPLOYED = json.loads((INFRA / "topology.json").read_bytes())["services"]
 LEFT_ALONE = {"PORT", "HOST", "PUBSUB_EMULATOR_HOST", "STORAGE_EMULATOR_HOST", "DRAIN_SECONDS", "LOG_LEVEL"}
-LEFT_ALONE_BY = {
-    "scheduler": {"QUIET", "ASK_AGAIN", "ASK_AGAIN_FOR", "TICK_GRACE"},
-    "market_fetcher": {
-        "SPOTIFY_API_URL",
-        "SPOTIFY_TOKEN_URL",
-        "SPOTIFY_CLIENT_ID",
-        "SPOTIFY_CLIENT_SECRET",
-        "SECRET_MANAGER_EMULATOR_HOST",
-        "SPOTIFY_BATCH_QUIET",
-        "SPOTIFY_PARALLEL",
-        "SPOTIFY_MAX_WAIT",
-        "SPOTIFY_CONNECT_TIMEOUT",
-        "SPOTIFY_READ_TIMEOUT",
-        "SPOTIFY_CALL_TIMEOUT",
-        "FETCH_BUDGET",
-        "ALBUM_MEMORY_MIB",
-    },
-    "batch_trigger": {"LINGER"},
-    "cluster_manager": {
-        "DATAPROC_EMULATOR_HOST",
-        "BIGQUERY_EMULATOR_HOST",
-        "JOB_MAIN_URI",
-        "JOB_PACKAGE_URI",
-        "QUARANTINE_THRESHOLD",
-        "CLUSTER_PATIENCE",
-        "JOB_LOST_AFTER",
-        "MACHINE_MIB",
-        "DISK_GB",
-        "CLUSTER_IDLE_TTL",
-        "CLUSTER_START_TIMEOUT",
-        "MAX_CLUSTER_ATTEMPTS",
-        "MAX_JOB_ATTEMPTS",
-        "JOB_PROPERTIES",
-    },
-}
-"""Settings whose defaults are right in a project, so that Terraform does not name them."""
+"""Settings of every service whose defaults are right in a project, so that Terraform does not name them."""
 IAM = [entry for entry in resources() if entry.kind.endswith("_iam_member")]
 
 
@@ -116,25 +83,20 @@ def test_terraform_makes_what_the_topology_names() -> None:
 
 def test_every_topic_that_is_named_exists() -> None:
     """A publisher of a topic that is not there is a right on nothing."""
-    named = {*local("publishers"), *local("viewers"), *(tick["topic"] for tick in local("ticks").values())}
-    assert named <= set(TOPOLOGY.topics)
+    assert {*local("viewers"), *(tick["topic"] for tick in local("ticks").values())} <= set(TOPOLOGY.topics)
 
 
 def test_every_topic_has_a_publisher() -> None:
     """A topic nobody may publish to is a pipeline that stops there, silently."""
     dead = {push.dead_letter_topic for push in TOPOLOGY.push_subscriptions}
     ticks = {tick["topic"] for tick in local("ticks").values()}
-    assert set(TOPOLOGY.topics) == {*local("publishers"), *dead, *ticks, TOPOLOGY.logging_sink.topic}
+    ours = {topic for service in REGISTRY.values() for topic in service.sends}
+    google = {TOPOLOGY.bucket_notification.topic, TOPOLOGY.logging_sink.topic}
+    assert set(TOPOLOGY.topics) == {*ours, *dead, *ticks, *google}
 
 
 def test_our_services_may_publish_what_their_code_publishes() -> None:
     """An event without the right to publish it is given back until it is dead-lettered."""
-    publishes = {
-        (events.MarketRequested.topic, "scheduler"),
-        (events.MarketRequested.topic, "batch_trigger"),
-        (events.BatchReady.topic, "batch_trigger"),
-        (events.RunFinished.topic, "cluster_manager"),
-    }
     sources = {service: _text(ROOT / "services" / service) for service in SETTINGS}
     in_code = {
         (event.topic, service)
@@ -142,16 +104,16 @@ def test_our_services_may_publish_what_their_code_publishes() -> None:
         for service, source in sources.items()
         if re.search(rf"{event.__name__}\(\n?\s*(run_id|reason)", source)
     }
-    granted = {(topic, who) for topic, whos in local("publishers").items() for who in whos if who in SETTINGS}
-    assert in_code == publishes == granted
+    assert in_code == {(topic, name) for name, service in REGISTRY.items() for topic in service.sends}
+    assert "=> local.members[name] if contains(service.sends, topic)" in local("publishers")
 
 
 def test_readiness_may_look_at_the_topic_it_asks_for() -> None:
     """A service that publishes asks for this topic when it is asked whether it is ready."""
     assert local("viewers").keys() == {events.RunFinished.topic}
     asking = {service for service in SETTINGS if "publisher.ping" in _text(ROOT / "services" / service)}
-    viewers = local("viewers")[events.RunFinished.topic]
-    assert set(re.findall(r'"(\w+)"', viewers)) == asking
+    assert "=> local.members[name] if length(service.sends) > 0" in local("viewers")[events.RunFinished.topic]
+    assert {name for name, service in REGISTRY.items() if service.sends} == asking
 
 
 def test_push_subscriptions_are_made_safe() -> None:
@@ -220,16 +182,16 @@ def test_a_request_may_take_as_long_as_pubsub_waits() -> None:
     """A request that is cut before its ack deadline is done twice; one that runs on after it, too."""
     assert "ack_deadline" in local("request_timeouts")
     assert module("service")["request_timeout"] == "${local.request_timeouts[each.key]}"
-    budget = MarketFetcherSettings.model_fields["fetch_budget"].default.total_seconds()
+    budget = SETTINGS["market_fetcher"].model_fields["fetch_budget"].default.total_seconds()
     deadline = max(push.ack_deadline for push in TOPOLOGY.push_subscriptions if push.service == "market_fetcher")
     assert budget < deadline
 
 
 def test_one_fetcher_takes_all_markets_at_once() -> None:
     """Two fetchers would each spend Spotify's whole quota; one that takes few requests would leave markets waiting."""
-    shape = local("service_shapes")["market_fetcher"]
-    assert shape["max_instances"] == 1
-    assert shape["concurrency"] >= 2 * len(SchedulerSettings.model_fields["markets"].default)
+    shape = REGISTRY["market_fetcher"].on_cloud_run
+    assert shape.max_instances == 1
+    assert shape.concurrency >= 2 * len(SETTINGS["scheduler"].model_fields["markets"].default)
 
 
 # --- services --------------------------------------------------------------------------------------------------
@@ -254,7 +216,7 @@ def test_settings_without_a_working_default_are_set(service: str) -> None:
 def test_settings_that_terraform_leaves_out_are_left_out_on_purpose(service: str) -> None:
     """A new setting is either Terraform's to set, or listed here as one whose default is right in a project."""
     own = {field.upper() for field in SETTINGS[service].model_fields}
-    assert own - _variables(service) == {*LEFT_ALONE, *LEFT_ALONE_BY[service]}
+    assert own - _variables(service) == {*LEFT_ALONE, *REGISTRY[service].left_alone}
 
 
 @pytest.mark.parametrize("service", SETTINGS)
@@ -272,10 +234,22 @@ def test_settings_accept_what_they_are_given() -> None:
 
 
 def test_services_are_those_of_the_topology() -> None:
-    """Each service that is pushed to has a shape, an account and rights on objects."""
-    services = {push.service for push in TOPOLOGY.push_subscriptions}
-    assert services == set(local("service_shapes")) == set(SETTINGS)
-    assert services <= set(local("grants"))
+    """Each has what it is told, and how much of it there may be; Terraform names none of them for that."""
+    assert local("services") == "${local.topology.services}"
+    assert set(REGISTRY) == set(TOPOLOGY.services)
+    assert {name for service in REGISTRY.values() for name in service.told} == set(local("settings"))
+    assert module("service")["for_each"] == "${local.runs ? toset(keys(local.services)) : toset([])}"
+    told = "{for name in local.services[each.key].told : name => local.settings[name]}"
+    assert told in module("service")["env"]
+    for size in registry.CloudRun.model_fields:
+        assert module("service")[size] == f"${{local.services[each.key].on_cloud_run.{size}}}"
+
+
+def test_a_market_is_written_alike_everywhere() -> None:
+    """Terraform and the Spark job, which cannot ask the contracts, take what they take."""
+    (variable,) = [block["markets"] for block in parsed(INFRA / "variables.tf")["variable"] if "markets" in block]
+    assert f"^{names._MARKET}$" in variable["validation"][0]["condition"]
+    assert decision._MARKET.pattern == names._MARKET
 
 
 def test_one_apply_builds_before_it_runs() -> None:
@@ -333,8 +307,8 @@ def test_no_role_reaches_over_the_whole_project() -> None:
     roles = {text for path in files() for text in strings(parsed(path)) if text.startswith("roles/")}
     assert not roles & {"roles/owner", "roles/editor", "roles/viewer"}
     assert not [role for role in roles if role.endswith((".admin", "Admin"))]
-    on_project = resource("google_project_iam_member", "this")["for_each"].values()
-    assert {(grant["who"], grant["role"]) for grant in on_project} == {
+    assert resource("google_project_iam_member", "this")["for_each"] == "${local.project_roles}"
+    assert {(grant["who"], grant["role"]) for grant in project_roles()} == {
         ("cluster_manager", "roles/dataproc.editor"),
         ("cluster_manager", "roles/bigquery.jobUser"),
         ("cluster", "roles/bigquery.jobUser"),
@@ -382,19 +356,22 @@ def test_the_secrets_are_for_the_fetcher_alone() -> None:
 )
 def test_each_object_has_its_writers(name: str, writers: set[str]) -> None:
     """An account writes what its code writes and nothing else; an operator's orders are the operator's."""
-    grants = local("grants")
-    assert {who for who, grant in grants.items() if _covers(grant["change"], name)} == writers
+    changes = {who: service["writes"] for who, service in DEPLOYED.items()}
+    changes |= {who: grant["change"] for who, grant in local("further_grants").items()}
+    assert {who for who, prefixes in changes.items() if _covers(prefixes, name)} == writers
+    assert "change = service.writes" in local("grants")
 
 
 def test_services_read_what_their_code_reads() -> None:
-    """Three look at documents of runs, the fetcher at manifests alone; the job reads parts, decisions and itself."""
-    assert {who: grant["read"] for who, grant in local("grants").items() if grant["read"]} == {
-        "scheduler": ["runs/"],
-        "market_fetcher": ["runs/{run}/manifest.json"],
-        "batch_trigger": ["runs/"],
-        "cluster_manager": ["runs/"],
-        "cluster": ["raw/", "jobs/", "runs/{run}/decisions/"],
-    }
+    """Those that wait or decide look at documents of runs; the fetcher at manifests alone, so that it sees no other."""
+    for name, service in REGISTRY.items():
+        code = _text(ROOT / "services" / name)
+        whole = any(ask in code for ask in (".indexes(", ".index(", ".decisions("))
+        manifest = ("runs/{run}/manifest.json",) if ".manifest(" in code else ()
+        assert service.reads == (("runs/",) if whole else manifest)
+    assert "read = service.reads" in local("grants")
+    job = {who: grant["read"] for who, grant in local("further_grants").items()}
+    assert job == {"cluster": ["raw/", "jobs/", "runs/{run}/decisions/"], "builder": []}
 
 
 def test_the_cluster_is_ours_and_nobody_elses() -> None:
@@ -517,7 +494,7 @@ def test_ticks_can_be_read_by_the_services(tick: str, event: type[events.OwnEven
 def test_the_tick_comes_in_the_zone_that_dates_the_run() -> None:
     """A tick at midnight in one zone would be dated the day before in another."""
     assert resource("google_cloud_scheduler_job", "this")["time_zone"] == "${var.time_zone}"
-    assert local("service_shapes")["scheduler"]["env"]["TIME_ZONE"] == "${var.time_zone}"
+    assert local("settings")["TIME_ZONE"] == "${var.time_zone}"
 
 
 def test_the_sink_passes_what_the_topology_names() -> None:
@@ -591,7 +568,8 @@ def test_the_alert_on_silence_knows_the_topic_of_the_sweeps() -> None:
 
 def test_what_is_missed_is_what_was_scheduled() -> None:
     """The service is told the tick's own schedule and zone, and takes every schedule that Terraform takes."""
-    told = local("service_shapes")["scheduler"]["env"]
+    told = local("settings")
+    assert {"SCHEDULE", "TIME_ZONE"} <= set(REGISTRY["scheduler"].told)
     job = resource("google_cloud_scheduler_job", "this")
     assert (told["SCHEDULE"], told["TIME_ZONE"]) == ("${var.schedule}", job["time_zone"])
     assert local("ticks")["weekly-tick"]["schedule"] == told["SCHEDULE"]
@@ -624,7 +602,7 @@ def _text(folder: Path) -> str:
 
 
 def _variables(service: str) -> set[str]:
-    return {*local("common_env"), "PUSH_AUDIENCE", *local("service_shapes")[service]["env"]}
+    return {*local("common_env"), "PUSH_AUDIENCE", *REGISTRY[service].told}
 
 
 def _covers(prefixes: list[str], name: str) -> bool:
@@ -642,10 +620,7 @@ _EXAMPLES = {
 
 def _example(name: str) -> Any:
     """A value as Terraform would give it: a variable's default, or something of the kind."""
-    everywhere = {
-        **local("common_env"),
-        **{key: value for shape in local("service_shapes").values() for key, value in shape["env"].items()},
-    }
+    everywhere = {**local("common_env"), **local("settings")}
     used = re.search(r"var\.(\w+)", everywhere.get(name, ""))
     if name in _EXAMPLES or used is None:
         return _EXAMPLES.get(name, "something")

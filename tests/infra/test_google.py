@@ -11,14 +11,25 @@ from typing import Any
 import pytest
 import yaml
 
-from local import topology as local_topology
 from services.cluster_manager.settings import Settings as ClusterManagerSettings
-from tests.infra.configuration import INFRA, files, local, module, named, parsed, resource, resources, strings
+from tests.infra.configuration import (
+    INFRA,
+    files,
+    local,
+    module,
+    named,
+    parsed,
+    project_roles,
+    resource,
+    resources,
+    strings,
+)
+from tests.registry import SERVICES
 
 ROOT = INFRA.parent
 README = (INFRA / "README.md").read_text(encoding="utf-8")
 TERRAFORM = shutil.which("terraform")
-IMAGES = {*(name.replace("_", "-") for name in local_topology.read(INFRA / "topology.json").services), "dashboard"}
+IMAGES = {*(name.replace("_", "-") for name in SERVICES), "dashboard"}
 TAG = "2026-11-23-1"
 
 
@@ -91,8 +102,7 @@ def test_nothing_runs_as_a_default_account() -> None:
     for service in resources("google_cloud_run_v2_service"):
         assert list(named(service.body, "service_account")), service.address
     assert "--service-account=${google_service_account.builder.name}" in local("build_command")
-    shape = local("service_shapes")["cluster_manager"]["env"]
-    assert shape["CLUSTER_SERVICE_ACCOUNT"] == "${google_service_account.cluster.email}"
+    assert local("settings")["CLUSTER_SERVICE_ACCOUNT"] == "${google_service_account.cluster.email}"
 
 
 def test_no_default_account_stays_an_editor() -> None:
@@ -112,13 +122,8 @@ def test_the_cluster_cannot_read_the_state() -> None:
     (condition,) = given[0]["condition"]
     bucket = r"resource.name.startsWith(\"projects/_/buckets/${local.temporary_bucket}\")".replace("\\", "")
     assert condition["expression"] == f'resource.service != "storage.googleapis.com" || {bucket}'
-    assert "roles/dataproc.worker" not in [grant["role"] for grant in local_grants()]
+    assert "roles/dataproc.worker" not in [grant["role"] for grant in project_roles()]
     assert resource("google_storage_bucket", "temporary")["name"] == "${local.temporary_bucket}"
-
-
-def local_grants() -> Sequence[dict[str, str]]:
-    """What is granted on the project without a condition."""
-    return list(resource("google_project_iam_member", "this")["for_each"].values())
 
 
 def test_a_viewer_finds_the_dashboard_and_calls_it() -> None:
@@ -147,7 +152,7 @@ def test_the_job_is_there_before_an_image_is() -> None:
     assert not [step["id"] for step in build["steps"] if "push" in str(step.get("args"))]
     upload = build["steps"][-1]
     assert upload["id"] == "upload-job"
-    assert set(upload["waitFor"]) == {*IMAGES, "package-job"}
+    assert set(upload["waitFor"]) == {"services", "dashboard", "package-job"}
 
 
 def test_services_come_after_their_images() -> None:

@@ -49,6 +49,16 @@ def test_an_action_is_the_same_everywhere() -> None:
     assert {action: found for action, found in pins.items() if len(found) > 1} == {}
 
 
+def test_each_image_is_tried() -> None:
+    """An image that nobody builds until a deployment fails in it: which there are is read from the topology."""
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]
+    command = jobs["registry"]["steps"][-1]["run"]
+    asked = re.fullmatch(r"jq -c '(?P<ask>.*)' -r infra/topology.json >> \"\$GITHUB_OUTPUT\"", command)
+    assert asked
+    assert asked["ask"] == '"processes=" + ((.services | keys) + ["dashboard"] | tojson)'
+    assert jobs["images"]["strategy"]["matrix"] == {"service": "${{ fromJSON(needs.registry.outputs.processes) }}"}
+
+
 def watched() -> dict[str, dict[str, Any]]:
     """What Dependabot is told, by kind."""
     told = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text(encoding="utf-8"))

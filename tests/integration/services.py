@@ -24,7 +24,6 @@ from local.tools import ROOT
 from tests.builders import START
 
 _READY = 30.0
-SERVICES = ("scheduler", "market_fetcher", "batch_trigger", "cluster_manager")
 
 
 @dataclass

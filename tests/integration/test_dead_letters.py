@@ -29,6 +29,7 @@ from local.tools import ROOT
 from ops.dead_letters import Filter, carry_out, plan, select, topics_of
 from tests.builders import RUN, open_manifest
 from tests.integration.services import Running, service
+from tests.registry import SERVICES
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.emulator
@@ -138,8 +139,7 @@ async def world(
         # What the service's readiness asks for; the rest is made once the service has its address.
         topics.create_topic(name=f"projects/{PROJECT}/topics/{RunFinished.topic}")
     with Supervisor(tmp_path) as supervisor, service(supervisor, "batch_trigger", environment) as trigger:
-        urls = dict.fromkeys(("scheduler", "market_fetcher", "cluster_manager"), others.url)
-        make_topology(pubsub, PROJECT, {**urls, "batch_trigger": trigger.url})
+        make_topology(pubsub, PROJECT, {**dict.fromkeys(SERVICES, others.url), "batch_trigger": trigger.url})
         yield World(RunLedger(store), publisher, trigger, others)
     await publisher.aclose()
     await store.aclose()
@@ -202,8 +202,7 @@ async def test_what_cannot_be_recorded_is_kept_for_a_person(
 ) -> None:
     """With the batch trigger down for good a dead letter waits, whole, in the one subscription that is pulled."""
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.host)
-    services = ("scheduler", "market_fetcher", "batch_trigger", "cluster_manager")
-    make_topology(pubsub, "unrecorded", dict.fromkeys(services, others.url))
+    make_topology(pubsub, "unrecorded", dict.fromkeys(SERVICES, others.url))
     others.refuse = {"scheduler-run-requested", "batch-trigger-run-requested-dead"}
     publisher = PubSubPublisher(PublisherClient(), project="unrecorded", source="x", clock=lambda: ORIGIN.at)
     await publisher.publish([RunRequested(run_id=RUN)], cause="tick")

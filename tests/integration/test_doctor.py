@@ -20,6 +20,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.pubsub_v1.types import Subscription, UpdateSubscriptionRequest
 
+from contracts.registry import services
 from contracts.topology import Topology, read
 from local import tools
 from local import topology as making
@@ -36,14 +37,7 @@ from ops.doctor.findings import Finding, is_healthy
 from ops.doctor.proof import Patience
 from ops.doctor.site import Site, opened
 from ops.target import Target
-from services.batch_trigger.settings import Settings as BatchTrigger
-from services.batch_trigger.wiring import build_app as batch_trigger
-from services.cluster_manager.settings import Settings as ClusterManager
-from services.cluster_manager.wiring import build_app as cluster_manager
-from services.market_fetcher.settings import Settings as MarketFetcher
-from services.market_fetcher.wiring import build_app as market_fetcher
-from services.scheduler.settings import Settings as Scheduler
-from services.scheduler.wiring import build_app as scheduler
+from tests.registry import SETTINGS, part
 
 pytestmark = [pytest.mark.emulator, pytest.mark.timeout(180)]
 INFRA = ROOT / "infra"
@@ -106,15 +100,8 @@ def announcing(supervisor: Supervisor, folder: Path, pubsub: PubSub, project: st
 async def served(name: str, environment: dict[str, str]) -> AsyncIterator[str]:
     """A real service in this process."""
     given = {key.lower(): value for key, value in environment.items()}
-    apps: dict[str, Callable[[], web.Application]] = {
-        "scheduler": lambda: scheduler(Scheduler.model_validate(given)),
-        "market_fetcher": lambda: market_fetcher(
-            MarketFetcher.model_validate({**given, "spotify_client_id": "i", "spotify_client_secret": "s"})
-        ),
-        "batch_trigger": lambda: batch_trigger(BatchTrigger.model_validate(given)),
-        "cluster_manager": lambda: cluster_manager(ClusterManager.model_validate(given)),
-    }
-    runner = web.AppRunner(apps[name](), access_log=None)
+    settings = SETTINGS[name].model_validate({**given, "spotify_client_id": "i", "spotify_client_secret": "s"})
+    runner = web.AppRunner(part(name, "wiring").build_app(settings), access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -217,7 +204,7 @@ async def test_every_fault_of_a_broken_stack_is_found(patient: Patient) -> None:
     complaints = await patient.complaints()
     unready = "is not ready: pubsub: pub/sub: topic run-finished is not reachable: NotFound"
     expected = [
-        *(f"services: {name} {unready}" for name in ("scheduler", "batch_trigger", "cluster_manager")),
+        *(f"services: {name} {unready}" for name, one in services().items() if one.sends),
         "topics: run-finished does not exist",
         "subscriptions: batch-trigger-raw-finalized does not exist: its service hears nothing",
         "subscriptions: cluster-manager-batch-ready: ack deadline is 17, should be 60",

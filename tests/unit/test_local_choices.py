@@ -74,7 +74,7 @@ def test_all_faults_are_told_together() -> None:
     with pytest.raises(ChoiceError) as raised:
         choices.read(wrong, home=HOME, today=TODAY)
     told = str(raised.value)
-    for part in ("'dk' is not a market", "names a market twice", "'2026-02-30'", "'big'", "SPOTIFY_CLIENT_SECRET"):
+    for part in ("'dk' is not a market", "'SE' is named twice", "'2026-02-30'", "'big'", "SPOTIFY_CLIENT_SECRET"):
         assert part in told
 
 

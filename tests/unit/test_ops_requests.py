@@ -56,7 +56,7 @@ def test_a_run_is_a_date(text: str) -> None:
 def test_markets_are_two_letters_each_once() -> None:
     """Lower case and commas are as good; digits and words are refused by name."""
     assert markets_of(["dk", "SE,no", "DK"]) == ("DK", "SE", "NO")
-    with pytest.raises(RequestError, match="--market D1, DNK"):
+    with pytest.raises(RequestError, match="--market 'D1', 'DNK' is not a market"):
         markets_of(["D1,SE", "dnk"])
 
 

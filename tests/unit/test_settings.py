@@ -50,7 +50,7 @@ def test_a_service_that_believes_everyone_does_not_start() -> None:
 
 def test_all_faults_are_reported_together() -> None:
     """One start, one list: not one restart per mistake."""
-    wrong = {"PORT": "http", "MARKETS": "DK,dk", "TIME_ZONE": "Mars/Olympus", "MINIMUM_SHARE": "2", "BUCKET": " "}
+    wrong = {"PORT": "http", "MARKETS": "DK,D1", "TIME_ZONE": "Mars/Olympus", "MINIMUM_SHARE": "2", "BUCKET": " "}
     assert sorted(faults(SchedulerSettings, wrong)) == [
         "BUCKET",
         "GOOGLE_CLOUD_PROJECT",
@@ -70,7 +70,7 @@ def test_values_are_read_as_a_person_writes_them() -> None:
     assert read.run_deadline == timedelta(seconds=90)
     assert read.zone.key == "Europe/Lisbon"
     assert load(SchedulerSettings, EMULATED).markets == MARKETS
-    assert len(MARKETS) == len(set(MARKETS)) == 48
+    assert list(MARKETS) == sorted(set(MARKETS))
 
 
 @pytest.mark.parametrize("schedule", ["0 0 * * 1", "59 23 * * 7", "5 09 * * *"])

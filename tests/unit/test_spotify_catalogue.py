@@ -94,9 +94,9 @@ def rows(catalogue: Catalogue, source: Source = "browse") -> list[dict[str, Any]
     return catalogue.expected_rows(MARKETS, source, 50, run_id="2026-11-23")
 
 
-def test_every_market_has_its_language() -> None:
-    """Local music is sung in the market's own language; a market without one would have none."""
-    assert set(names.LANGUAGE_OF) == set(MARKETS)
+def test_languages_are_those_of_markets() -> None:
+    """Local music is sung in the market's own language; one that is no market is sung to nobody."""
+    assert set(names.LANGUAGE_OF) <= set(MARKETS)
 
 
 def test_the_same_seed_and_week_give_the_same_catalogue_in_another_process() -> None:
