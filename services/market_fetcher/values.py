@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts import columns
+
 Json = Mapping[str, Any]
 
 _MOST: Final = 2**63 - 1  # what a 64-bit column holds
@@ -56,15 +58,17 @@ def _truth(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-_ALBUM: Final = dict.fromkeys(("id", "name", "album_type", "release_date", "release_date_precision"), _text)
-_TRACK: Final[Mapping[str, Callable[[object], object]]] = {
-    "id": _text,
-    "name": _text,
-    "duration_ms": whole,
-    "disc_number": whole,
-    "track_number": whole,
-    "explicit": _truth,
-}
+_Value = Callable[[object], object]
+_KINDS: Final[Mapping[columns.Kind, _Value]] = {"STRING": _text, "INT64": whole, "BOOL": _truth}
+
+
+def _typed(place: str) -> dict[str, _Value]:
+    """How each field that reaches the table from there is brought to its type."""
+    return {field: _KINDS[column.kind] for field, column in columns.taken(place).items()}
+
+
+_ALBUM: Final = _typed(columns.ALBUM)
+_TRACK: Final = _typed(columns.TRACK)
 _ARTIST: Final = dict.fromkeys(("id", "name"), _text)
 
 
@@ -94,7 +98,7 @@ class _Odd:
         self.count += not isinstance(value, list)
         return value if isinstance(value, list) else []
 
-    def fields(self, found: Json, kinds: Mapping[str, Callable[[object], object]]) -> dict[str, Any]:
+    def fields(self, found: Json, kinds: Mapping[str, _Value]) -> dict[str, Any]:
         made = {name: kind(found[name]) for name, kind in kinds.items() if name in found}
         self.count += sum(value is None and found[name] is not None for name, value in made.items())
         return {**found, **made}
