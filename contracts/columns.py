@@ -7,6 +7,8 @@ is shipped without this package; `python -m docs` writes the page. The market fe
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from pydantic.config import JsonDict
+
 Kind = Literal["STRING", "INT64", "BOOL", "DATE"]
 
 LINE: Final = ""
@@ -65,6 +67,12 @@ COLUMNS: Final = (
     Column("source", "STRING", "How the market was listed: browse or search.", "source"),
     Column("run_id", "STRING", "Run that loaded the row."),
     Column("revision", "INT64", "Decision of the run that loaded the row."),
+    Column(
+        "image_url",
+        "STRING",
+        "Address of the album's cover, of its images the one whose width is nearest to 300 pixels.",
+        "derived.image_url",
+    ),
 )
 
 
@@ -72,6 +80,15 @@ def taken(place: str) -> dict[str, Column]:
     """The columns that are taken as they stand from one place of a line, by their field there."""
     found = [(column.source.rpartition("."), column) for column in COLUMNS if column.source is not None]
     return {field: column for (at, _, field), column in found if at == place}
+
+
+def derived_schema() -> JsonDict:
+    """What the market fetcher works out of an album, as JSON Schema has it."""
+    types = {"STRING": "string", "INT64": "integer", "BOOL": "boolean"}
+    return {
+        field: {"type": types[column.kind], "description": column.meaning}
+        for field, column in taken(DERIVED).items()
+    }
 
 
 def table_schema() -> list[dict[str, str]]:

@@ -25,4 +25,5 @@ COLUMNS: Final[tuple[tuple[str, str, str, str | None], ...]] = (
     ("source", "STRING", "NULLABLE", "source"),
     ("run_id", "STRING", "NULLABLE", None),
     ("revision", "INT64", "NULLABLE", None),
+    ("image_url", "STRING", "NULLABLE", "derived.image_url"),
 )

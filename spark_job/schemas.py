@@ -53,11 +53,12 @@ def _record(kinds: Mapping[str, DataType]) -> StructType:
     track = _struct(**_taken("album.tracks.items", kinds), artists=artists)
     album = _struct(**_taken("album", kinds), tracks=_struct(items=ArrayType(track)))
     line = {**_taken("", kinds), "run_id": text, "number": kinds["INT64"]}
-    return _struct(**line, album=album, **{LINE: text})
+    derived = _struct(**_taken("derived", kinds))
+    return _struct(**line, derived=derived, album=album, **{LINE: text})
 
 
 RECORD: Final = _record(_KINDS)
-"""A record: our fields and Spotify's album."""
+"""A record: our fields, what the fetcher derived, and Spotify's album."""
 
 LENIENT: Final = _record(_TEXTS)
 """The same with every value as its text, to see what stands where another type was expected."""

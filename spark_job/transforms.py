@@ -35,6 +35,7 @@ _FILE_OPTIONS: Final = {
 # What stands behind a line's record is a fault or a second record in these brackets, or hides the mark.
 _BRACKETS: Final = ('{"records":[', '],"whole":true}')
 _TRACK: Final = "album.tracks.items"
+_BESIDE_TRACKS: Final = ("", "album", "derived")
 _DAY: Final = r"\A(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}\z"  # BigQuery's dates begin in the year 1
 
 
@@ -142,7 +143,7 @@ def _album() -> Column:
     """The columns in which the tracks of an album agree."""
     as_they_stand = [
         _value(f"{place}.{field}".lstrip("."), kind).alias(column)
-        for place in ("", "album")
+        for place in _BESIDE_TRACKS
         for field, (column, kind) in taken(place).items()
     ]
     return F.struct(*as_they_stand, *(work_out().alias(column) for column, work_out in OF_ALBUM.items()))
@@ -192,7 +193,8 @@ def _odd_values() -> Column:
     of_tracks = F.aggregate(
         tracks, F.lit(0), lambda total, track: total + F.coalesce(_odd_of(track, _TRACK), F.lit(0))
     )
-    return of_tracks + _odd_of(F.col("lenient.album"), "album") + lists
+    beside = [_odd_of(F.col(f"lenient.{place}".rstrip(".")), place) for place in _BESIDE_TRACKS]
+    return sum(beside, of_tracks) + lists
 
 
 def _odd_of(texts: Column, place: str) -> Column:

@@ -20,6 +20,7 @@ from spark_job.columns import COLUMNS
 
 THREADS = 2
 _TRACK = "album.tracks.items"
+_PLACES = ("", "album", _TRACK, "derived")
 _TYPES = {"STRING": "VARCHAR", "INT64": "BIGINT", "BOOL": "BOOLEAN"}
 WORKED_OUT = {
     "artists": "array_to_string([a.name FOR a IN track.artists IF a.name IS NOT NULL], ', ')",
@@ -48,12 +49,12 @@ def _taken(place: str) -> dict[str, str]:
 
 def _fields() -> dict[str, str]:
     """What DuckDB reads of a line."""
-    line, album, track = (
-        {field: _TYPES[kind] for field, kind in _taken(place).items()} for place in ("", "album", _TRACK)
+    line, album, track, derived = (
+        {field: _TYPES[kind] for field, kind in _taken(place).items()} for place in _PLACES
     )
     track["artists"] = "STRUCT(id VARCHAR, name VARCHAR)[]"
     album["tracks"] = f"STRUCT(items {_struct(track)}[])"
-    return {**line, "run_id": "VARCHAR", "album": _struct(album)}
+    return {**line, "run_id": "VARCHAR", "derived": _struct(derived), "album": _struct(album)}
 
 
 def _struct(fields: dict[str, str]) -> str:
@@ -80,13 +81,14 @@ def polars_rows(files: list[str], out: Path) -> int:
     import polars as pl  # type: ignore[import-not-found]  # noqa: PLC0415 -- each run loads its own library
 
     kinds = {"STRING": pl.String, "INT64": pl.Int64, "BOOL": pl.Boolean}
-    line, album, track = (
-        {field: kinds[kind] for field, kind in _taken(place).items()} for place in ("", "album", _TRACK)
+    line, album, track, derived = (
+        {field: kinds[kind] for field, kind in _taken(place).items()} for place in _PLACES
     )
     track["artists"] = pl.List(pl.Struct({"id": pl.String, "name": pl.String}))
     album["tracks"] = pl.Struct({"items": pl.List(pl.Struct(track))})
-    schema = {**line, "run_id": pl.String, "album": pl.Struct(album)}
-    places = {"": pl.col, "album": pl.col("album").struct.field, _TRACK: pl.col("track").struct.field}
+    schema = {**line, "run_id": pl.String, "derived": pl.Struct(derived), "album": pl.Struct(album)}
+    structs = {"album": "album", _TRACK: "track", "derived": "derived"}
+    places = {"": pl.col} | {place: pl.col(name).struct.field for place, name in structs.items()}
     artists, released = places[_TRACK]("artists").list, places["album"]("release_date")
     precision = places["album"]("release_date_precision")
     worked_out = {

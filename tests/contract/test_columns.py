@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from contracts.__main__ import main
-from contracts.columns import ALBUM, COLUMNS, LINE, TRACK, Column, taken
+from contracts.columns import ALBUM, COLUMNS, DERIVED, LINE, TRACK, Column, taken
 from contracts.parts import PartLine
 from local.spotify import shapes
 from local.spotify.cohorts import cohort
+from services.market_fetcher import values
 from tests.builders import NOW
 
-PLACES = (LINE, ALBUM, TRACK)
+PLACES = (LINE, ALBUM, TRACK, DERIVED)
 AS_THEY_STAND = [column for column in COLUMNS if column.source is not None]
 
 
@@ -36,6 +37,7 @@ def test_what_a_column_is_taken_from_is_there() -> None:
     assert taken(LINE).keys() <= PartLine.model_fields.keys()
     assert taken(ALBUM).keys() <= full.keys()
     assert taken(TRACK).keys() <= track.keys()
+    assert taken(DERIVED).keys() == values.DERIVED.keys()
 
 
 @pytest.mark.parametrize("path", ["infra/bigquery/new_releases.schema.json", "spark_job/columns.py"])

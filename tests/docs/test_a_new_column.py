@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 MOST_BY_HAND = 3
 BY_HAND = {
     "contracts/columns.py": (
-        '    Column("revision", "INT64", "Decision of the run that loaded the row."),\n',
+        '        "derived.image_url",\n    ),\n',
         '    Column("album_tracks", "INT64", "Tracks of the album, by Spotify.", "album.total_tracks"),\n',
     ),
     "local/spotify/catalogue.py": (

@@ -43,7 +43,8 @@ def _row(record: Record, album: Record, track: Record, revision: int) -> Row:
 
 
 def _as_they_stand(record: Record, track: Record) -> Row:
-    places = {"": record, "album": record["album"], "album.tracks.items": track}
+    derived = record.get("derived") or {}
+    places = {"": record, "album": record["album"], "album.tracks.items": track, "derived": derived}
     found = [(column.name, *column.source.rpartition(".")) for column in COLUMNS if column.source is not None]
     return {name: places[at].get(field) for name, at, _, field in found}
 

@@ -17,6 +17,7 @@ from local.spotify import names
 from local.spotify.catalogue import LISTED, Catalogue, Source
 from local.spotify.endpoints import Ask, album_tracks
 from local.spotify.shapes import View, full_album, simplified_album
+from services.market_fetcher.values import derive
 
 WEEK = date(2026, 11, 23)
 SOURCES: tuple[Source, ...] = ("browse", "search")
@@ -185,13 +186,20 @@ def as_they_stand(places: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {name: places[at][field] for name, at, _, field in found}
 
 
+def derived(album: Mapping[str, Any]) -> dict[str, Any]:
+    """What the fetcher works out of an album that lies at Spotify."""
+    found, odd = derive(album, "https://i.scdn.co")
+    assert odd == 0
+    return found
+
+
 def test_rows_are_what_the_tracks_say() -> None:
     """The expectation is made from records; the answers over HTTP must say the same, field by field."""
     found = catalogue().expected_rows(["IS"], "search", 50, run_id="2026-11-23", revision=3)
     line = {"market": "IS", "source": "search"}
     said = [
         {
-            **as_they_stand({"": line, "album": album, "album.tracks.items": track}),
+            **as_they_stand({"": line, "album": album, "album.tracks.items": track, "derived": derived(album)}),
             "artists": ", ".join(artist["name"] for artist in track["artists"]),
             "load_date": date(2026, 11, 23),
             "release_day": date.fromisoformat(album["release_date"])
