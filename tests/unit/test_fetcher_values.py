@@ -152,6 +152,7 @@ def test_an_album_without_images_has_no_cover_and_is_not_odd(images: Any) -> Non
         "https://i.scdn.co",
         "https://i.scdn.co.evil.example/image/a",
         "https://i.scdn.co@evil.example/image/a",
+        "https://i-scdn.co/image/a",
         "http://i.scdn.co/image/a",
         "HTTPS://evil.example/https://i.scdn.co/a",
         "https://i.scdn.co/image/a b",
