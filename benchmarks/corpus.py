@@ -22,8 +22,11 @@ from typing import Any, Literal
 
 from contracts.documents import Decision, Part
 from contracts.names import MARKETS, decision_name, part_name
+from contracts.parts import FORM
 from local.spotify import Catalogue
+from local.spotify.shapes import IMAGES
 from services.market_fetcher.shapes import Listing, pack, part_body
+from services.market_fetcher.values import derive
 
 RUN = "2026-11-23"
 _FETCHED = datetime(2026, 11, 22, 23, 5, tzinfo=UTC)
@@ -73,8 +76,7 @@ def make(folder: Path, layout: Layout, scale: int) -> Corpus:
 
 
 def _numbered(line: bytes, number: int) -> bytes:
-    head, album, rest = line.partition(b',"album":')
-    return re.sub(rb',"number":[0-9]+', b"", head) + b',"number":%d' % number + album + rest
+    return re.sub(rb'"number":[0-9]+', b'"number":%d' % number, line, count=1)
 
 
 def _decide(folder: Path, files: Iterable[Path], *, albums: int) -> None:
@@ -86,7 +88,7 @@ def _decide(folder: Path, files: Iterable[Path], *, albums: int) -> None:
             crc32c="AAAAAA==",
             size=file.stat().st_size,
             landed_at=_FETCHED,
-            form=2,
+            form=FORM,
             albums=albums,
         )
         for file in files
@@ -130,7 +132,7 @@ class _Week:
     def _lines(self) -> dict[str, list[bytes]]:
         """The lines of each market, each up to its number and from its album on."""
         packed = {
-            album_id: pack(album_id, album, nulls=0, fetched_at=_FETCHED)
+            album_id: pack(album_id, album, nulls=0, fetched_at=_FETCHED, derived=derive(album, IMAGES)[0])
             for album_id, album in self._albums.items()
         }
         bodies = {

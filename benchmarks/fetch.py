@@ -121,6 +121,7 @@ class Bench:
             "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
             "STORAGE_EMULATOR_HOST": self.storage.url,
             "SPOTIFY_API_URL": f"{spotify}/v1",
+            "SPOTIFY_IMAGES_URL": f"{spotify}/image",
             "SPOTIFY_TOKEN_URL": f"{spotify}/api/token",
             "SPOTIFY_CLIENT_ID": "id",
             "SPOTIFY_CLIENT_SECRET": "secret",

@@ -162,7 +162,8 @@ def _neighbours(service: str, supervisor: Supervisor, base: Mapping[str, str], f
         child = supervisor.start("spotify", [sys.executable, "-m", "local.spotify"], base, cwd=tools.ROOT)
         url = child.wait_for_line(r"^ready (\S+)", within=60)[1]
         secrets = {"SPOTIFY_CLIENT_ID": "id", "SPOTIFY_CLIENT_SECRET": "secret", "SPOTIFY_RATE": "1000"}
-        return {"SPOTIFY_API_URL": f"{url}/v1", "SPOTIFY_TOKEN_URL": f"{url}/api/token", **secrets}
+        addresses = {"API": "v1", "IMAGES": "image", "TOKEN": "api/token"}
+        return {**{f"SPOTIFY_{name}_URL": f"{url}/{path}" for name, path in addresses.items()}, **secrets}
     if service == "cluster_manager":
         command: list[str | Path] = [sys.executable, "-m", "local.dataproc", "--log-dir", folder]
         child = supervisor.start("dataproc", command, base, cwd=tools.ROOT)

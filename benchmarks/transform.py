@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from benchmarks import corpus, report
 from benchmarks.benchmark import Benchmark, Claim, Figures, Size
+from contracts.parts import FORM
 from local import tools
 from local.spark import class_archive, connectors
 
@@ -47,7 +48,7 @@ def measure(size: Size) -> Figures:
 
 def folder_of(scale: int) -> Path:
     """Where the bucket with our parts is kept."""
-    return CORPORA / f"{scale}" / "numbered" / "corpus"
+    return CORPORA / f"{scale}" / f"form-{FORM}" / "corpus"
 
 
 def _at(scale: int, java_home: Path, scratch: Path) -> dict[str, Any]:

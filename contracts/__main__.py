@@ -1,4 +1,4 @@
-"""Write the generated schemas: `python -m contracts`; with `--check` only say whether they are fresh."""
+"""Write the generated files: `python -m contracts`; with `--check` only say whether they are fresh."""
 
 import sys
 from pathlib import Path

@@ -1,11 +1,11 @@
-"""The JSON Schemas, AsyncAPI, OpenAPI and the topology, built from models and registry: `python -m contracts`."""
+"""What `python -m contracts` writes: JSON Schemas, AsyncAPI, OpenAPI, the topology and the table's columns."""
 
 import json
 from typing import Any
 
 from pydantic import BaseModel
 
-from contracts import __version__
+from contracts import __version__, columns
 from contracts.documents import (
     DeadLetter,
     DeadLetterRecord,
@@ -42,8 +42,10 @@ def files() -> dict[str, str]:
     documents = {f"contracts/schemas/{model.__name__}.json": _schema(model) for model in (*_DOCUMENTS, *PART)}
     described = {"contracts/asyncapi.json": asyncapi(), "contracts/openapi.json": openapi()}
     described["infra/topology.json"] = topology()
-    made = {**schemas, **documents, **described}
-    return {path: json.dumps(content, indent=2, ensure_ascii=False) + "\n" for path, content in made.items()}
+    table = {"infra/bigquery/new_releases.schema.json": columns.table_schema()}
+    made = {**schemas, **documents, **described, **table}
+    written = {path: json.dumps(content, indent=2, ensure_ascii=False) + "\n" for path, content in made.items()}
+    return {**written, "spark_job/columns.py": columns.shipped()}
 
 
 def event_schema(event: type[OwnEvent]) -> dict[str, Any]:

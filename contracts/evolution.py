@@ -34,6 +34,8 @@ def breaking_changes(released: Schema, current: Schema) -> list[str]:
 
 
 def _differ(old: Schema, new: Schema, name: str) -> bool:
+    if "properties" in old[name] and "properties" in new[name]:
+        return bool(breaking_changes(old[name], new[name]))
     return bool(_bare(old[name]) != _bare(new[name]))
 
 

@@ -2,7 +2,7 @@
 
 The market fetcher writes it, the barrier reads the metadata, the Spark job the lines. A part lies in the bucket for
 weeks and is loaded again, so every form that was ever written stays readable: form 1 had neither numbers on its lines
-nor most of the counts.
+nor most of the counts, form 2 nothing that was derived.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from contracts.columns import derived_schema
 from contracts.faults import ContractError, faults_of
 from contracts.names import Market, RunId
 
-FORM: Final = 2
+FORM: Final = 3
 """The form that is written now."""
 
 
@@ -30,6 +31,8 @@ class PartLine(BaseModel):
     """When the listing was read, UTC, as `2026-11-23T05:00:00Z`."""
     number: int | None = Field(default=None, ge=1)
     """Which line of the part this is, from 1. Form 1 has none."""
+    derived: dict[str, Any] = Field(default_factory=dict, json_schema_extra={"properties": derived_schema()})
+    """What the fetcher worked out of the album, by the table's column, as far as it could. Forms 1 and 2 have none."""
     album: dict[str, Any]
     """Spotify's album with all its tracks in `tracks.items`; the last key of the line."""
 

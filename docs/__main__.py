@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from docs import cost_tables, decision_tables, event_tables, rights_tables, settings_tables
+from docs import column_tables, cost_tables, decision_tables, event_tables, rights_tables, settings_tables
 from docs.markdown import put
 
 DOCS = Path(__file__).parent
@@ -16,6 +16,7 @@ def pages() -> dict[Path, str]:
     whole = {
         DOCS / "settings.md": settings_tables.page(),
         DOCS / "events.md": event_tables.page(),
+        DOCS / "table.md": column_tables.page(),
         DOCS / "decision-tables.md": decision_tables.page(),
     }
     parts = {

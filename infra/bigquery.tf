@@ -8,7 +8,7 @@ resource "google_bigquery_dataset" "music" {
   depends_on = [google_project_service.this]
 }
 
-# The schema file is the one that the Spark job's rows are tested against. A partition filter is not demanded: views that
+# The schema file is written from the columns that the Spark job writes (contracts/columns.py). A partition filter is not demanded: views that
 # look for the newest run could not be written, and a year of runs is small.
 resource "google_bigquery_table" "new_releases" {
   #checkov:skip=CKV_GCP_80:Google's own encryption at rest

@@ -1,5 +1,5 @@
 # The images and the Spark job, made by Cloud Build in the middle of an apply: after the registry, the builder's rights and
-# the buckets, before the services. A new tag is a new build; one tag is built once, since the registry keeps tags.
+# the buckets, and after the table, which must have every column that the job writes; before the services. A new tag is a new build; one tag is built once, since the registry keeps tags.
 locals {
   build_command = join(" ", [
     "gcloud builds submit . --project=${var.project_id} --region=${var.build_region} --config=cloudbuild.yaml",
@@ -29,6 +29,7 @@ resource "terraform_data" "images" {
 
   depends_on = [
     google_artifact_registry_repository_iam_member.builder,
+    google_bigquery_table.new_releases,
     google_project_iam_member.this,
     google_storage_bucket_iam_member.prefixes,
     google_storage_bucket_iam_member.reader,

@@ -1,14 +1,16 @@
-"""What comes in and what goes out, stated once.
+"""What comes in and what goes out, made of the table's columns.
 
 Only the fields that reach the table are read; Spark skips the rest of an album without building it. Every field may
 be missing or null: in Spotify's description a simplified track has no required field.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from pyspark.sql.types import (
     ArrayType,
     BooleanType,
+    DataType,
     DateType,
     LongType,
     StringType,
@@ -16,72 +18,55 @@ from pyspark.sql.types import (
     StructType,
 )
 
+from spark_job.columns import COLUMNS
+
 LINE: Final = "_line"
 """Where Spark puts the text of a line that is not JSON, or in which a field has another type than stated."""
 
-_Type = StringType | LongType | BooleanType | ArrayType | StructType
+_KINDS: Final[Mapping[str, DataType]] = {
+    "STRING": StringType(),
+    "INT64": LongType(),
+    "BOOL": BooleanType(),
+    "DATE": DateType(),
+}
+_TEXTS: Final = dict.fromkeys(_KINDS, StringType())
 
 
-def _struct(**fields: _Type) -> StructType:
+def taken(place: str) -> dict[str, tuple[str, str]]:
+    """The columns that stand in one place of a line as they reach the table: column and kind by field."""
+    found = [(source.rpartition("."), name, kind) for name, kind, _, source in COLUMNS if source is not None]
+    return {field: (name, kind) for (at, _, field), name, kind in found if at == place}
+
+
+def _struct(**fields: DataType) -> StructType:
     return StructType([StructField(name, kind) for name, kind in fields.items()])
 
 
-_TEXT = StringType()
-_ARTIST = _struct(id=_TEXT, name=_TEXT)
+def _taken(place: str, kinds: Mapping[str, DataType]) -> dict[str, DataType]:
+    return {field: kinds[kind] for field, (_, kind) in taken(place).items()}
 
 
-def _record(number: _Type, truth: _Type) -> StructType:
+def _record(kinds: Mapping[str, DataType]) -> StructType:
     """One raw line (when it was fetched does not reach the table), and the line itself where something is odd."""
-    track = _struct(
-        id=_TEXT,
-        name=_TEXT,
-        duration_ms=number,
-        disc_number=number,
-        track_number=number,
-        explicit=truth,
-        artists=ArrayType(_ARTIST),
-    )
-    album = _struct(
-        id=_TEXT,
-        name=_TEXT,
-        album_type=_TEXT,
-        release_date=_TEXT,
-        release_date_precision=_TEXT,
-        tracks=_struct(items=ArrayType(track)),
-    )
-    return _struct(market=_TEXT, run_id=_TEXT, source=_TEXT, number=number, album=album, **{LINE: _TEXT})
+    text = kinds["STRING"]
+    artists = ArrayType(_struct(id=text, name=text))
+    track = _struct(**_taken("album.tracks.items", kinds), artists=artists)
+    album = _struct(**_taken("album", kinds), tracks=_struct(items=ArrayType(track)))
+    line = {**_taken("", kinds), "run_id": text, "number": kinds["INT64"]}
+    derived = _struct(**_taken("derived", kinds))
+    return _struct(**line, derived=derived, album=album, **{LINE: text})
 
 
-RECORD: Final = _record(LongType(), BooleanType())
-"""A record: our fields and Spotify's album."""
+RECORD: Final = _record(_KINDS)
+"""A record: our fields, what the fetcher derived, and Spotify's album."""
 
-LENIENT: Final = _record(_TEXT, _TEXT)
+LENIENT: Final = _record(_TEXTS)
 """The same with every value as its text, to see what stands where another type was expected."""
-
-NUMBERS: Final = ("duration_ms", "disc_number", "track_number")
-"""The fields of a track that are whole numbers."""
 
 ROWS: Final = StructType(
     [
-        StructField("market", StringType()),
-        StructField("release_date", StringType()),
-        StructField("track_name", StringType()),
-        StructField("duration_ms", LongType()),
-        StructField("artists", StringType()),
-        StructField("load_date", DateType()),
-        StructField("release_day", DateType()),
-        StructField("release_date_precision", StringType()),
-        StructField("album_id", StringType()),
-        StructField("album_name", StringType()),
-        StructField("album_type", StringType()),
-        StructField("track_id", StringType()),
-        StructField("disc_number", LongType()),
-        StructField("track_number", LongType()),
-        StructField("explicit", BooleanType()),
-        StructField("artist_ids", ArrayType(StringType())),
-        StructField("source", StringType()),
-        StructField("run_id", StringType()),
-        StructField("revision", LongType()),
+        StructField(name, ArrayType(_KINDS[kind]) if mode == "REPEATED" else _KINDS[kind])
+        for name, kind, mode, _ in COLUMNS
     ]
 )
-"""One row of the table, in its order; a test compares it with the table's schema file."""
+"""One row of the table, in its order."""

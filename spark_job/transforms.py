@@ -10,7 +10,7 @@ stands behind a line's first object is dropped. A record that is lost that way s
 No Python function runs on the data: all of it is Spark's own expressions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Final
 
@@ -18,7 +18,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 -- the name the field uses
 
 from spark_job.decision import PART_SUFFIX
-from spark_job.schemas import LENIENT, LINE, NUMBERS, RECORD, ROWS
+from spark_job.schemas import LENIENT, LINE, RECORD, ROWS, taken
 
 _JSON_OPTIONS: Final = {
     "mode": "PERMISSIVE",  # a field of another type becomes null, and the line is kept beside it
@@ -34,6 +34,8 @@ _FILE_OPTIONS: Final = {
 }
 # What stands behind a line's record is a fault or a second record in these brackets, or hides the mark.
 _BRACKETS: Final = ('{"records":[', '],"whole":true}')
+_TRACK: Final = "album.tracks.items"
+_BESIDE_TRACKS: Final = ("", "album", "derived")
 _DAY: Final = r"\A(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}\z"  # BigQuery's dates begin in the year 1
 
 
@@ -119,7 +121,10 @@ def bad_lines(lines: DataFrame, *, run_id: str) -> DataFrame:
 
 
 def rows(inspected: DataFrame, *, run_id: str, load_date: date, revision: int) -> DataFrame:
-    """One row a track, in the table's columns. An album without tracks and a null track give no row."""
+    """One row a track, in the table's columns. An album without tracks and a null track give no row.
+
+    What is told here of the run is named as the columns are.
+    """
     tracks = inspected.select("album", F.explode("entries").alias("track")).where(F.col("track").isNotNull())
     ours = (
         F.lit(load_date).alias("load_date"),
@@ -135,29 +140,36 @@ def _lenient() -> Column:
 
 
 def _album() -> Column:
-    album = F.col("album")
-    return F.struct(
-        F.col("market"),
-        album.release_date,
-        _release_day(album.release_date, album.release_date_precision).alias("release_day"),
-        album.release_date_precision,
-        album.id.alias("album_id"),
-        album["name"].alias("album_name"),
-        album.album_type,
-        F.col("source"),
-    )
+    """The columns in which the tracks of an album agree."""
+    as_they_stand = [
+        _value(f"{place}.{field}".lstrip("."), kind).alias(column)
+        for place in _BESIDE_TRACKS
+        for field, (column, kind) in taken(place).items()
+    ]
+    return F.struct(*as_they_stand, *(work_out().alias(column) for column, work_out in OF_ALBUM.items()))
+
+
+def _value(path: str, kind: str) -> Column:
+    """The value at a path as it was parsed, or of a line with odd values by itself."""
+    if kind not in _MENDED:
+        return F.col(path)
+    return F.when(F.col(LINE).isNull(), F.col(path)).otherwise(_MENDED[kind](F.col(f"lenient.{path}")))
 
 
 def _entries() -> Column:
     """The tracks as they were parsed, or those of a line with odd values, each value for itself."""
-    lenient = F.transform("lenient.album.tracks.items", lambda track: F.when(track.isNotNull(), _mended(track)))
-    parsed = F.when(F.col(LINE).isNull(), F.col("album.tracks.items")).otherwise(lenient)
+    lenient = F.transform(f"lenient.{_TRACK}", lambda track: F.when(track.isNotNull(), _mended(track)))
+    parsed = F.when(F.col(LINE).isNull(), F.col(_TRACK)).otherwise(lenient)
     return F.coalesce(parsed, F.array())
 
 
 def _mended(track: Column) -> Column:
-    numbers = [_whole(track[name]).alias(name) for name in NUMBERS]
-    return F.struct(track.id, track["name"], *numbers, _truth(track.explicit).alias("explicit"), track.artists)
+    values = [_mend(track[field], kind).alias(field) for field, (_, kind) in taken(_TRACK).items()]
+    return F.struct(*values, track.artists)
+
+
+def _mend(text: Column, kind: str) -> Column:
+    return _MENDED[kind](text) if kind in _MENDED else text
 
 
 def _whole(text: Column) -> Column:
@@ -170,33 +182,31 @@ def _truth(text: Column) -> Column:
     return F.when(text.isin("true", "false"), text == "true")
 
 
+_MENDED: Final[Mapping[str, Callable[[Column], Column]]] = {"INT64": _whole, "BOOL": _truth}
+"""The value that a text of JSON is, by the column's kind; a text is itself."""
+
+
 def _odd_values() -> Column:
     """How many fields became null; a list whose entries are none of objects is one."""
-
-    def of(track: Column) -> Column:
-        known = [(track[name], _whole(track[name])) for name in NUMBERS] + [
-            (track.explicit, _truth(track.explicit))
-        ]
-        return sum((F.when(text.isNotNull() & value.isNull(), 1).otherwise(0) for text, value in known), F.lit(0))
-
-    tracks = F.coalesce("lenient.album.tracks.items", F.array())
+    tracks = F.coalesce(f"lenient.{_TRACK}", F.array())
     lists = F.when(F.col("lenient")[LINE].isNotNull(), 1).otherwise(0)
-    return F.aggregate(tracks, F.lit(0), lambda total, track: total + F.coalesce(of(track), F.lit(0))) + lists
-
-
-def _track() -> tuple[Column, ...]:
-    track = F.col("track")
-    return (
-        track["name"].alias("track_name"),
-        F.col("track.duration_ms"),
-        # A null or nameless artist is left out by concat_ws, as in the reference.
-        F.concat_ws(", ", track.artists["name"]).alias("artists"),
-        track.id.alias("track_id"),
-        F.col("track.disc_number"),
-        F.col("track.track_number"),
-        F.col("track.explicit"),
-        F.coalesce(F.array_compact(track.artists.id), F.array()).alias("artist_ids"),
+    of_tracks = F.aggregate(
+        tracks, F.lit(0), lambda total, track: total + F.coalesce(_odd_of(track, _TRACK), F.lit(0))
     )
+    beside = [_odd_of(F.col(f"lenient.{place}".rstrip(".")), place) for place in _BESIDE_TRACKS]
+    return sum(beside, of_tracks) + lists
+
+
+def _odd_of(texts: Column, place: str) -> Column:
+    """How many of these fields have a text that is no value of their kind."""
+    kinds = [(field, kind) for field, (_, kind) in taken(place).items() if kind in _MENDED]
+    known = [(texts[field], _mend(texts[field], kind)) for field, kind in kinds]
+    return sum((F.when(text.isNotNull() & value.isNull(), 1).otherwise(0) for text, value in known), F.lit(0))
+
+
+def _track() -> list[Column]:
+    as_they_stand = [F.col(f"track.{field}").alias(column) for field, (column, _) in taken(_TRACK).items()]
+    return [*as_they_stand, *(work_out().alias(column) for column, work_out in OF_TRACK.items())]
 
 
 def _null_artists(entries: Column) -> Column:
@@ -211,9 +221,26 @@ def _null_artists(entries: Column) -> Column:
     )
 
 
-def _release_day(release_date: Column, precision: Column) -> Column:
+def _release_day() -> Column:
+    text = F.col("album.release_date")
     # The pattern comes first because a cast alone takes "2026", "2026-1-3" and surrounding blanks for days.
-    return F.when((precision == "day") & release_date.rlike(_DAY), release_date.try_cast("date"))
+    is_day = (F.col("album.release_date_precision") == "day") & text.rlike(_DAY)
+    return F.when(is_day, text.try_cast("date"))
+
+
+def _artists() -> Column:
+    # A null or nameless artist is left out by concat_ws, as in the reference.
+    return F.concat_ws(", ", F.col("track.artists")["name"])
+
+
+def _artist_ids() -> Column:
+    return F.coalesce(F.array_compact(F.col("track.artists.id")), F.array())
+
+
+OF_ALBUM: Final[Mapping[str, Callable[[], Column]]] = {"release_day": _release_day}
+"""The columns that are worked out of an album here; those of the run are told to `rows`."""
+OF_TRACK: Final[Mapping[str, Callable[[], Column]]] = {"artists": _artists, "artist_ids": _artist_ids}
+"""Those that are worked out of a track."""
 
 
 def _reason(run_id: str) -> Column:
@@ -225,7 +252,7 @@ def _reason(run_id: str) -> Column:
         .when(F.try_parse_json(line).isNull(), F.lit("is not JSON"))
         .when(~line.rlike(r"\A\s*\{"), F.lit("is not one JSON object"))
     )
-    broken = F.col("lenient")[LINE].isNotNull() & F.col("lenient.album.tracks.items").isNull()
+    broken = F.col("lenient")[LINE].isNotNull() & F.col(f"lenient.{_TRACK}").isNull()
     return F.coalesce(
         F.when(line.isNotNull(), unreadable),
         F.when(market.isNull(), F.lit("has no market"))

@@ -2,8 +2,8 @@
 
     python peers.py duckdb|polars|bytes BUCKET_FOLDER OUT
 
-Run by the peers' own environment, so it imports nothing of ours. Same files, same 19 columns, rows as Parquet, two
-threads. Neither judges its lines, quarantines or counts.
+Run by the peers' own environment, so it imports nothing of ours but the names of the table's columns. Same files, same
+columns, rows as Parquet, two threads. Neither judges its lines, quarantines or counts.
 """
 
 import gzip
@@ -16,32 +16,49 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from spark_job.columns import COLUMNS
+
 THREADS = 2
-_TRACK = (
-    "STRUCT(id VARCHAR, name VARCHAR, duration_ms BIGINT, disc_number BIGINT, track_number BIGINT, explicit BOOLEAN,"
-    " artists STRUCT(id VARCHAR, name VARCHAR)[])"
-)
-_COLUMNS = {
-    "market": "VARCHAR",
-    "run_id": "VARCHAR",
-    "source": "VARCHAR",
-    "album": "STRUCT(id VARCHAR, name VARCHAR, album_type VARCHAR, release_date VARCHAR,"
-    f" release_date_precision VARCHAR, tracks STRUCT(items {_TRACK}[]))",
+_TRACK = "album.tracks.items"
+_PLACES = ("", "album", _TRACK, "derived")
+_TYPES = {"STRING": "VARCHAR", "INT64": "BIGINT", "BOOL": "BOOLEAN"}
+WORKED_OUT = {
+    "artists": "array_to_string([a.name FOR a IN track.artists IF a.name IS NOT NULL], ', ')",
+    "load_date": "run_id::DATE",
+    "release_day": "CASE WHEN album.release_date_precision = 'day' THEN TRY_CAST(album.release_date AS DATE) END",
+    "artist_ids": "[a.id FOR a IN track.artists IF a.id IS NOT NULL]",
+    "run_id": "run_id",
+    "revision": "1::BIGINT",
 }
+"""The columns that are not taken as they stand, for DuckDB."""
 _SQL = """
 COPY (
-  SELECT market, album.release_date, track.name AS track_name, track.duration_ms,
-    array_to_string([a.name FOR a IN track.artists IF a.name IS NOT NULL], ', ') AS artists,
-    run_id::DATE AS load_date,
-    CASE WHEN album.release_date_precision = 'day' THEN TRY_CAST(album.release_date AS DATE) END AS release_day,
-    album.release_date_precision, album.id AS album_id, album.name AS album_name, album.album_type,
-    track.id AS track_id, track.disc_number, track.track_number, track.explicit,
-    [a.id FOR a IN track.artists IF a.id IS NOT NULL] AS artist_ids, source, run_id, 1::BIGINT AS revision
-  FROM (SELECT market, run_id, source, album, unnest(album.tracks.items) AS track
-        FROM read_json($files, format = 'newline_delimited', columns = COLUMNS))
+  SELECT COLUMNS
+  FROM (SELECT *, unnest(album.tracks.items) AS track
+        FROM read_json($files, format = 'newline_delimited', columns = FIELDS))
   WHERE track IS NOT NULL
 ) TO 'OUT' (FORMAT parquet)
 """
+
+
+def _taken(place: str) -> dict[str, str]:
+    """Fields that are taken from there as they stand, and their kinds."""
+    found = [(source.rpartition("."), kind) for _, kind, _, source in COLUMNS if source is not None]
+    return {field: kind for (at, _, field), kind in found if at == place}
+
+
+def _fields() -> dict[str, str]:
+    """What DuckDB reads of a line."""
+    line, album, track, derived = (
+        {field: _TYPES[kind] for field, kind in _taken(place).items()} for place in _PLACES
+    )
+    track["artists"] = "STRUCT(id VARCHAR, name VARCHAR)[]"
+    album["tracks"] = f"STRUCT(items {_struct(track)}[])"
+    return {**line, "run_id": "VARCHAR", "derived": _struct(derived), "album": _struct(album)}
+
+
+def _struct(fields: dict[str, str]) -> str:
+    return f"STRUCT({', '.join(f'{name} {kind}' for name, kind in fields.items())})"
 
 
 def duckdb_rows(files: list[str], out: Path) -> int:
@@ -49,8 +66,13 @@ def duckdb_rows(files: list[str], out: Path) -> int:
     import duckdb  # type: ignore[import-not-found]  # noqa: PLC0415 -- each run loads its own library
 
     connection = duckdb.connect(config={"threads": THREADS})
-    columns = "{" + ", ".join(f"{name}: '{kind}'" for name, kind in _COLUMNS.items()) + "}"
-    connection.execute(_SQL.replace("COLUMNS", columns).replace("OUT", str(out)), {"files": files})
+    fields = "{" + ", ".join(f"{name}: '{kind}'" for name, kind in _fields().items()) + "}"
+    columns = ", ".join(
+        f"{WORKED_OUT[name] if source is None else source.replace(_TRACK, 'track')} AS {name}"
+        for name, _, _, source in COLUMNS
+    )
+    statement = _SQL.replace("COLUMNS", columns).replace("FIELDS", fields).replace("OUT", str(out))
+    connection.execute(statement, {"files": files})
     return int(connection.sql(f"SELECT count(*) FROM '{out}'").fetchall()[0][0])  # noqa: S608 -- a path made here
 
 
@@ -58,33 +80,34 @@ def polars_rows(files: list[str], out: Path) -> int:
     """By Polars, file by file in its own threads; it reads gzip only as unpacked bytes."""
     import polars as pl  # type: ignore[import-not-found]  # noqa: PLC0415 -- each run loads its own library
 
-    text, number = pl.String, pl.Int64
-    artist = pl.List(pl.Struct({"id": text, "name": text}))
-    numbers = {"duration_ms": number, "disc_number": number, "track_number": number}
-    track = pl.Struct({"id": text, "name": text, **numbers, "explicit": pl.Boolean, "artists": artist})
-    names = ("id", "name", "album_type", "release_date", "release_date_precision")
-    album = pl.Struct({**dict.fromkeys(names, text), "tracks": pl.Struct({"items": pl.List(track)})})
-    schema = {"market": text, "run_id": text, "source": text, "album": album}
+    kinds = {"STRING": pl.String, "INT64": pl.Int64, "BOOL": pl.Boolean}
+    line, album, track, derived = (
+        {field: kinds[kind] for field, kind in _taken(place).items()} for place in _PLACES
+    )
+    track["artists"] = pl.List(pl.Struct({"id": pl.String, "name": pl.String}))
+    album["tracks"] = pl.Struct({"items": pl.List(pl.Struct(track))})
+    schema = {**line, "run_id": pl.String, "derived": pl.Struct(derived), "album": pl.Struct(album)}
+    structs = {"album": "album", _TRACK: "track", "derived": "derived"}
+    places = {"": pl.col} | {place: pl.col(name).struct.field for place, name in structs.items()}
+    artists, released = places[_TRACK]("artists").list, places["album"]("release_date")
+    precision = places["album"]("release_date_precision")
+    worked_out = {
+        "artists": artists.eval(pl.element().struct.field("name").drop_nulls()).list.join(", "),
+        "load_date": pl.col("run_id").str.to_date(),
+        "release_day": pl.when(precision == "day").then(released.str.to_date(strict=False)),
+        "artist_ids": artists.eval(pl.element().struct.field("id").drop_nulls()),
+        "run_id": pl.col("run_id"),
+        "revision": pl.lit(1, pl.Int64),
+    }
+    sources = ((name, (source or "").rpartition("."), source is None) for name, _, _, source in COLUMNS)
+    columns = [
+        (worked_out[name] if ours else places[at](field)).alias(name) for name, (at, _, field), ours in sources
+    ]
     frames = []
     for file in files:
         lines = pl.read_ndjson(gzip.decompress(Path(file).read_bytes()), schema=schema)
-        tracks = lines.unnest("album").rename({"id": "album_id", "name": "album_name"})
-        tracks = tracks.with_columns(pl.col("tracks").struct.field("items").alias("track")).drop("tracks")
-        tracks = tracks.explode("track").drop_nulls("track").unnest("track")
-        day = pl.when(pl.col("release_date_precision") == "day").then(
-            pl.col("release_date").str.to_date(strict=False)
-        )
-        entries = pl.col("artists").list.eval(pl.element().struct.field("name").drop_nulls())
-        ids = pl.col("artists").list.eval(pl.element().struct.field("id").drop_nulls())
-        frames.append(
-            tracks.rename({"id": "track_id", "name": "track_name"}).with_columns(
-                entries.list.join(", ").alias("artists"),
-                ids.alias("artist_ids"),
-                day.alias("release_day"),
-                pl.col("run_id").str.to_date().alias("load_date"),
-                pl.lit(1).alias("revision"),
-            )
-        )
+        tracks = lines.with_columns(pl.col("album").struct.field("tracks").struct.field("items").alias("track"))
+        frames.append(tracks.explode("track").drop_nulls("track").select(columns))
     rows = pl.concat(frames)
     rows.write_parquet(out)
     return int(rows.height)

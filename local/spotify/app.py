@@ -37,6 +37,7 @@ from local.spotify.answers import (
     unauthorized,
 )
 from local.spotify.catalogue import Catalogue
+from local.spotify.covers import cover
 from local.spotify.endpoints import ENDPOINTS, ApiError, Ask, Endpoint
 from local.spotify.faults import INSTEAD, RULES, Call, Order, Plan, Rule
 from local.spotify.limits import Limiter, Limits
@@ -253,6 +254,7 @@ def create_app(
         # The real API does not mind a slash at the end, and spotipy sends one.
         for spelling in (path, f"{path}/"):
             app.router.add_get(f"/v1{spelling}", simulator.api(endpoint))
+    app.router.add_get("/image/{name}", _image)
     app.router.add_get("/_control/calls", _calls)
     app.router.add_post("/_control/faults", _faults)
     app.router.add_post("/_control/reset", _reset_all)
@@ -276,6 +278,12 @@ async def _refusals(
         return await handler(request)
     except _Refused as refused:
         return refused.response
+
+
+async def _image(request: web.Request) -> web.Response:
+    """A cover: not the Web API's, so it wants no token, knows no limit and is no call."""
+    drawn = cover(request.match_info["name"])
+    return web.Response(status=404) if drawn is None else web.Response(text=drawn, content_type="image/svg+xml")
 
 
 async def _calls(request: web.Request) -> web.Response:

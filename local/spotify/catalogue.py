@@ -92,17 +92,19 @@ class Catalogue:
         *,
         run_id: str,
         revision: int = 1,
+        images: str = shapes.IMAGES,
     ) -> list[Json]:
         """The rows of the table after a run, in the types in which BigQuery's client gives them.
 
-        Ordered by market as given, then as listed, then as on the album; a row is a dict by column name.
+        `images` is where covers lie. Ordered by market as given, then as listed, then as on the album; a row is a dict
+        by column name.
         """
         run = {"load_date": date.fromisoformat(run_id), "source": source, "run_id": run_id, "revision": revision}
         return [
             {"market": market, **row, **run}
             for market in markets
             for album_id in self.releases(market, source, albums_per_market)
-            for row in _rows(self.record(album_id))
+            for row in _rows(self.record(album_id), images)
         ]
 
     @cached_property
@@ -137,7 +139,7 @@ def _best(albums: Sequence[Album], market: str, source: Source, count: int) -> l
     return [album.id for album in sorted(had, key=liking, reverse=True)[:count]]
 
 
-def _rows(album: Album) -> Iterator[dict[str, Any]]:
+def _rows(album: Album, images: str) -> Iterator[dict[str, Any]]:
     whole_day = album.release_date_precision == "day"
     for track in album.tracks:
         yield {
@@ -155,4 +157,5 @@ def _rows(album: Album) -> Iterator[dict[str, Any]]:
             "track_number": track.track_number,
             "explicit": track.explicit,
             "artist_ids": [artist.id for artist in track.artists],
+            "image_url": shapes.image_url(images, album.id, 300),
         }

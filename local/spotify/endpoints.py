@@ -70,7 +70,8 @@ class Ask:
     @property
     def view(self) -> View:
         """For whom to word the answer."""
-        return View(base_url=self.base_url, market=self.market, mode=self.mode)
+        images = f"{self.base_url.removesuffix('/v1')}/image"
+        return View(base_url=self.base_url, images=images, market=self.market, mode=self.mode)
 
     def number(self, name: str, default: int, least: int, most: float = math.inf) -> int:
         """A whole number of the query.

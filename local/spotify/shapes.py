@@ -27,15 +27,18 @@ Json = dict[str, Any]
 Mode = Literal["developer", "extended"]
 
 API: Final = "https://api.spotify.com/v1"
+IMAGES: Final = "https://i.scdn.co/image"
+IMAGE_WIDTHS: Final = (640, 300, 64)
 TRACKS_EMBEDDED: Final = 50
 """Tracks a full album brings along; the rest are pages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """For whom an object is worded: where links point, in which market, for which kind of app."""
+    """For whom an object is worded: where links point and covers lie, in which market, for which kind of app."""
 
     base_url: str = API
+    images: str = IMAGES
     market: str | None = None
     mode: Mode = "extended"
 
@@ -60,8 +63,8 @@ def simplified_album(album: Album, view: View) -> Json:
         "total_tracks": len(album.tracks),
         **_identity("album", album.id, view),
         "images": [
-            {"url": f"https://i.scdn.co/image/{album.id}{size}", "height": size, "width": size}
-            for size in (640, 300, 64)
+            {"url": image_url(view.images, album.id, width), "height": width, "width": width}
+            for width in IMAGE_WIDTHS
         ],
         "name": album.name,
         "release_date": album.release_date,
@@ -69,6 +72,11 @@ def simplified_album(album: Album, view: View) -> Json:
         "artists": [_artist(artist, view) for artist in album.artists],
         **_availability(album, view),
     }
+
+
+def image_url(images: str, album_id: str, width: int) -> str:
+    """Where the cover of an album lies in this width."""
+    return f"{images}/{album_id}{width}"
 
 
 def full_album(album: Album, view: View, link: Callable[[int], str] | None = None) -> Json:

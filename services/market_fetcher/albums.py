@@ -45,7 +45,7 @@ from services.market_fetcher.shapes import (
     unpack,
     whole_album,
 )
-from services.market_fetcher.values import normal
+from services.market_fetcher.values import derive, normal
 
 log = logging.getLogger(__name__)
 
@@ -98,16 +98,24 @@ class _Wanted:
 
 
 class Albums:
-    """Albums with all their tracks. `kept` bounds the memory."""
+    """Albums with all their tracks. `kept` bounds the memory; covers lie below the address `images`."""
 
     def __init__(
-        self, api: WebApi, reader: AlbumReader, store: ObjectStore, time: Time, kept: AlbumMemory
+        self,
+        api: WebApi,
+        reader: AlbumReader,
+        store: ObjectStore,
+        time: Time,
+        kept: AlbumMemory,
+        *,
+        images: str,
     ) -> None:
         self._api = api
         self._reader = reader
         self._store = store
         self._time = time
         self._memory = kept
+        self._images = images
         self._flights: Flights[Album | Absent] = Flights()
         self._sizes = PageSizes(*_TRACK_PAGE_SIZES)
         self._failing_since: datetime | None = None
@@ -166,7 +174,7 @@ class Albums:
         stored = await self._store.read(album_cache_name(album_id))
         if stored is None:
             return None
-        album = unpack(album_id, stored.body)
+        album = unpack(album_id, stored.body, self._images)
         if album is None:
             log.warning("cache_unreadable", extra={"album": album_id})
         return album
@@ -227,7 +235,16 @@ class Albums:
     async def _read(self, wanted: _Wanted, answer: Json, began: datetime) -> Album:
         found = await self._whole(wanted, answer)
         album, odd = normal(whole_album(answer, list(found.items.values())))
-        packed = pack(wanted.id, album, nulls=found.nulls, fetched_at=began, odd=odd + found.odd, told=wanted.told)
+        derived, more = derive(album, self._images)
+        packed = pack(
+            wanted.id,
+            album,
+            nulls=found.nulls,
+            fetched_at=began,
+            odd=odd + more + found.odd,
+            told=wanted.told,
+            derived=derived,
+        )
         self._failing_since = None
         await self._keep(packed)
         return packed

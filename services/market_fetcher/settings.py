@@ -26,6 +26,10 @@ class Settings(ServiceSettings):
     spotify_token_url: HttpAddress = Field(
         default="https://accounts.spotify.com/api/token", description="Where access tokens are got."
     )
+    spotify_images_url: HttpAddress = Field(
+        default="https://i.scdn.co",
+        description="Below which address album covers lie; one that lies elsewhere is not taken into the table.",
+    )
     spotify_client_id: str | None = Field(default=None, description="Client id of the Spotify app.")
     spotify_client_secret: SecretStr | None = Field(
         default=None, description="Client secret of the Spotify app; never printed."

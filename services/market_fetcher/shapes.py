@@ -2,7 +2,7 @@
 
 Nothing of an album is renamed, added or dropped, but null tracks and repeated ones; `tracks.items` becomes the
 whole list and `tracks.next` null, since nothing is left to be read; `id` is the one under which it was listed. Fields
-that reach the table are brought to their types before (`values`).
+that reach the table are brought to their types before, and what is worked out of an album stands beside it (`values`).
 
 A list is believed only if it can be one (`listing_flaw`): an answer's mere presence says nothing.
 """
@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 from contracts.names import is_spotify_id
 from contracts.parts import FORM, PartMetadata
 from services.market_fetcher.ports import Flaw, Json, SourceName
-from services.market_fetcher.values import normal, parse, whole
+from services.market_fetcher.values import KNOWN, derive, normal, parse, whole
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -188,11 +188,20 @@ class Absent:
     """Whether a look some minutes after the first saw the same."""
 
 
-_ALBUM = b',"album":'  # stands last of the keys, in the cache as in a line of a part, and first in this spelling
+_DERIVED = (
+    b',"derived":'  # it and the album stand last, in the cache as in a part's line, and first in this spelling
+)
 
 
 def pack(
-    album_id: str, album: Json, *, nulls: int, fetched_at: datetime, odd: int = 0, told: int | None = None
+    album_id: str,
+    album: Json,
+    *,
+    nulls: int,
+    fetched_at: datetime,
+    odd: int = 0,
+    told: int | None = None,
+    derived: Json | None = None,
 ) -> Album:
     """Compress a whole album. JSON stays ASCII, since names may hold lone surrogates that UTF-8 cannot."""
     kept = {
@@ -201,27 +210,37 @@ def pack(
         "odd_values": odd,
         "answered": str(album.get("id") or album_id),
         "told": told,
+        "columns": KNOWN,
+        "derived": derived or {},
         "album": {**album, "id": album_id},
     }
     return _packed(album_id, _gzip([json.dumps(kept, separators=(",", ":")).encode()]), kept)
 
 
-def unpack(album_id: str, body: bytes) -> Album | None:
-    """An album out of the cache, or None where the object is not what `pack` made."""
+def unpack(album_id: str, body: bytes, images: str) -> Album | None:
+    """An album out of the cache, or None where the object is not what `pack` made; `images` as in `derive`."""
     try:
         kept = parse(gzip.decompress(body))
-        if "odd_values" not in kept:
-            return _modern(album_id, kept)
+        if kept.get("columns") != KNOWN:
+            return _modern(album_id, kept, images)
         return _packed(album_id, body, kept)
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
-def _modern(album_id: str, kept: Json) -> Album:
-    """What an earlier release cached as it came: its values are brought to their types now."""
+def _modern(album_id: str, kept: Json, images: str) -> Album:
+    """What a release with other columns cached: values are brought to their types, and derived, for those of now."""
     album, odd = normal(kept["album"])
-    fetched_at = datetime.fromisoformat(kept["fetched_at"])
-    return pack(album_id, album, nulls=int(kept["skipped_nulls"]), fetched_at=fetched_at, odd=odd)
+    derived, more = derive(album, images)
+    return pack(
+        album_id,
+        {**album, "id": kept.get("answered") or album.get("id")},
+        nulls=int(kept["skipped_nulls"]),
+        fetched_at=datetime.fromisoformat(kept["fetched_at"]),
+        odd=int(kept.get("odd_values", 0)) + odd + more,
+        told=kept.get("told"),
+        derived=derived,
+    )
 
 
 def _packed(album_id: str, body: bytes, kept: Json) -> Album:
@@ -283,7 +302,7 @@ def part_body(run_id: str, market: str, listing: Listing, found: Iterable[Album 
     opening = json.dumps(head, separators=(",", ":")).encode()[:-1]
     albums = (entry for entry in found if isinstance(entry, Album))
     return _gzip(
-        b'%b,"number":%d%b%b\n' % (opening, number, _ALBUM, gzip.decompress(album.body).partition(_ALBUM)[2])
+        b'%b,"number":%d%b%b\n' % (opening, number, _DERIVED, gzip.decompress(album.body).partition(_DERIVED)[2])
         for number, album in enumerate(albums, start=1)
     )
 

@@ -7,9 +7,13 @@ type becomes null, and is counted. Fields that nobody reads stay as they came.
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from zlib import crc32
+
+from contracts import columns
 
 Json = Mapping[str, Any]
 
@@ -56,15 +60,17 @@ def _truth(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-_ALBUM: Final = dict.fromkeys(("id", "name", "album_type", "release_date", "release_date_precision"), _text)
-_TRACK: Final[Mapping[str, Callable[[object], object]]] = {
-    "id": _text,
-    "name": _text,
-    "duration_ms": whole,
-    "disc_number": whole,
-    "track_number": whole,
-    "explicit": _truth,
-}
+_Value = Callable[[object], object]
+_KINDS: Final[Mapping[columns.Kind, _Value]] = {"STRING": _text, "INT64": whole, "BOOL": _truth}
+
+
+def _typed(place: str) -> dict[str, _Value]:
+    """How each field that reaches the table from there is brought to its type."""
+    return {field: _KINDS[column.kind] for field, column in columns.taken(place).items()}
+
+
+_ALBUM: Final = _typed(columns.ALBUM)
+_TRACK: Final = _typed(columns.TRACK)
 _ARTIST: Final = dict.fromkeys(("id", "name"), _text)
 
 
@@ -94,7 +100,7 @@ class _Odd:
         self.count += not isinstance(value, list)
         return value if isinstance(value, list) else []
 
-    def fields(self, found: Json, kinds: Mapping[str, Callable[[object], object]]) -> dict[str, Any]:
+    def fields(self, found: Json, kinds: Mapping[str, _Value]) -> dict[str, Any]:
         made = {name: kind(found[name]) for name, kind in kinds.items() if name in found}
         self.count += sum(value is None and found[name] is not None for name, value in made.items())
         return {**found, **made}
@@ -104,3 +110,41 @@ def normal(album: Json) -> tuple[dict[str, Any], int]:
     """A whole album with every field that reaches the table of its documented type, and how many became null."""
     odd = _Odd()
     return odd.album(album), odd.count
+
+
+_COVER_WIDTH: Final = 300  # pixels; Spotify has 640, 300 and 64
+_COVER_PATH: Final = r"/[\w./%~-]{1,1000}"
+
+
+def _cover(album: Json, images: str) -> tuple[str | None, int]:
+    """The cover's address; odd where Spotify tells of images, and none of them has an address below `images`."""
+    told = album.get("images")
+    if not isinstance(told, list):
+        return None, int(told is not None)
+    entries = [entry for entry in told if entry is not None]
+    address = re.compile(re.escape(images.rstrip("/")) + _COVER_PATH, re.ASCII)
+    objects = [entry for entry in entries if isinstance(entry, dict)]
+    usable = [entry for entry in objects if address.fullmatch(_text(entry.get("url")) or "")]
+    if not usable:
+        return None, int(bool(entries))
+    return min(usable, key=_beside_cover_width)["url"], 0
+
+
+def _beside_cover_width(image: Json) -> float:
+    width = whole(image.get("width"))
+    return math.inf if width is None else abs(width - _COVER_WIDTH)
+
+
+DERIVED: Final[Mapping[str, Callable[[Json, str], tuple[Any, int]]]] = {"image_url": _cover}
+"""Which column is worked out how of an album and the address below which images lie."""
+
+
+def derive(album: Json, images: str) -> tuple[dict[str, Any], int]:
+    """What the table's columns want of an album that is no field of it, by column, and how much of it was odd."""
+    made = {name: work_out(album, images) for name, work_out in DERIVED.items()}
+    odd = sum(odd for _, odd in made.values())
+    return {name: value for name, (value, _) in made.items() if value is not None}, odd
+
+
+KNOWN: Final = f"{crc32(repr([(column.source, column.kind) for column in columns.COLUMNS]).encode()):08x}"
+"""Of which columns the values were brought to their types: another in an album that was cached before there was one."""

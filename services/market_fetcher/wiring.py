@@ -100,7 +100,7 @@ def _ports(settings: Settings, api: SpotifyApi, limiter: Limiter, store: ObjectS
         ability=ability,
         listings=Listings(releases),
         reader=reader,
-        albums=Albums(api, reader, store, time, memory),
+        albums=Albums(api, reader, store, time, memory, images=settings.spotify_images_url),
         time=time,
         calls_untold=limiter.calls_untold,
     )

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from google.cloud import bigquery
 
+from contracts.columns import COLUMNS
 from contracts.names import MARKETS
 from local import tools
 from local.bigquery import BigQuery
@@ -18,28 +19,9 @@ from local.spotify.shapes import Json
 SCHEMA = tools.ROOT / "infra/bigquery/new_releases.schema.json"
 VIEWS = tools.ROOT / "infra/bigquery/views"
 NEWEST = date(2026, 11, 23)
+_KINDS = {"STRING": pa.string(), "INT64": pa.int64(), "BOOL": pa.bool_(), "DATE": pa.date32()}
 _COLUMNS = pa.schema(
-    [
-        ("market", pa.string()),
-        ("release_date", pa.string()),
-        ("track_name", pa.string()),
-        ("duration_ms", pa.int64()),
-        ("artists", pa.string()),
-        ("load_date", pa.date32()),
-        ("release_day", pa.date32()),
-        ("release_date_precision", pa.string()),
-        ("album_id", pa.string()),
-        ("album_name", pa.string()),
-        ("album_type", pa.string()),
-        ("track_id", pa.string()),
-        ("disc_number", pa.int64()),
-        ("track_number", pa.int64()),
-        ("explicit", pa.bool_()),
-        ("artist_ids", pa.list_(pa.string())),
-        ("source", pa.string()),
-        ("run_id", pa.string()),
-        ("revision", pa.int64()),
-    ]
+    (column.name, pa.list_(_KINDS[column.kind]) if column.repeated else _KINDS[column.kind]) for column in COLUMNS
 )
 
 

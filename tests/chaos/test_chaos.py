@@ -132,7 +132,12 @@ async def test_a_run_under_sigkill_ends_like_a_quiet_one(stack: Stack, number: i
     print(f"pushes {_told(proxy.passed)}; delivered once more {_told(proxy.doubled)}")
     assert receipt.outcome == "loaded", receipt.error
     expected = Catalogue(1, FIRST).expected_rows(
-        MARKETS, "browse", ALBUMS, run_id=run_id, revision=receipt.revision
+        MARKETS,
+        "browse",
+        ALBUMS,
+        run_id=run_id,
+        revision=receipt.revision,
+        images=f"{stack.addresses.simulator}/image",
     )
     assert _rows(stack, run_id) == sorted(str(sorted(row.items())) for row in expected)
 

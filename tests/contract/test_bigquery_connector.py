@@ -53,6 +53,7 @@ class Recorder:
         self.requests: list[dict[str, Any]] = []
         self.loaded: list[pa.Table] = []
         self.table_is_there = True
+        self.columns = COLUMNS
         self.problem: str | None = None
         self._bucket = bucket
 
@@ -62,7 +63,7 @@ class Recorder:
         self.requests.append({"method": method, "path": told} | ({"body": body} if body else {}))
         if "/tables/" in told:
             reference = {"projectId": "made-up", "datasetId": "shop", "tableId": told.rpartition("/")[2]}
-            found = {"tableReference": reference, "schema": {"fields": COLUMNS}, "type": "TABLE"}
+            found = {"tableReference": reference, "schema": {"fields": self.columns}, "type": "TABLE"}
             return (200, found) if self.table_is_there else (404, {"error": {"code": 404, "message": "Not found"}})
         for address in body["configuration"]["load"]["sourceUris"]:
             blob = self._bucket.blob(address.removeprefix(f"gs://{self._bucket.name}/"))
@@ -154,6 +155,15 @@ def test_a_table_that_is_not_there_gets_no_job(asked: Recorder) -> None:
     with pytest.raises(UnsupportedError, match=f"CREATE_NEVER, and the table {TABLE} does not exist"):
         writer()
     assert plain(asked.requests) == RECORDED[:1]
+
+
+def test_a_table_that_lacks_a_column_gets_no_job(asked: Recorder) -> None:
+    """The job never changes the table: a column is Terraform's to add first, and until then nothing is loaded."""
+    asked.columns = [column for column in COLUMNS if column["name"] != "paid"]
+    with pytest.raises(UnsupportedError, match=f"{TABLE} has no column paid"):
+        writer()
+    assert plain(asked.requests) == RECORDED[:1]
+    assert "schemaUpdateOptions" not in json.dumps(RECORDED)
 
 
 def test_a_refused_load_leaves_no_file(asked: Recorder, bucket: Bucket) -> None:

@@ -72,6 +72,17 @@ def test_each_kind_of_breaking_change_is_seen(change: Callable[[Json], None]) ->
     assert breaking_changes(released, changed)
 
 
+def test_what_is_derived_may_grow_and_not_change() -> None:
+    """A column that is worked out of an album is a field more inside of one: optional there, too, and for good."""
+    field = {"type": "object", "properties": {"image_url": {"type": "string"}}}
+    released: Json = {"properties": {"derived": field}, "type": "object"}
+    grown, changed = copy.deepcopy(released), copy.deepcopy(released)
+    grown["properties"]["derived"]["properties"]["label"] = {"type": "string"}
+    changed["properties"]["derived"]["properties"]["image_url"]["type"] = "integer"
+    assert breaking_changes(released, grown) == []
+    assert breaking_changes(released, changed) == ["derived: means something else now"]
+
+
 def test_optional_fields_and_better_words_are_welcome() -> None:
     """Growing and explaining must not need a new version."""
     released = event_schema(RunFinished)

@@ -56,7 +56,8 @@ def spotify() -> FakeSpotify:
     }
     listed = {"items": [faulty, None], "next": None, "total": 3, "limit": 50, "offset": 0}
     spoilt = {**album("b", 3, name=7, release_date="1981", release_date_precision="year"), "tracks": listed}
-    made = FakeSpotify({"DK": ["a", "x", "b"]}, {"a": album("a", 1), "b": spoilt}, app="developer")
+    pictured = album("a", 1, images=[{"url": "https://i.scdn.co/image/a1", "height": 300, "width": 300}])
+    made = FakeSpotify({"DK": ["a", "x", "b"]}, {"a": pictured, "b": spoilt}, app="developer")
 
     def tracks(request: Request) -> Answer | None:
         return answer(listed) if request.url.endswith("/b/tracks") else None

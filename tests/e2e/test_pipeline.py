@@ -42,8 +42,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
 
 
-def catalogue_rows() -> list[Row]:
-    return Catalogue(1, date.fromisoformat(RUN)).expected_rows(MARKETS, "browse", ALBUMS, run_id=RUN)
+def catalogue_rows(stack: Stack) -> list[Row]:
+    images = f"{stack.addresses.simulator}/image"
+    return Catalogue(1, date.fromisoformat(RUN)).expected_rows(
+        MARKETS, "browse", ALBUMS, run_id=RUN, images=images
+    )
 
 
 def table_rows(stack: Stack) -> list[Row]:
@@ -79,7 +82,7 @@ async def test_a_tick_fills_the_table_with_what_the_catalogue_holds(stack: Stack
     written = await receipt(stack, 1)
     assert (written.outcome, written.missing, written.error) == ("loaded", (), None)
     rows = table_rows(stack)
-    assert in_order(rows) == in_order(catalogue_rows())
+    assert in_order(rows) == in_order(catalogue_rows(stack))
     assert written.warehouse is not None
     assert written.warehouse.rows == len(rows)
     assert written.trace_id == names.trace_id(RUN)
@@ -92,7 +95,7 @@ async def test_the_same_run_again_doubles_nothing(stack: Stack) -> None:
     publish(stack, RunRequested(run_id=RUN, reason="again"), "second tick")
     log = stack.log_dir / "scheduler.log"
     await eventually(lambda: log.read_text().count('"markets_requested"') >= 2, within=60)
-    assert in_order(table_rows(stack)) == in_order(catalogue_rows())
+    assert in_order(table_rows(stack)) == in_order(catalogue_rows(stack))
     assert {blob.name: blob.generation for blob in stack.bucket.list_blobs()} == before
 
 

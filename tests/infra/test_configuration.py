@@ -253,7 +253,7 @@ def test_a_market_is_written_alike_everywhere() -> None:
 
 
 def test_one_apply_builds_before_it_runs() -> None:
-    """A service whose image is not there yet is refused by Cloud Run; a build without its rights fails."""
+    """Without its image Cloud Run refuses a service, without rights a build fails, without a column BigQuery a load."""
     build = resource("terraform_data", "images")
     assert build["triggers_replace"] == ["${local.tag}"]
     assert "${terraform_data.images}" in module("service")["depends_on"]
@@ -263,6 +263,7 @@ def test_one_apply_builds_before_it_runs() -> None:
         if "builder" in json.dumps(entry.body) or "local.members[each" in json.dumps(entry.body)
     }
     assert of_builder - {"${google_bigquery_dataset_iam_member.this}"} <= set(build["depends_on"])
+    assert "${google_bigquery_table.new_releases}" in build["depends_on"]
     command = (INFRA / "images.tf").read_text(encoding="utf-8")
     for substitution in re.findall(
         r"^  (_[A-Z]+): \"\"", (ROOT / "cloudbuild.yaml").read_text("utf-8"), re.MULTILINE

@@ -62,6 +62,7 @@ async def simulated(
     async with TestServer(app) as server:
         addresses = {
             "SPOTIFY_API_URL": str(server.make_url("/v1")),
+            "SPOTIFY_IMAGES_URL": str(server.make_url("/image")),
             "SPOTIFY_TOKEN_URL": str(server.make_url("/api/token")),
         }
         settings = load(Settings, {**ENVIRONMENT, **addresses, **environment})
@@ -354,6 +355,7 @@ def world(
     secrets = _address(supervisor, "secret_manager", ["--secret", "id=abc", "--secret", "secret=def"])
     environment = {
         "SPOTIFY_API_URL": f"{spotify}/v1",
+        "SPOTIFY_IMAGES_URL": f"{spotify}/image",
         "SPOTIFY_TOKEN_URL": f"{spotify}/api/token",
         "SECRET_MANAGER_EMULATOR_HOST": secrets,
         "SPOTIFY_CLIENT_ID_SECRET": "projects/p/secrets/id/versions/1",

@@ -864,3 +864,18 @@ async def test_wrong_arguments_are_named() -> None:
     assert started.returncode == 2
     assert b"--faults" in told
     assert b"fire" in told
+
+
+async def test_covers_lie_where_albums_say(serve: Serve) -> None:
+    """The addresses in the table lead to pictures also on one machine; they are no calls and want no token."""
+    client = await serve()
+    album = (await client.get(f"/albums/{long_album()}")).body
+    calls = len(client.simulator.calls)
+    async with ClientSession() as session:
+        for image in album["images"]:
+            async with session.get(image["url"]) as picture:
+                assert (picture.status, picture.content_type) == (200, "image/svg+xml")
+                assert f'width="{image["width"]}"' in await picture.text()
+        async with session.get(f"{client.url}/image/{long_album()}1000") as picture:
+            assert picture.status == 404
+    assert len(client.simulator.calls) == calls

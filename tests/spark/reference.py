@@ -1,6 +1,7 @@
 """The transformation again, in plain Python and on its own: what the Spark job must give, row for row.
 
-Also the albums it is compared on. Nothing of the job is imported here. The decision is the contract's.
+Also the albums it is compared on. Nothing of the job is imported here. The decision is the contract's, and so is where
+a column that is taken as it stands is taken from.
 """
 
 import gzip
@@ -12,6 +13,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from contracts.columns import COLUMNS
 from contracts.documents import Decision, Part
 from tests.spark.bucket import Bucket
 
@@ -30,26 +32,21 @@ def rows_of(record: Record, *, revision: int = 1) -> list[Row]:
 def _row(record: Record, album: Record, track: Record, revision: int) -> Row:
     artists = [artist or {} for artist in track.get("artists") or []]
     return {
-        "market": record["market"],
-        "release_date": album.get("release_date"),
-        "track_name": track.get("name"),
-        "duration_ms": track.get("duration_ms"),
+        **_as_they_stand(record, track),
         "artists": ", ".join(artist["name"] for artist in artists if artist.get("name") is not None),
         "load_date": date.fromisoformat(record["run_id"]),
         "release_day": release_day(album.get("release_date"), album.get("release_date_precision")),
-        "release_date_precision": album.get("release_date_precision"),
-        "album_id": album["id"],
-        "album_name": album.get("name"),
-        "album_type": album.get("album_type"),
-        "track_id": track.get("id"),
-        "disc_number": track.get("disc_number"),
-        "track_number": track.get("track_number"),
-        "explicit": track.get("explicit"),
         "artist_ids": [artist["id"] for artist in artists if artist.get("id") is not None],
-        "source": record.get("source"),
         "run_id": record["run_id"],
         "revision": revision,
     }
+
+
+def _as_they_stand(record: Record, track: Record) -> Row:
+    derived = record.get("derived") or {}
+    places = {"": record, "album": record["album"], "album.tracks.items": track, "derived": derived}
+    found = [(column.name, *column.source.rpartition(".")) for column in COLUMNS if column.source is not None]
+    return {name: places[at].get(field) for name, at, _, field in found}
 
 
 def release_day(text: str | None, precision: str | None) -> date | None:

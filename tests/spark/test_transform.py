@@ -87,7 +87,7 @@ def test_a_truncated_part_fails(spark: SparkSession, bucket: Bucket) -> None:
         transforms.summary(inspected).collect()
 
 
-@pytest.mark.parametrize("form", [1, 2])
+@pytest.mark.parametrize("form", [1, 2, 3])
 def test_a_part_of_every_form_is_read_for_ever(spark: SparkSession, bucket: Bucket, form: int) -> None:
     """A part lies in the bucket for weeks: a kept one of each form is the contract's, and gives its rows and counts."""
     folder = _fresh(bucket)

@@ -11,6 +11,8 @@ from benchmarks.check import regressions
 from benchmarks.fetch import Run, claims, section
 from benchmarks.report import kept_rows, merged, table, write
 from benchmarks.results import load, result_of, save
+from benchmarks.subjects import peers
+from contracts.columns import COLUMNS
 
 
 def figures(at: int = 0, **changes: float) -> Figures:
@@ -113,3 +115,9 @@ def test_each_module_is_the_benchmark_of_its_name() -> None:
     for name in NAMES:
         found: Benchmark = importlib.import_module(f"benchmarks.{name}").BENCHMARK
         assert found.name == name
+
+
+def test_the_peers_make_the_columns_of_the_table() -> None:
+    """Whoever makes fewer columns is faster: the comparison would be void, and nothing else would say so."""
+    worked_out = [column.name for column in COLUMNS if column.source is None]
+    assert sorted(peers.WORKED_OUT) == sorted(worked_out)

@@ -619,6 +619,22 @@ def test_odd_values_are_converted_or_null_and_counted_in_the_part() -> None:
     fetched(spotify, body)
 
 
+def test_the_cover_stands_in_the_line_and_one_elsewhere_is_counted() -> None:
+    """What is worked out of an album lands beside it, and the album as it came."""
+    here, elsewhere = ([{"url": f"https://{host}/image/1", "width": 300}] for host in ("i.scdn.co", "example.org"))
+    albums = {"a": album("a", 1, images=here), "b": album("b", 1, images=elsewhere)}
+    spotify = FakeSpotify.of({"DK": "a b"}, app="developer", albums=albums)
+
+    async def body(fetcher: fetching.Fetcher) -> None:
+        assert (await fetcher.fetch()).status == 204
+        lines = await fetcher.part()
+        assert [line["derived"] for line in lines] == [{"image_url": "https://i.scdn.co/image/1"}, {}]
+        assert [line["album"]["images"] for line in lines] == [here, elsewhere]
+        assert (await counts(fetcher)).odd_values == 1
+
+    fetched(spotify, body)
+
+
 # --- quota -----------------------------------------------------------------------------------------------------
 
 

@@ -123,8 +123,8 @@ def test_a_part_another_wrote_meanwhile_stands() -> None:
     fetched(spotify, body, store)
 
 
-def test_the_line_of_a_part_is_spotifys_album_and_five_facts() -> None:
-    """Market, run, source, time and number are ours; the album is as given, with every track, and the last key."""
+def test_the_line_of_a_part_is_spotifys_album_and_six_facts() -> None:
+    """All but the album are ours; it is as given, with every track, and the last key."""
     spotify = FakeSpotify.of({"DK": "a"}, albums={"a": album("a", 2, odd=None)})
 
     async def body(fetcher: fetching.Fetcher) -> None:
@@ -136,6 +136,7 @@ def test_the_line_of_a_part_is_spotifys_album_and_five_facts() -> None:
             "source": "browse",
             "fetched_at": "2026-11-22T23:05:00Z",
             "number": 1,
+            "derived": {},
         }
         assert list(line)[-1] == "album"
         assert line["album"]["odd"] is None
@@ -386,7 +387,7 @@ def test_a_broken_cache_entry_costs_a_call_and_is_mended() -> None:
         assert (await fetcher.fetch()).status == 204
         stored = await fetcher.store.read(album_cache_name("a"))
         assert stored is not None
-        assert unpack("a", stored.body) is not None
+        assert unpack("a", stored.body, "https://i.scdn.co") is not None
 
     fetched(spotify, body)
 
@@ -437,7 +438,8 @@ def test_the_memory_of_albums_is_bounded() -> None:
     def made(number: int) -> Any:
         return pack(str(number), {"tracks": {"items": []}}, nulls=0, fetched_at=NOW)
 
-    memory = AlbumMemory(10 * (len(made(1).body) + 512))
+    most = max(len(made(number).body) for number in range(10, 30))
+    memory = AlbumMemory(10 * (most + 512))
     for number in range(10, 30):
         memory.put(made(number))
         assert memory.get("10") is not None

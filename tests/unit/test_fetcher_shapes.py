@@ -28,6 +28,7 @@ from services.market_fetcher.shapes import (
 from tests.virtual_time import run
 
 NOW = datetime(2026, 11, 23, 0, 0, 7, tzinfo=UTC)
+IMAGES = "https://i.scdn.co"
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=[])),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -145,15 +146,15 @@ album_objects = st.fixed_dictionaries(
         "id": st.just("abc"),
         "tracks": st.fixed_dictionaries({"items": st.lists(st.dictionaries(st.text(), JSON), max_size=3)}),
     },
-    optional={"name": JSON, "release_date": JSON, 'a,"album":b': JSON},
+    optional={"name": JSON, "release_date": JSON, 'a,"derived":b': JSON},
 )
 
 
 @given(album_objects)
 def test_an_album_goes_unchanged_through_cache_and_part(album: dict[str, Any]) -> None:
     """What Spotify gave stands in the part to the letter: nulls, unicode, lone surrogates, unknown fields."""
-    packed = pack("abc", album, nulls=2, fetched_at=NOW)
-    assert unpack("abc", packed.body) == packed
+    packed = pack("abc", album, nulls=2, fetched_at=NOW, derived={"image_url": "here"})
+    assert unpack("abc", packed.body, IMAGES) == packed
     body = part_body("2026-11-23", "DK", Listing("search", ("abc",), 0, NOW), [packed])
     assert json.loads(gzip.decompress(body)) == {
         "market": "DK",
@@ -161,8 +162,22 @@ def test_an_album_goes_unchanged_through_cache_and_part(album: dict[str, Any]) -
         "source": "search",
         "fetched_at": "2026-11-23T00:00:07Z",
         "number": 1,
+        "derived": {"image_url": "here"},
         "album": album,
     }
+
+
+def test_an_album_that_was_cached_before_a_column_gets_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cached albums are used for weeks: without this a new column would be empty for as long."""
+    album = {"id": "said", "images": [{"url": f"{IMAGES}/image/a", "width": 300}], "tracks": {"items": []}}
+    with monkeypatch.context() as before:
+        before.setattr("services.market_fetcher.shapes.KNOWN", "others")
+        packed = pack("abc", album, nulls=2, fetched_at=NOW, odd=3, told=4)
+    found = unpack("abc", packed.body, IMAGES)
+    assert found == pack(
+        "abc", album, nulls=2, fetched_at=NOW, odd=3, told=4, derived={"image_url": f"{IMAGES}/image/a"}
+    )
+    assert found.answered == "said"
 
 
 def plain(album_id: str, released: str = "2026-11-20", tracks: int = 1) -> Album:
@@ -200,7 +215,7 @@ def test_the_metadata_tells_a_part_without_reading_it() -> None:
     assert found == {
         "source": "browse",
         "app": "extended",
-        "form": "2",
+        "form": "3",
         "album-count": "3",
         "track-count": "5",
         "albums-listed": "4",
@@ -232,7 +247,7 @@ def test_a_release_date_that_is_no_day_is_no_newest_release(released: Any) -> No
 )
 def test_an_unreadable_cache_entry_is_a_miss(body: bytes) -> None:
     """A cut or foreign cache object costs a call, never a run."""
-    assert unpack("abc", body) is None
+    assert unpack("abc", body, IMAGES) is None
 
 
 def test_all_tracks_replace_the_first_page() -> None:

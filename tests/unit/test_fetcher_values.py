@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.market_fetcher.values import NoNumber, normal, parse, whole
+from services.market_fetcher.values import NoNumber, derive, normal, parse, whole
 
 ODD_NUMBERS = ["204053", True, {}, [], -1, -0.5, 1.5, 2**63, 1e300, NoNumber("NaN"), NoNumber("9" * 400)]
 ODD_TEXTS = [7, 7.0, True, False, {}, [], NoNumber("NaN")]
@@ -102,3 +102,73 @@ def test_any_album_has_a_strict_form(value: Any) -> None:
     assert made["explicit"] is None or isinstance(made["explicit"], bool)
     assert all(artist is None or isinstance(artist, dict) for artist in made["artists"])
     assert normal(album) == (album, 0)
+
+
+IMAGES = "https://i.scdn.co"
+
+
+def image(name: str, width: Any = None, **changes: Any) -> dict[str, Any]:
+    """An entry of an album's images."""
+    return {"url": f"{IMAGES}/image/{name}", "height": width, "width": width, **changes}
+
+
+def cover_of(images: Any) -> tuple[Any, int]:
+    """The cover that is chosen, and whether something was odd."""
+    made, odd = derive({"images": images}, IMAGES)
+    return made.get("image_url"), odd
+
+
+@pytest.mark.parametrize(
+    ("images", "chosen"),
+    [
+        ([image("l", 640), image("m", 300), image("s", 64)], "m"),
+        ([image("l", 640), image("s", 64)], "s"),
+        ([image("l", 640.0), image("m", 301.0)], "m"),
+        ([image("first", 310), image("second", 290)], "first"),
+        ([image("unknown"), image("l", 640)], "l"),
+        ([image("unknown", "300"), image("also")], "unknown"),
+        ([None, image("l", 640)], "l"),
+        ([image("m", 300, url="https://elsewhere/m"), image("l", 640)], "l"),
+    ],
+)
+def test_the_cover_is_the_image_nearest_to_300_pixels(images: Any, chosen: str) -> None:
+    """The page shows covers in that size; Spotify names no order, and a width may be missing."""
+    assert cover_of(images) == (f"{IMAGES}/image/{chosen}", 0)
+
+
+@pytest.mark.parametrize("images", [None, [], [None]])
+def test_an_album_without_images_has_no_cover_and_is_not_odd(images: Any) -> None:
+    """Spotify lists albums before their covers are there."""
+    assert cover_of(images) == (None, 0)
+    assert derive({}, IMAGES) == ({}, 0)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        7,
+        "",
+        "https://i.scdn.co",
+        "https://i.scdn.co.evil.example/image/a",
+        "https://i.scdn.co@evil.example/image/a",
+        "https://i-scdn.co/image/a",
+        "http://i.scdn.co/image/a",
+        "HTTPS://evil.example/https://i.scdn.co/a",
+        "https://i.scdn.co/image/a b",
+        "https://i.scdn.co/image/a\n",
+        'https://i.scdn.co/image/a"onerror=',
+        "https://i.scdn.co/image/\u00e6",
+        f"https://i.scdn.co/{'a' * 1001}",
+        "javascript:alert(1)",
+    ],
+)
+def test_an_address_elsewhere_is_no_cover_and_is_counted(url: Any) -> None:
+    """Pages load what the column says: it says nothing but addresses where Spotify keeps its images."""
+    assert cover_of([image("a", 300, url=url)]) == (None, 1)
+
+
+@pytest.mark.parametrize("images", ["x", {}, 3, ["x"], [7, None], [{"height": 3}]])
+def test_images_of_another_type_are_counted(images: Any) -> None:
+    """As any other value that reaches the table and is not of its type: null, and one odd value."""
+    assert cover_of(images) == (None, 1)

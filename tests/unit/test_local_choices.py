@@ -97,6 +97,7 @@ def test_services_are_told_every_address_and_no_secret() -> None:
     chosen = replace(choices.read({}, home=HOME, today=TODAY), markets=("DK",))
     told = choices.service_environment(chosen, ADDRESSES, {}, {"PATH": "/bin"})
     assert told["SPOTIFY_API_URL"] == "http://127.0.0.1:6/v1"
+    assert told["SPOTIFY_IMAGES_URL"] == "http://127.0.0.1:6/image"
     assert told["SPOTIFY_TOKEN_URL"] == "http://127.0.0.1:6/api/token"
     assert told["SPOTIFY_CLIENT_SECRET_SECRET"].startswith("projects/new-releases-local/secrets/")
     assert told["MARKETS"] == "DK"
@@ -110,7 +111,13 @@ def test_with_credentials_the_real_api_is_asked() -> None:
     chosen = choices.read(caller, home=HOME, today=TODAY)
     told = choices.service_environment(chosen, replace(ADDRESSES, simulator=None), caller, {})
     assert chosen.spotify == Credentials("me", "mine")
-    of_the_simulator = {"SPOTIFY_API_URL", "SPOTIFY_TOKEN_URL", "SPOTIFY_RATE", "SPOTIFY_BATCH_QUIET"}
+    of_the_simulator = {
+        "SPOTIFY_API_URL",
+        "SPOTIFY_IMAGES_URL",
+        "SPOTIFY_TOKEN_URL",
+        "SPOTIFY_RATE",
+        "SPOTIFY_BATCH_QUIET",
+    }
     assert not {*of_the_simulator, "SPOTIFY_CLIENT_SECRET"} & set(told)
     assert told["HTTPS_PROXY"] == "http://proxy"
     assert choices.secrets(chosen) == {"spotify-client-id": "me", "spotify-client-secret": "mine"}

@@ -1,5 +1,6 @@
 """What is shipped to a cluster: complete, the same each time, and independent of everything else here."""
 
+import inspect
 import json
 import os
 import subprocess
@@ -7,7 +8,9 @@ import sys
 from pathlib import Path
 
 from local.spark import package
+from spark_job.columns import COLUMNS
 from spark_job.schemas import ROWS
+from spark_job.transforms import OF_ALBUM, OF_TRACK, rows
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _LIST_MODULES = """
@@ -64,9 +67,18 @@ def test_the_same_sources_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_the_job_writes_the_columns_of_the_table() -> None:
-    """Names, order and types are those of the table's one schema file, the reference's six columns first."""
+    """Names, order and types are those that Terraform makes the table of, the reference's six columns first."""
     kinds = {"string": "STRING", "bigint": "INT64", "date": "DATE", "boolean": "BOOL", "array<string>": "ARRAY"}
     described = json.loads((ROOT / "infra/bigquery/new_releases.schema.json").read_text())
     table = [(field["name"], "ARRAY" if field["mode"] == "REPEATED" else field["type"]) for field in described]
     assert [(field.name, kinds[field.dataType.simpleString()]) for field in ROWS.fields] == table
     assert ROWS.names[:6] == ["market", "release_date", "track_name", "duration_ms", "artists", "load_date"]
+
+
+def test_every_column_has_one_origin() -> None:
+    """A column that is taken from nowhere, or from two places, would stop the job on the cluster first."""
+    as_they_stand = [name for name, _, _, source in COLUMNS if source is not None]
+    of_the_run = [
+        name for name, told in inspect.signature(rows).parameters.items() if told.kind is told.KEYWORD_ONLY
+    ]
+    assert sorted([*as_they_stand, *OF_ALBUM, *OF_TRACK, *of_the_run]) == sorted(ROWS.names)
