@@ -241,6 +241,18 @@ class WarehouseCount(Document):
     """Revision of the rows; None where there are none."""
 
 
+class SecondLook(Document):
+    """That the table was looked at once more, after any load job of the run had ended, and what it held."""
+
+    run_id: RunId
+    revision: Revision
+    """The newest revision then."""
+    table: WarehouseCount
+    taken_back: bool
+    """Whether an older load had come after the newest, which was loaded: the barrier has it loaded once more."""
+    looked_at: datetime
+
+
 class Receipt(Document):
     """What a decision became."""
 

@@ -116,7 +116,7 @@ locals {
     }
     cluster_manager = {
       read   = ["runs/"]
-      change = ["runs/{run}/clusters/", "runs/{run}/jobs/", "runs/{run}/receipts/", "runs/{run}/announced/", "canaries/"]
+      change = ["runs/{run}/clusters/", "runs/{run}/jobs/", "runs/{run}/receipts/", "runs/{run}/announced/", "runs/{run}/looks/", "canaries/"]
     }
     # What the Spark job needs. Its staging is in the temporary bucket (dataproc.tf).
     cluster = {
