@@ -221,6 +221,8 @@ class LoadResult(Document):
     """Whether the partition was replaced. The counts below are of what was loaded, or would have been."""
     error: str | None = None
     """Why nothing was loaded."""
+    load_job: str | None = None
+    """Id of the load job that BigQuery refused, where its error names it; others are found by their labels."""
     parts: tuple[PartResult, ...] = ()
     """Every part of the decision, by market; empty in results that are older than this field."""
     files: int

@@ -570,7 +570,9 @@ class SimulatedDataproc(MemoryDataproc):
         self._outside.note(f"table: {len(load.rows)} rows of {load.run_id} by {load.job}")
         frame: Any = Frame(load._replace(at=self._outside.now()), self._table)
         date = datetime.fromisoformat(load.run_id).date()
-        sink.replace_partition(frame, table="table", load_date=date, temporary_bucket=BUCKET)
+        sink.replace_partition(
+            frame, table="table", load_date=date, revision=load.revision, temporary_bucket=BUCKET
+        )
 
     async def _orphan(self, load: Load) -> None:
         """BigQuery goes on with a load whose driver is dead, for hours at most."""

@@ -84,8 +84,8 @@ def a_random_job_id(patch: pytest.MonkeyPatch) -> None:
 
 
 def an_append_load(patch: pytest.MonkeyPatch) -> None:
-    def append(rows: DataFrame, *, table: str, load_date: date, temporary_bucket: str) -> None:
-        chosen = sink.options(load_date=load_date, temporary_bucket=temporary_bucket)
+    def append(rows: DataFrame, *, table: str, load_date: date, revision: int, temporary_bucket: str) -> None:
+        chosen = sink.options(load_date=load_date, revision=revision, temporary_bucket=temporary_bucket)
         rows.write.format("bigquery").options(**chosen).mode("append").save(table)
 
     patch.setattr(sink, "replace_partition", append)
