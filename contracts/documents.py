@@ -221,6 +221,8 @@ class LoadResult(Document):
     """Whether the partition was replaced. The counts below are of what was loaded, or would have been."""
     error: str | None = None
     """Why nothing was loaded."""
+    load_job: str | None = None
+    """Id of the load job that BigQuery refused, where its error names it; others are found by their labels."""
     parts: tuple[PartResult, ...] = ()
     """Every part of the decision, by market; empty in results that are older than this field."""
     files: int
@@ -239,6 +241,18 @@ class WarehouseCount(Document):
     albums: int
     revision: int | None = None
     """Revision of the rows; None where there are none."""
+
+
+class SecondLook(Document):
+    """That the table was looked at once more, after any load job of the run had ended, and what it held."""
+
+    run_id: RunId
+    revision: Revision
+    """The newest revision then."""
+    table: WarehouseCount
+    taken_back: bool
+    """Whether an older load had come after the newest, which was loaded: the barrier has it loaded once more."""
+    looked_at: datetime
 
 
 class Receipt(Document):

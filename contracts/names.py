@@ -227,6 +227,16 @@ def announced_name(run_id: str, revision: int) -> str:
     return f"{announced_prefix(run_id)}{revision:04}.json"
 
 
+def looks_prefix(run_id: str) -> str:
+    """Where second looks at the table are noted."""
+    return f"runs/{run_id}/looks/"
+
+
+def look_name(run_id: str, revision: int) -> str:
+    """What the second look found in the table, once the newest revision had been finished for long."""
+    return f"{looks_prefix(run_id)}{revision:04}.json"
+
+
 def quarantine_prefix(run_id: str, revision: int) -> str:
     """Where the Spark job keeps the records it could not read."""
     return f"quarantine/{run_id}/{revision:04}/"

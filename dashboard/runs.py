@@ -65,7 +65,13 @@ def run_document(run: RunStatus) -> Json:
     return {
         **told,
         "clusters": [
-            {"attempt": claim.attempt, "cluster": claim.cluster, "claimed_at": claim.claimed_at.isoformat()}
+            {
+                "attempt": claim.attempt,
+                "cluster": claim.cluster,
+                "claimed_at": claim.claimed_at.isoformat(),
+                "machines": " in ".join(told for told in (claim.machine_type, claim.zone) if told),
+                "refused": claim.refused,
+            }
             for claim in run.clusters
         ],
         "is_finished": run.is_finished,

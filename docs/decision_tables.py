@@ -35,6 +35,8 @@ def page() -> str:
         ("the cluster is still CREATING after its 20 minutes", cluster.cell("CREATING", None, cluster.LATE)),
         ("the second and last job failed", cluster.failed_twice()),
         ("the claimed name belongs to a cluster without our labels", cluster.stranger()),
+        ("seven hours after revision 2 was finished, the table holds it", cluster.second_look(2)),
+        ("the same; the table holds revision 1 again", cluster.second_look(1)),
     ]
     return "\n".join(
         [

@@ -27,6 +27,7 @@ from contracts.documents import (
     Order,
     Part,
     Receipt,
+    SecondLook,
     ThrottledRecord,
 )
 from contracts.faults import ContractError
@@ -58,6 +59,12 @@ class RunIndex:
     """Numbers of the orders to reopen that were obeyed, ascending."""
     repaired: tuple[int, ...] = ()
     """Revisions whose bad or vanished parts were asked for again, ascending."""
+    jobs: int = 0
+    """How many jobs were claimed."""
+    looked: tuple[int, ...] = ()
+    """Revisions after which the table was looked at a second time, ascending."""
+    finished_at: datetime | None = None
+    """When the newest decision's receipt was written, by the store's clock; None where there is none."""
     began_at: datetime | None = None
     """When the manifest was written, by the store's clock."""
     touched_at: datetime | None = None
@@ -205,6 +212,14 @@ class RunLedger:
         """Note that a receipt's event was published."""
         await self._store.create(names.announced_name(run_id, revision), b"{}")
 
+    async def note_looked(self, look: SecondLook) -> None:
+        """Note what a second look at the table found."""
+        await self._create(names.look_name(look.run_id, look.revision), look)
+
+    async def look(self, run_id: str, revision: int) -> SecondLook | None:
+        """What a second look at the table found."""
+        return await self._read(names.look_name(run_id, revision), SecondLook)
+
     async def newest_order(self, index: RunIndex) -> Order | None:
         """What an operator wanted last."""
         return await self._order(index, index.orders[-1]) if index.orders else None
@@ -335,10 +350,11 @@ def _index(run_id: str, listed: Iterable[ObjectInfo]) -> RunIndex:
     written = {info.name: info.updated for info in listed}
     found = list(written)
     orders = _stems(found, names.orders_prefix(run_id))
+    decisions = tuple(int(stem) for stem in _stems(found, names.decisions_prefix(run_id)))
     return RunIndex(
         run_id=run_id,
         has_manifest=names.manifest_name(run_id) in found,
-        decisions=tuple(int(stem) for stem in _stems(found, names.decisions_prefix(run_id))),
+        decisions=decisions,
         receipts=tuple(int(stem) for stem in _stems(found, names.receipts_prefix(run_id))),
         announced=tuple(int(stem) for stem in _stems(found, names.announced_prefix(run_id))),
         dead_letters=_stems(found, names.dead_letters_prefix(run_id)),
@@ -346,6 +362,9 @@ def _index(run_id: str, listed: Iterable[ObjectInfo]) -> RunIndex:
         ordered_at={int(stem): written[f"{names.orders_prefix(run_id)}{stem}.json"] for stem in orders},
         reopened=tuple(int(stem) for stem in _stems(found, names.reopenings_prefix(run_id))),
         repaired=tuple(int(stem) for stem in _stems(found, names.repairs_prefix(run_id))),
+        jobs=len(_stems(found, names.job_claims_prefix(run_id))),
+        looked=tuple(int(stem) for stem in _stems(found, names.looks_prefix(run_id))),
+        finished_at=written.get(names.receipt_name(run_id, decisions[-1])) if decisions else None,
         began_at=written.get(names.manifest_name(run_id)),
         touched_at=max(written.values(), default=None),
     )

@@ -122,6 +122,16 @@ class RunStatus(Document):
         counted = receipts[-1].warehouse if receipts else None
         return counted.rows if counted else None
 
+    @property
+    def waits_for(self) -> str | None:
+        """What Google refused last for a revision that is not loaded yet: of which type, where, and in which words."""
+        claim = self.clusters[-1] if self.clusters else None
+        newest = self.newest
+        if claim is None or newest is None or newest.receipt or claim.revision != newest.decision.revision:
+            return None
+        where = f" in {claim.zone}" if claim.zone else ""
+        return claim.refused and f"{claim.cluster}, {claim.machine_type}{where}: {claim.refused}"
+
     def count(self, state: MarketState) -> int:
         """How many markets are in a state."""
         return sum(market.state == state for market in self.markets)

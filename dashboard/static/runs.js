@@ -139,7 +139,7 @@
     fill(
       "cluster",
       facts([
-        ...run.clusters.map((claim) => [`Cluster ${claim.attempt}`, `${claim.cluster}, claimed ${clock(claim.claimed_at)}`]),
+        ...run.clusters.map((claim) => [`Cluster ${claim.attempt}`, `${claim.cluster}, claimed ${clock(claim.claimed_at)}${claim.refused ? `, refused (${claim.machines}): ${claim.refused}` : ""}`]),
         ["State", receipt ? "its job is over, so it goes" : "under way"],
         ["Size", receipt && receipt.machine_type ? `${receipt.machine_type}${receipt.workers ? ` and ${receipt.workers} workers` : ", one machine"}` : null],
         ["Cost", receipt && typeof receipt.cost_estimate === "number" ? `about $${receipt.cost_estimate.toFixed(3)} by list prices` : null],

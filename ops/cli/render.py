@@ -157,6 +157,8 @@ def _troubles(status: RunStatus) -> list[Text]:
             lines.append(
                 Text(f"{market.market} {market.state.replace('_', '-')}{until}: {market.reason}", "yellow")
             )
+    if status.waits_for:
+        lines.append(Text(f"waits for machines; refused was {status.waits_for}", "yellow"))
     return [Text(), *lines] if lines else []
 
 

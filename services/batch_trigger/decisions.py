@@ -30,6 +30,9 @@ from contracts.documents import (
 
 MOST_REPAIRS: Final = 2
 """How often a run asks by itself for parts that proved bad or have gone: what is bad a third time needs a person."""
+_TAKEN_BACK: Final = (
+    "loaded once more: a load of an older revision, without its driver, had ended after the newest"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class Facts:
     """The newest order of an operator."""
     reopened: Collection[int] = ()
     """Numbers of the orders to reopen whose markets were asked for again."""
+    taken_back: bool = False
+    """Whether the second look found that an older load had taken the table back from the newest decision."""
     repaired: Collection[int] = ()
     """Revisions whose bad or vanished parts were asked for again."""
 
@@ -124,13 +129,14 @@ def decide(facts: Facts, now: datetime) -> Step:
 def _after(facts: Facts, newest: Decision, now: datetime) -> Step:
     """A decision stands: what has landed since makes the next one, unless a market would be lost by it."""
     news, gone = _news(facts, newest), sorted(_held(facts) - facts.parts.keys())
-    if news and not gone:
+    wants = bool(news) or facts.taken_back
+    if wants and not gone:
         return _later(facts, newest, now)
     if not facts.newest_has_receipt:
         return Announce(newest.revision)
     if news and (remaining := _until_quiet(facts, news, now)) > timedelta(0):
         return WaitQuiet(remaining)
-    wanted = _unless_waiting([*_bad_still(facts, newest), *(gone if news else ())], facts, now)
+    wanted = _unless_waiting([*_bad_still(facts, newest), *(gone if wants else ())], facts, now)
     if wanted and newest.revision not in facts.repaired and len(facts.repaired) < MOST_REPAIRS:
         return Repair(newest.revision, wanted)
     if news:
@@ -209,11 +215,12 @@ def _open(facts: Facts, now: datetime, deadline: datetime) -> Step:
 
 
 def _later(facts: Facts, newest: Decision, now: datetime) -> Step:
-    remaining = _until_quiet(facts, _news(facts, newest), now)
-    missing = missing_markets(facts)
+    news, missing = _news(facts, newest), missing_markets(facts)
+    remaining = _until_quiet(facts, news, now) if news else timedelta(0)
     if remaining > timedelta(0) and not _completes(newest, missing):
         return WaitQuiet(remaining)
     closed = _close(facts, "complete" if not missing else newest.close_reason)
+    closed = replace(closed, note=_TAKEN_BACK if facts.taken_back else None)
     if newest.verdict == "fail":
         return closed
     # Nothing is lost since a batch that was loaded: an operator's word on the quorum goes on to count.

@@ -112,6 +112,7 @@ async def _facts(run_id: str, ledger: RunLedger) -> Facts:
     index = await ledger.index(run_id)
     # The decision is read before the parts: a part that lands in between is then news, never overlooked.
     newest = await ledger.decision(run_id, index.newest_decision) if index.newest_decision else None
+    look = await ledger.look(run_id, index.newest_decision) if index.newest_decision in index.looked else None
     landing = await ledger.landing(run_id)
     return Facts(
         manifest=manifest,
@@ -124,6 +125,7 @@ async def _facts(run_id: str, ledger: RunLedger) -> Facts:
         throttled=await ledger.throttled(index),
         order=await ledger.newest_order(index),
         reopened=index.reopened,
+        taken_back=look is not None and look.taken_back,
         repaired=index.repaired,
     )
 

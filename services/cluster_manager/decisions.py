@@ -7,13 +7,18 @@ actions of one step; the next event or sweep asks again.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Final, assert_never
 
-from contracts.documents import ClusterClaim, Decision, JobClaim, WarehouseCount
+from contracts.documents import ClusterClaim, Decision, JobClaim, Receipt, WarehouseCount
 from contracts.names import cluster_name
+from eventing.ledger import RunIndex
 from services.cluster_manager.capacity import is_refusal, not_before, placed
 from services.cluster_manager.ports import Cluster, ClusterState, Job, JobState
 from services.cluster_manager.sizing import ClusterSize, SizeLimits, size_for
+
+SECOND_LOOK_AFTER: Final = timedelta(hours=7)
+"""A load job whose driver has ended runs on, for six hours at most (cloud.google.com/bigquery/quotas#load_jobs); and an
+hour for what it may have waited before it ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,9 @@ class Facts:
     jobs: Sequence[Job]
     """In order of revision and attempt."""
     table: WarehouseCount | None = None
-    """What the table holds of the run; counted only where it decides (`needs_table`)."""
+    """What the table holds of the run; counted only where it decides (`needs_table`, `look_is_due`)."""
+    receipt: Receipt | None = None
+    """The newest decision's; read only where a second look is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,16 @@ class DeleteCluster:
     uuid: str
 
 
+@dataclass(frozen=True, slots=True)
+class NoteLook:
+    """Put on record what the table held at the second look; the barrier does what is to be done about it."""
+
+    revision: int
+    table: WarehouseCount
+    taken_back: bool
+    """Whether an older load has come after the newest."""
+
+
 Action = (
     Wait
     | ClaimCluster
@@ -148,6 +165,7 @@ Action = (
     | Finish
     | AnnounceAgain
     | DeleteCluster
+    | NoteLook
 )
 
 
@@ -245,10 +263,29 @@ def _newest(facts: Facts, now: datetime, limits: Limits) -> list[Action]:
     if newest is None:
         return [*_delete_all(facts, keep=None)] or [Wait("no decision yet")]
     if newest.revision in facts.receipts:
-        return _delete_all(facts, keep=None) or [Wait("finished and clean")]
+        return _delete_all(facts, keep=None) or _second_look(facts) or [Wait("finished and clean")]
     if newest.verdict == "fail":
         return [Finish(newest.revision, None, why_failed(newest)), *_delete_all(facts, keep=None)]
     return _load(facts, newest.revision, now, limits)
+
+
+def look_is_due(index: RunIndex, now: datetime) -> bool:
+    """Whether the table is to be looked at once more: a load whose driver had ended may have come after the newest.
+
+    Of one job alone there is no older load. A run is looked at once for each newest decision.
+    """
+    if index.finished_at is None or not index.is_settled or index.newest_decision in index.looked:
+        return False
+    return index.jobs > 1 and now - index.finished_at > SECOND_LOOK_AFTER
+
+
+def _second_look(facts: Facts) -> list[Action]:
+    """What the table holds after all loads have ended; what a failed decision left there is a person's to judge."""
+    newest, receipt, table = facts.newest, facts.receipt, facts.table
+    if newest is None or receipt is None or table is None:
+        return []
+    older = table.revision not in (None, newest.revision)
+    return [NoteLook(newest.revision, table, taken_back=older and receipt.outcome != "failed")]
 
 
 def why_failed(decision: Decision) -> str:

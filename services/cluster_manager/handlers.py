@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from contracts.documents import ClusterClaim, JobClaim, Receipt
+from contracts.documents import ClusterClaim, JobClaim, Receipt, SecondLook
 from contracts.events import BatchReady, DataprocOperation, Delivery, RunFinished, SweepRequested
 from contracts.names import RAW_DAYS, is_run_id, receipt_name, run_of_resource
 from contracts.truth import source_report
@@ -16,7 +16,7 @@ from eventing.app import Handler
 from eventing.clock import Clock
 from eventing.coalescing import Coalescer
 from eventing.errors import Permanent, Retryable
-from eventing.ledger import RunLedger
+from eventing.ledger import RunIndex, RunLedger
 from eventing.publisher import Publisher
 from services.cluster_manager.decisions import (
     Action,
@@ -29,11 +29,13 @@ from services.cluster_manager.decisions import (
     Facts,
     Finish,
     Limits,
+    NoteLook,
     NoteRefusal,
     SubmitJob,
     Wait,
     decide,
     expected_cluster,
+    look_is_due,
     needs_table,
 )
 from services.cluster_manager.ports import Cluster, Dataproc, JobRequest, NoMachines, Warehouse
@@ -90,10 +92,11 @@ async def on_dataproc_operation(delivery: Delivery, *, coalescer: Coalescer) -> 
 
 
 async def on_sweep(_delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -> None:
-    """Look at every run that is not settled nor archived, and at every run that still has a cluster."""
+    """Look at every run that has something left to do, unless it is archived, and at every run with a cluster."""
     now = ports.clock()
     known = [index for index in await ports.ledger.indexes() if not index.is_archived(now, ports.raw_days)]
-    unsettled = {index.run_id for index in known if index.decisions and not index.is_settled}
+    decided = [index for index in known if index.decisions]
+    unsettled = {index.run_id for index in decided if not index.is_settled or look_is_due(index, now)}
     labelled = {cluster.labels.get("run", "") for cluster in await ports.dataproc.clusters()}
     open_runs = sorted(unsettled | {run for run in labelled if is_run_id(run)})
     await coalescer.run_each(open_runs)
@@ -123,9 +126,19 @@ async def _facts(run_id: str, ports: Ports) -> Facts:
         clusters=clusters,
         jobs=jobs,
     )
-    if needs_table(facts):
+    if look_is_due(index, ports.clock()):
+        facts = await _with_second_look(facts, index, ports)
+    elif needs_table(facts):
         facts = replace(facts, table=await ports.warehouse.count(run_id))
     return await _with_claimed_cluster(facts, ports)
+
+
+async def _with_second_look(facts: Facts, index: RunIndex, ports: Ports) -> Facts:
+    return replace(
+        facts,
+        table=await ports.warehouse.count(facts.run_id),
+        receipt=await ports.ledger.receipt(facts.run_id, index.newest_decision),
+    )
 
 
 async def _with_claimed_cluster(facts: Facts, ports: Ports) -> Facts:
@@ -164,6 +177,22 @@ async def _act(action: Action, facts: Facts, ports: Ports) -> None:  # noqa: C90
             await _announce(run_id, revision, ports)
         case DeleteCluster(name, uuid):
             await ports.dataproc.delete_cluster(name, uuid)
+        case NoteLook():
+            await _note_look(run_id, action, ports)
+
+
+async def _note_look(run_id: str, found: NoteLook, ports: Ports) -> None:
+    if found.taken_back:
+        fields = {"run_id": run_id, "revision": found.revision, "stands": found.table.revision}
+        log.warning("table_taken_back", extra=fields)
+    look = SecondLook(
+        run_id=run_id,
+        revision=found.revision,
+        table=found.table,
+        taken_back=found.taken_back,
+        looked_at=ports.clock(),
+    )
+    await ports.ledger.note_looked(look)
 
 
 async def _claim(run_id: str, wanted: ClaimCluster, ports: Ports) -> None:

@@ -283,6 +283,20 @@ CASES = (
         "Nothing is new, but a person wants it again.",
     ),
     Case(
+        "taken back",
+        "all loaded; an older load has taken the table back",
+        _facts("DK SE NO", newest=_WHOLE, taken_back=True),
+        "revision 2: load (complete)",
+        "The table must hold what the newest receipt says.",
+    ),
+    Case(
+        "taken back, gone",
+        "the same, and NO has gone",
+        _facts("DK SE", newest=_WHOLE, taken_back=True),
+        "fetch NO again",
+        "No person asked to do without it.",
+    ),
+    Case(
         "order to reopen",
         "failed with DK only; ordered to reopen",
         _facts("DK", newest=_FAILED, order=_order("reopen")),

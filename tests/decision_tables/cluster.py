@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import get_args
 
 from contracts import names
-from contracts.documents import ClusterClaim
+from contracts.documents import ClusterClaim, WarehouseCount
 from services.cluster_manager.decisions import (
     Action,
     AnnounceAgain,
@@ -23,6 +23,7 @@ from services.cluster_manager.decisions import (
     Facts,
     Finish,
     Limits,
+    NoteLook,
     NoteRefusal,
     SubmitJob,
     Wait,
@@ -30,7 +31,7 @@ from services.cluster_manager.decisions import (
 )
 from services.cluster_manager.ports import APP_LABEL, Cluster, ClusterState, Job, JobState
 from services.cluster_manager.sizing import SizeLimits
-from tests.builders import NOW, RUN, decision
+from tests.builders import NOW, RUN, decision, receipt
 
 LIMITS = Limits(
     cluster_attempts=2,
@@ -83,6 +84,19 @@ def failed_twice() -> str:
     return told(decide(found, NOW, LIMITS))
 
 
+def second_look(revision: int) -> str:
+    """What is done seven hours after revision 2 was finished, when the table holds this revision."""
+    found = replace(
+        _FACTS,
+        newest=decision("DK SE NO", 2),
+        receipts=frozenset({1, 2}),
+        announced=frozenset({1, 2}),
+        table=WarehouseCount(rows=30, markets=3, albums=9, revision=revision),
+        receipt=receipt(2),
+    )
+    return told(decide(found, NOW, LIMITS))
+
+
 def stranger() -> str:
     """What is done when the claimed name is borne by a cluster without our labels."""
     foreign = replace(_cluster("RUNNING"), labels={"app": "another"})
@@ -126,3 +140,5 @@ def _told(action: Action) -> str:  # noqa: C901, PLR0911 -- a line for each acti
             return "announce the receipt"
         case DeleteCluster():
             return "delete this one"
+        case NoteLook(taken_back=taken_back):
+            return f"note that {'an older load took the table back' if taken_back else 'the table is right'}"

@@ -21,6 +21,7 @@ from contracts.envelope import reading
 from contracts.envelope.messages import Message
 from contracts.events import Delivery
 from contracts.faults import ContractError
+from eventing import deadlines
 from eventing.app import Service, settle
 from eventing.coalescing import Coalescer
 from eventing.errors import Retryable
@@ -148,6 +149,11 @@ class Process:
             self._must_live()
         if fate == "fails":
             raise error(f"{what} failed")
+        if fate == "hangs":
+            # Looked up late: a deadline that is too long is one of the planted mistakes.
+            await asyncio.sleep(deadlines.CALL.seconds)
+            self._must_live()
+            raise error(f"{what} did not answer")
         if fate == "late":
             self.shared.outside.spawn(_later(chance.between(1, 60), act))
             raise error(f"{what} timed out")

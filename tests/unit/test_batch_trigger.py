@@ -19,7 +19,9 @@ from contracts.documents import (
     Order,
     Part,
     PartResult,
+    SecondLook,
     ThrottledRecord,
+    WarehouseCount,
 )
 from contracts.envelope.push import BODY_LIMIT
 from contracts.events import (
@@ -47,7 +49,7 @@ from services.batch_trigger.decisions import (
     least_markets,
 )
 from services.batch_trigger.handlers import Ports, handlers, reconcile
-from tests.builders import NOW, RUN, START, TestClock, decision, delivery, manifest, part, parts
+from tests.builders import NOW, RUN, START, TestClock, decision, delivery, manifest, part, parts, receipt
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.publisher import MemoryPublisher
 
@@ -342,6 +344,19 @@ def test_a_reload_makes_a_revision_of_what_is_there() -> None:
     assert isinstance(decide(nothing, NOW), Wait)
 
 
+def test_a_table_that_was_taken_back_is_loaded_once_more_and_nothing_left_out() -> None:
+    """No person asked for it: what the table may hold is held, and what has gone is fetched, never left out."""
+    newest = decision("DK SE NO", least=2)
+    step = decide(loaded(parts("DK SE NO"), newest=newest, taken_back=True), NOW)
+    assert isinstance(step, Close)
+    assert (step.revision, step.verdict_load, step.holds) == (2, True, ("DK", "NO", "SE"))
+    assert (step.close_reason, step.least) == ("complete", 2)
+    assert "ended after the newest" in (step.note or "")
+    gone = loaded(parts("DK SE"), newest=newest, taken_back=True)
+    assert decide(gone, NOW) == Repair(1, ("NO",))
+    assert isinstance(decide(replace(gone, repaired=(1,)), NOW), Wait)
+
+
 def test_a_quota_wait_is_over_at_its_own_end() -> None:
     """At that very moment no message is under way any more, so the market is asked for."""
     until = {"NO": ThrottledRecord(run_id=RUN, market="NO", until=REOPENED, reason="quota")}
@@ -562,6 +577,21 @@ class World:
     async def land(self, market: str) -> ObjectFinalized:
         name = names.part_name(RUN, market)
         return ObjectFinalized(bucket="b", name=name, generation=await self.store.write(name, b"x"))
+
+
+async def test_what_the_second_look_found_makes_one_decision() -> None:
+    """The decision that follows has not been looked at: the same look never makes another."""
+    world = World()
+    await world.start("DK")
+    await world.handle(await world.land("DK"))
+    await world.ports.ledger.create_receipt(receipt())
+    table = WarehouseCount(rows=30, markets=3, albums=9, revision=7)
+    for taken_back, decisions in ((False, (1,)), (True, (1, 2))):
+        look = SecondLook(run_id=RUN, revision=1, table=table, taken_back=taken_back, looked_at=NOW)
+        await world.store.write(names.look_name(RUN, 1), look.to_json())
+        for _ in range(2):
+            await world.handle(SweepRequested())
+        assert (await world.ports.ledger.index(RUN)).decisions == decisions
 
 
 async def test_the_last_part_brings_the_decision_and_its_event() -> None:

@@ -34,3 +34,9 @@ def test_the_last_failure_is_told() -> None:
 def test_a_stranger_is_let_alone() -> None:
     """Ownership is by label: the name alone proves nothing, and the next attempt has another name."""
     assert cluster.stranger() == "claim cluster 2"
+
+
+def test_the_second_look_reads_so() -> None:
+    """An older load that ended late is put right once; what is right is noted, and costs nothing more."""
+    assert cluster.second_look(2) == "note that the table is right"
+    assert cluster.second_look(1) == "note that an older load took the table back"
