@@ -55,6 +55,10 @@ def _told(found: Sequence[FoundT], word: Callable[[FoundT], Fault]) -> tuple[Fau
 
 
 _HINTS = {
+    **dict.fromkeys(("ce-id", "ce-source"), "CloudEvents 1.0 asks for it"),
+    "ce-type": "name the type of an event in the catalogue",
+    "ce-specversion": "send CloudEvents 1.0",
+    "ce-time": "write it with its zone, as 2026-11-23T00:00:00Z",
     "run_id": "write the run's date as 2026-11-23",
     "market": "write two capital letters, as DK",
     "markets": "write each market as two capital letters, as DK",
@@ -63,10 +67,13 @@ _HINTS = {
 }
 
 
-def faults_of(error: ValidationError, *, prefix: str = "") -> tuple[Fault, ...]:
-    """The faults of a pydantic error, each with the path of its field and a remedy; of absurdly many, the number."""
+def faults_of(error: ValidationError, *, prefix: str = "", bulk: str | None = None) -> tuple[Fault, ...]:
+    """The faults of a pydantic error, each with the path of its field and a remedy.
+
+    Of more than are read, only the number is told: of `prefix`, or of `bulk`, the one field that can have so many.
+    """
     if (count := error.error_count()) > _MOST_READ:
-        return (Fault(prefix or "body", f"has {count} faults; see the event's JSON Schema"),)
+        return (Fault(bulk or prefix or "body", f"has {count} faults; see the event's JSON Schema"),)
     details = error.errors(include_url=False, include_context=False)
     return _told(details, partial(_fault, prefix=prefix))
 
