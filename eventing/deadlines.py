@@ -23,13 +23,13 @@ class Deadline:
     """In all: retries, pauses and the last attempt."""
 
     @property
-    def attempt(self) -> float:
-        """Seconds for one attempt."""
+    def attempt_seconds(self) -> float:
+        """For one attempt."""
         return 0.4 * self.seconds
 
     @property
-    def retries(self) -> float:
-        """Seconds after which no further attempt is begun."""
+    def retries_seconds(self) -> float:
+        """After so many no further attempt is begun."""
         return 0.6 * self.seconds
 
 

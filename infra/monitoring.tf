@@ -13,7 +13,7 @@ locals {
     markets_given_up = "jsonPayload.message=\"market_dead_lettered\""
     dead_letters     = "jsonPayload.message=\"dead_letter_recorded\""
     # Each delivery that is given back because of a wait; while one lasts they come every ten minutes at the latest.
-    throttled         = "jsonPayload.message=\"given_back\" AND jsonPayload.retry_after>60 AND resource.labels.service_name=\"new-releases-market-fetcher\""
+    throttled         = "jsonPayload.message=\"market_waits\""
     unexpected_faults = "jsonPayload.message=\"unexpected\""
   }
 

@@ -361,7 +361,7 @@ class SimulatedDataproc(MemoryDataproc):
         if name in self.machines:
             return  # ALREADY_EXISTS
         if chance.hit("cluster refused"):
-            raise Retryable("dataproc: quota", after=timedelta(seconds=20))
+            raise Retryable("dataproc: quota")
         self._asked[name] = now
         if self._bucket.body(cluster_claim_name(run_id, int(name.rsplit("-c", 1)[-1]))) is None:
             self._outside.broken(f"3: cluster {name} was created without a claim on record")
@@ -414,7 +414,7 @@ class SimulatedDataproc(MemoryDataproc):
             return
         cluster = self.machines.get(message["placement"]["cluster_name"])
         if cluster is None or not takes_jobs(cluster.state):
-            raise Retryable(f"dataproc: {request.cluster} takes no jobs", after=timedelta(seconds=5))
+            raise Retryable(f"dataproc: {request.cluster} takes no jobs")
         self._check_submission(identity, request, cluster)
         self.submitted[identity] = Job(
             identity, request.revision, request.attempt, "PENDING", request.cluster, started_at=self.clock()
