@@ -1,7 +1,7 @@
-"""What is wrong with an input: the field, the problem, the remedy; not just the first fault, and no more than are read.
+"""What is wrong with an input: of each fault the field, the problem and the remedy.
 
-Whoever sends an input chooses how long its names are and how many faults it has. So a fault is short by its making,
-and an error tells some of many faults and counts the others.
+Whoever sends an input chooses how long its names are and how many faults it has. So a fault shortens what it is told,
+and an error tells the first faults and counts the others.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,8 +17,9 @@ FoundT = TypeVar("FoundT")
 
 MOST_TOLD = 50
 """Faults that an error has at most; of more, the last one says how many are not told."""
-_MOST_READ = 10_000  # faults of one input that are read to tell the first of them: pydantic gives all or none
-_FIELD, _PROBLEM = 200, 1000  # characters
+_MOST_READ = 10_000
+"""Faults of one input. Of more only the number is told: pydantic gives all of them or none."""
+_FIELD_CHARACTERS, _PROBLEM_CHARACTERS = 200, 1000
 
 
 class _Fault(NamedTuple):
@@ -33,7 +34,7 @@ class Fault(_Fault):
 
     def __new__(cls, field: str, problem: str) -> Self:
         """Shorten both."""
-        return super().__new__(cls, cut(field, _FIELD), cut(problem, _PROBLEM))
+        return super().__new__(cls, cut(field, _FIELD_CHARACTERS), cut(problem, _PROBLEM_CHARACTERS))
 
     def __str__(self) -> str:
         return f"{self.field}: {self.problem}"
@@ -80,7 +81,7 @@ def faults_of(error: ValidationError, *, prefix: str = "", bulk: str | None = No
 
 def _fault(detail: ErrorDetails, prefix: str) -> Fault:
     names = [step for step in detail["loc"] if isinstance(step, str)]
-    steps = [cut(str(step), _FIELD) for step in detail["loc"]]
+    steps = [cut(str(step), _FIELD_CHARACTERS) for step in detail["loc"]]
     path = ".".join([*([prefix] if prefix else []), *steps]) or "body"
     hint = next((_HINTS[name] for name in reversed(names) if name in _HINTS), "see the event's JSON Schema")
     if detail["type"] == "missing":

@@ -20,7 +20,7 @@ class Deadline:
     """What one call may take."""
 
     seconds: float
-    """In all: retries, pauses and the last attempt."""
+    """For all of it: attempts and the pauses between them."""
 
     @property
     def attempt_seconds(self) -> float:
@@ -34,6 +34,6 @@ class Deadline:
 
 
 CALL: Final = Deadline(25)
-"""Of one call. Less than half of the shortest delivery, which makes several: the first that fails ends it."""
+"""Of one call: less than half of the shortest delivery. A delivery makes several, and the first that fails ends it."""
 PING: Final = Deadline(5)
 """Of a look whether something answers at all."""
