@@ -79,39 +79,23 @@ class CloudEvent(BaseModel):
 _FORMS = {kind: create_model(kind, __base__=CloudEvent, data=(data, ...)) for kind, data in _DATA.items()}
 
 
-def attributes_in(headers: Mapping[str, str]) -> dict[str, str]:
-    """Those of the headers that belong to an event, their names in small letters."""
-    return {lower: value for name, value in headers.items() if (lower := name.lower()) in _HEADERS}
-
-
-def is_binary(attributes: Mapping[str, str]) -> bool:
-    """Whether these are the attributes of an event whose data is the body."""
-    return "ce-type" in attributes or "ce-specversion" in attributes
-
-
-def is_structured(attributes: Mapping[str, str]) -> bool:
-    """Whether the body is a whole event."""
-    return attributes.get("content-type", "").partition(";")[0].strip().lower() == _STRUCTURED
-
-
-def binary(attributes: Mapping[str, str], body: Callable[[], dict[str, Any]]) -> CloudEvent:
-    """The event whose data is the body.
+def event_in(headers: Mapping[str, str], content: Callable[[], dict[str, Any]]) -> CloudEvent | None:
+    """The event that headers and content are; None where they are of another shape.
 
     Raises:
-        ContractError: it is none; lists every fault.
+        ContractError: they are an event that breaks the contract; lists every fault.
     """
-    given = {name: unquote(value) for name, value in attributes.items()}
-    if "content-type" in given:
-        given["ce-datacontenttype"] = given.pop("content-type")
-    return _read(given, body)
+    given = {lower: value for name, value in headers.items() if (lower := name.lower()) in _HEADERS}
+    media_type = given.pop("content-type", None)
+    if "ce-type" in given or "ce-specversion" in given:
+        attributes = {name: unquote(value) for name, value in given.items()}
+        return _read({**attributes, "ce-datacontenttype": media_type}, content)
+    if (media_type or "").partition(";")[0].strip().lower() == _STRUCTURED:
+        return _structured(content())
+    return None
 
 
-def structured(body: Mapping[str, Any]) -> CloudEvent:
-    """The event that the body is.
-
-    Raises:
-        ContractError: it is none; lists every fault.
-    """
+def _structured(body: Mapping[str, Any]) -> CloudEvent:
     given = {_alias(name.lower()): value for name, value in body.items()}
     return _read(given, partial(_data_of, given.pop("data", None), given.pop("ce-data_base64", None)))
 

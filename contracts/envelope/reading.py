@@ -4,13 +4,11 @@ Four shapes arrive at `POST /`: a wrapped Pub/Sub push, a binary CloudEvent, a s
 wrapping of the first in the second. Inside a push is a CloudEvent again, or one of Google's own messages.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
-from contracts.envelope import cloud_events
 from contracts.envelope.checking import json_object, validate
-from contracts.envelope.cloud_events import CloudEvent
+from contracts.envelope.cloud_events import CloudEvent, event_in
 from contracts.envelope.dead_letters import REDRIVE_TO, as_published, dead_lettered, is_dead
 from contracts.envelope.google_events import (
     AUDIT_WRITTEN,
@@ -42,7 +40,7 @@ def parse(headers: Mapping[str, str], body: bytes) -> Delivery:
         ContractError: the request is none of the known shapes, or breaks the contract; lists every fault.
     """
     content = partial(json_object, body, "body")
-    if event := _cloud_event(cloud_events.attributes_in(headers), content):
+    if event := event_in(headers, content):
         return _from_cloud_event(event)
     return _from_push(validate(Push, content()))
 
@@ -54,14 +52,6 @@ def parse_message(message: Message, *, message_id: str, subscription: str | None
         ContractError: the message breaks the contract; lists every fault.
     """
     return _from_push(Push.of(message, message_id=message_id, subscription=subscription))
-
-
-def _cloud_event(attributes: Mapping[str, str], content: Callable[[], dict[str, Any]]) -> CloudEvent | None:
-    if cloud_events.is_binary(attributes):
-        return cloud_events.binary(attributes, content)
-    if cloud_events.is_structured(attributes):
-        return cloud_events.structured(content())
-    return None
 
 
 def _from_cloud_event(event: CloudEvent, push: Push | None = None) -> Delivery:
@@ -84,7 +74,7 @@ def _from_push(push: Push) -> Delivery:
 
 
 def _live_message(push: Push) -> Delivery:
-    if event := _cloud_event(cloud_events.attributes_in(push.message.attributes), push.content):
+    if event := event_in(push.message.attributes, push.content):
         return _from_cloud_event(event, push)
     if is_notification(push.message.attributes):
         written = object_finalized(push.message.attributes)
