@@ -20,7 +20,7 @@ class Coalescer:
 
     def __init__(self, work: Callable[[str], Awaitable[None]], *, linger: timedelta) -> None:
         self._work = work
-        self._linger = linger.total_seconds()
+        self._linger_seconds = linger.total_seconds()
         self._next: dict[str, asyncio.Task[None]] = {}
         self._running: dict[str, asyncio.Lock] = {}
 
@@ -46,7 +46,7 @@ class Coalescer:
     async def _begin(self, key: str) -> None:
         lock = self._running.setdefault(key, asyncio.Lock())
         try:
-            await asyncio.sleep(self._linger)
+            await asyncio.sleep(self._linger_seconds)
             async with lock:
                 self._next.pop(key, None)
                 await self._work(key)

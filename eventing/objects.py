@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
@@ -85,8 +85,8 @@ class GcsObjectStore:
         self._client = client
         self._deadline = deadline
         self._bounds: dict[str, Any] = {
-            "timeout": deadline.attempt,
-            "retry": DEFAULT_RETRY.with_timeout(deadline.retries),
+            "timeout": deadline.attempt_seconds,
+            "retry": DEFAULT_RETRY.with_timeout(deadline.retries_seconds),
         }
         self._bucket = client.bucket(bucket)
         self._pool = ThreadPoolExecutor(_PARALLEL_CALLS, thread_name_prefix="gcs")
@@ -165,7 +165,7 @@ class GcsObjectStore:
 
     async def ping(self) -> None:
         """See `ObjectStore.ping`."""
-        await self._call("ping", "", lambda: self._bucket.exists(timeout=PING.attempt, retry=None))
+        await self._call("ping", "", lambda: self._bucket.exists(timeout=PING.attempt_seconds, retry=None))
 
     async def _call(self, what: str, name: str, call: Callable[[], ResultT]) -> ResultT:
         try:
@@ -175,7 +175,7 @@ class GcsObjectStore:
             raise
         except (GoogleAPIError, RequestException, TimeoutError) as error:
             reason = f"cloud storage: {what} {shown(name)} failed: {type(error).__name__}"
-            raise Retryable(reason, after=timedelta(seconds=10)) from error
+            raise Retryable(reason) from error
 
 
 def _content_type(name: str) -> str:

@@ -14,7 +14,7 @@ locals {
     # A canary that each deployment sends to a dead-letter topic itself was given up by nobody.
     dead_letters = "jsonPayload.message=\"dead_letter_recorded\" AND NOT (jsonPayload.event=\"Canary\" AND jsonPayload.subscription=\"unknown\")"
     # Each delivery that is given back because of a wait; while one lasts they come every ten minutes at the latest.
-    throttled         = "jsonPayload.message=\"given_back\" AND jsonPayload.retry_after>60 AND resource.labels.service_name=\"new-releases-market-fetcher\""
+    throttled         = "jsonPayload.message=\"market_waits\""
     unexpected_faults = "jsonPayload.message=\"unexpected\""
   }
 

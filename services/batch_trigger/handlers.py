@@ -28,7 +28,6 @@ from services.batch_trigger.decisions import (
     WaitQuiet,
     decide,
 )
-from services.batch_trigger.settings import UNKNOWN_RUN_RETRY
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +107,7 @@ async def reconcile(run_id: str, *, ports: Ports) -> None:
 async def _facts(run_id: str, ledger: RunLedger) -> Facts:
     manifest = await ledger.manifest(run_id)
     if manifest is None:
-        raise Retryable(f"run {run_id} has no manifest (yet); request it first", after=UNKNOWN_RUN_RETRY)
+        raise Retryable(f"run {run_id} has no manifest (yet); request it first")
     index = await ledger.index(run_id)
     # The decision is read before the parts: a part that lands in between is then news, never overlooked.
     newest = await ledger.decision(run_id, index.newest_decision) if index.newest_decision else None
@@ -136,7 +135,7 @@ async def _act(step: Step, facts: Facts, ports: Ports) -> None:
         case Wait(reason):
             log.info("batch_waits", extra={"run_id": run_id, "reason": reason})
         case WaitQuiet(remaining):
-            raise Retryable(f"run {run_id} waits for quiet before a new revision", after=remaining)
+            raise Retryable(f"run {run_id} waits for quiet before a new revision, for {remaining}")
         case Announce(revision):
             await _announce(run_id, revision, ports)
         case AskAgain():

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -207,7 +206,7 @@ async def _claim(run_id: str, wanted: ClaimCluster, ports: Ports) -> None:
     )
     if not await ports.ledger.create_cluster_claim(claim):
         # Whoever won creates it, at the size that its claim says; if it fails to, the next look does.
-        raise Retryable(f"run {run_id}: cluster {claim.cluster} was claimed first", after=timedelta(seconds=5))
+        raise Retryable(f"run {run_id}: cluster {claim.cluster} was claimed first")
     await _create(claim, wanted.size, ports)
 
 
@@ -235,7 +234,7 @@ async def _claim_job(run_id: str, action: ClaimJob, ports: Ports) -> None:
     standing = await ports.ledger.claim_job(wanted)
     if (standing.revision, standing.attempt) != (action.revision, action.attempt):
         reason = f"run {run_id}: the job of revision {standing.revision} was claimed first"
-        raise Retryable(reason, after=timedelta(seconds=5))
+        raise Retryable(reason)
     await ports.dataproc.submit_job(JobRequest(run_id, action.revision, action.attempt, action.cluster))
 
 

@@ -434,7 +434,7 @@ class SimulatedDataproc(MemoryDataproc):
             return
         cluster = self.machines.get(message["placement"]["cluster_name"])
         if cluster is None or not takes_jobs(cluster.state):
-            raise Retryable(f"dataproc: {request.cluster} takes no jobs", after=timedelta(seconds=5))
+            raise Retryable(f"dataproc: {request.cluster} takes no jobs")
         self._check_submission(identity, request, cluster)
         self.submitted[identity] = Job(
             identity, request.revision, request.attempt, "PENDING", request.cluster, started_at=self.clock()

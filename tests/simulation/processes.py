@@ -10,7 +10,6 @@ from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -207,7 +206,7 @@ def _forget(owner: Process, task: asyncio.Task[Any]) -> None:
 
 
 def retryable(reason: str) -> Retryable:
-    return Retryable(reason, after=timedelta(seconds=10))
+    return Retryable(reason)
 
 
 @dataclass

@@ -128,7 +128,7 @@ def a_decision_whose_event_is_lost(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_hot_loop_on_retry_after_0(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(fetching, "_FLOOR", 0.0)
+    patch.setattr(fetching, "_FLOOR_SECONDS", 0.0)
 
 
 def redrive_to_the_topic(patch: pytest.MonkeyPatch) -> None:

@@ -190,7 +190,7 @@ def test_markets_stand_beside_those_they_are_like() -> None:
 # --- what is kept ----------------------------------------------------------------------------------------------
 
 
-AWAY = Retryable("no answer", after=timedelta(seconds=10))
+AWAY = Retryable("no answer")
 
 
 class Table:
@@ -495,7 +495,7 @@ async def test_readiness_tells_what_is_not() -> None:
     """Alive is not ready: a store that is away makes the service not ready, and says which."""
 
     async def away() -> None:
-        raise Retryable("storage is away", after=timedelta(seconds=1))
+        raise Retryable("storage is away")
 
     async with serving(Table(), MemoryObjectStore(), away) as client:
         response = await client.get("/health/ready")

@@ -247,4 +247,4 @@ def test_a_call_ends_well_before_its_delivery() -> None:
     shortest = min(push["ack_deadline"] for push in topology["push_subscriptions"])
     assert SHORTEST_DELIVERY.total_seconds() == shortest
     assert 2 * CALL.seconds < shortest
-    assert CALL.retries + CALL.attempt == CALL.seconds
+    assert CALL.retries_seconds + CALL.attempt_seconds == CALL.seconds
