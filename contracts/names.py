@@ -61,6 +61,34 @@ def run_prefix(run_id: str) -> str:
     return f"runs/{run_id}/"
 
 
+_NUMBERED: Final = "decisions|receipts|announced|loads|clusters|jobs|orders|reopenings|repairs|askings"
+_RUN_OBJECT: Final = re.compile(
+    rf"runs/(?P<run>[^/]*)/(manifest|(?P<folder>{_NUMBERED})/(?P<number>(?!0000)[0-9]{{4}})"
+    r"|(?P<of_market>dead-letters|throttled)/(?P<market>[A-Z]{2}))\.json"
+)
+
+
+class RunObject(NamedTuple):
+    """What the name of a run's document says."""
+
+    run_id: str
+    folder: str = ""
+    """Such as `decisions`; empty for the manifest."""
+    number: int = 0
+    """Where the folder's objects are numbered."""
+    market: str = ""
+    """Where there is one for each market."""
+
+
+def parse_run_object(name: str) -> RunObject | None:
+    """Which document of a run an object is, or None for a stranger: nobody reads it, and it stops nobody."""
+    match = _RUN_OBJECT.fullmatch(name)
+    if match is None or not is_run_id(match["run"]):
+        return None
+    number, market = match["number"], match["market"]
+    return RunObject(match["run"], match["folder"] or match["of_market"] or "", int(number or 0), market or "")
+
+
 def manifest_name(run_id: str) -> str:
     """What the run expects."""
     return f"runs/{run_id}/manifest.json"

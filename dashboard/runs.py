@@ -34,7 +34,11 @@ class Runs:
         return {"runs": [entry(index, receipt) for index, receipt in zip(indexes, receipts, strict=True)]}
 
     async def one(self, run_id: str) -> Json | None:
-        """A run as it is now, or None where there is none."""
+        """A run as it is now, or None where there is none.
+
+        Raises:
+            Permanent: its manifest cannot be read.
+        """
         found = await status.read(run_id, store=self._store, bucket=self._bucket, now=self._clock())
         return None if found is None else run_document(found)
 

@@ -171,10 +171,10 @@ class Backfill:
     """What loading one run again from the raw bucket does."""
 
     run_id: str
-    action: Literal["reload", "request", "keep", "nothing"]
+    action: Literal["reload", "request", "keep", "nothing", "unreadable"]
     """reload: order a new revision of a known run; request: make the run known again, with the markets whose raw
     parts are there; keep: leave it as it was loaded, since some of its raw parts have gone; nothing: there is no raw
-    part."""
+    part; unreadable: its manifest has to be repaired first."""
     markets: tuple[str, ...]
 
 
@@ -185,6 +185,7 @@ def plan_backfill(
     raw: Mapping[str, Collection[str]],
     known: Collection[str],
     gone: Mapping[str, Collection[str]],
+    unreadable: Collection[str] = (),
 ) -> tuple[Backfill, ...]:
     """One step for each run of a span that the bucket knows of.
 
@@ -194,6 +195,7 @@ def plan_backfill(
         raw: Markets with a raw part, by run.
         known: Runs that have a manifest.
         gone: Markets that were decided and have no raw part any more, by run.
+        unreadable: Known runs whose manifest cannot be read.
 
     Raises:
         RequestError: the span is reversed.
@@ -202,7 +204,12 @@ def plan_backfill(
         raise RequestError(f"--from {first} is after --to {last}; turn them round")
     within = sorted(run_id for run_id in {*raw, *known} if first <= run_id <= last)
     there = {run_id: tuple(sorted(raw.get(run_id, ()))) for run_id in within}
-    return tuple(_backfill(run_id, there[run_id], known, gone.get(run_id, ())) for run_id in within)
+    return tuple(
+        Backfill(run_id, "unreadable", there[run_id])
+        if run_id in unreadable
+        else _backfill(run_id, there[run_id], known, gone.get(run_id, ()))
+        for run_id in within
+    )
 
 
 def _backfill(run_id: str, markets: tuple[str, ...], known: Collection[str], gone: Collection[str]) -> Backfill:

@@ -172,12 +172,13 @@
 
   function drawDead() {
     const bad = run.revisions.filter((entry) => entry.load && entry.load.quarantined);
-    if (!run.dead_letters.length && !bad.length && !run.orders.length) return fill("dead", none("Nothing: no market was given up, no record is in quarantine."));
+    if (!run.dead_letters.length && !bad.length && !run.orders.length && !run.set_aside.length) return fill("dead", none("Nothing: no market was given up, no record is in quarantine."));
     fill(
       "dead",
       facts([
         ...run.dead_letters.map((record) => [marketName(record.market), `given up ${moment(record.recorded_at)}${record.delivery_count ? ` after ${record.delivery_count} deliveries` : ""}: ${record.reason}`]),
         ...bad.map((entry) => [`Revision ${entry.decision.revision}`, `${number(entry.load.quarantined)} records in quarantine: ${entry.quarantine_uri || ""}`]),
+        ...run.set_aside.map((found) => ["Set aside", `${found.name}: ${found.reason}`]),
         ...run.orders.map((order) => [`Order ${order.number}`, `${order.kind}, ${moment(order.ordered_at)}: ${order.reason}`]),
       ]),
     );
@@ -185,6 +186,7 @@
 
   async function draw() {
     enter("ready");
+    get("run").hidden = false;
     get("title").textContent = `Run of ${day(run.run_id)}`;
     document.title = `Run ${run.run_id} · New Releases`;
     get("kicker").textContent = `asked for ${moment(run.requested_at)}: ${run.reason}`;
@@ -237,6 +239,12 @@
       get("error-text").textContent = `${error.message}. It is tried again by itself.`;
       if (run) get("error").hidden = false;
       else enter("error");
+      if (!run && runs.length) {
+        // One run that cannot be shown hides none of the others.
+        drawList();
+        get("content").hidden = false;
+        get("run").hidden = true;
+      }
     }
     timer = setTimeout(() => (document.hidden ? sleep() : look()), run && !run.is_finished ? LOOK : GLANCE);
   }

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
+from itertools import chain
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from contracts import topology
 from ops.cli import render
 from ops.cli.session import AsJson, Exit, act, console, say_json
-from ops.doctor import examination, proof, site
+from ops.doctor import documents, examination, proof, site
 from ops.doctor.findings import Finding, is_healthy
 from ops.target import INFRA, TOPOLOGY, Stack
 
@@ -29,7 +30,9 @@ def doctor(
 
     async def work(stack: Stack) -> int:
         findings: list[Finding] = []
-        for finding in _findings(stack, prove=prove, patience=proof.Patience(timedelta(seconds=timeout))):
+        target, patience = stack.target, proof.Patience(timedelta(seconds=timeout))
+        read = await documents.look(stack.store, bucket=target.bucket, now=stack.clock(), raw_days=target.raw_days)
+        for finding in chain(read, _findings(stack, prove=prove, patience=patience)):
             findings.append(finding)
             if not as_json:
                 console.print(render.finding_line(finding))

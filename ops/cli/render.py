@@ -11,7 +11,7 @@ from rich.text import Text
 from contracts.documents import Decision, Receipt
 from ops.dead_letters import Group as LetterGroup
 from ops.doctor.findings import Finding, Status
-from ops.status import MarketState, RevisionStatus, RunStatus, Span
+from ops.status import MarketState, RevisionStatus, RunStatus, Span, UnreadableRun
 from ops.why import Story
 
 STATE_STYLE = {
@@ -20,6 +20,7 @@ STATE_STYLE = {
     "loaded": "green",
     "partial": "yellow",
     "failed": "bold red",
+    "unreadable": "bold red",
     "requested": "dim",
     "throttled": "yellow",
     "landed": "green",
@@ -44,10 +45,17 @@ _NONE = "-"
 _BAR = 40  # columns of a full waterfall
 
 
-def runs_table(statuses: Iterable[RunStatus]) -> Table:
-    """Runs, one a line."""
+def runs_table(statuses: Iterable[RunStatus | UnreadableRun]) -> RenderableType:
+    """Runs, one a line; below them what is set aside."""
     table = Table("run", "state", "markets", "revision", "rows", "requested", "took", title="Runs")
+    notes = []
     for status in statuses:
+        if isinstance(status, UnreadableRun):
+            table.add_row(status.run_id, Text(status.state, STATE_STYLE[status.state]))
+            notes.append(Text(status.reason, "yellow"))
+            continue
+        if status.set_aside:
+            notes.append(Text(f"{status.run_id}: {_set_aside_in_short(status)}", "yellow"))
         table.add_row(
             status.run_id,
             Text(status.state, STATE_STYLE[status.state]),
@@ -57,7 +65,11 @@ def runs_table(statuses: Iterable[RunStatus]) -> Table:
             f"{status.requested_at:%Y-%m-%d %H:%M} UTC",
             _took(status),
         )
-    return table
+    return Group(table, *notes)
+
+
+def _set_aside_in_short(status: RunStatus) -> str:
+    return f"{len(status.set_aside)} objects are set aside; see releases run show {status.run_id}"
 
 
 def _took(status: RunStatus) -> str:
@@ -157,6 +169,7 @@ def _troubles(status: RunStatus) -> list[Text]:
             lines.append(
                 Text(f"{market.market} {market.state.replace('_', '-')}{until}: {market.reason}", "yellow")
             )
+    lines += [Text(f"set aside: {found.name}: {found.reason}", "yellow") for found in status.set_aside]
     return [Text(), *lines] if lines else []
 
 

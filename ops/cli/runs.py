@@ -1,6 +1,5 @@
 """`releases run …`: ask for a run, look at runs, close and reopen them."""
 
-import asyncio
 from datetime import datetime
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -21,6 +20,7 @@ from ops.cli.session import (
     console,
     known_run,
     run_status,
+    run_statuses,
     say_json,
 )
 from ops.cli.watching import summary, watch
@@ -107,8 +107,7 @@ def list_runs(
     async def work(stack: Stack) -> None:
         known = [index.run_id for index in await stack.ledger.indexes() if index.has_manifest]
         newest = sorted(known, reverse=True)[:limit]
-        found = await asyncio.gather(*(run_status(stack, run_id) for run_id in newest))
-        statuses = [status for status in found if status is not None]
+        statuses = await run_statuses(stack, newest)
         if as_json:
             say_json([summary(status) for status in statuses])
         elif statuses:

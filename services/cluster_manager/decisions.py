@@ -50,6 +50,12 @@ class Facts:
     """Ours by label, and whatever bears the newest claim's name."""
     jobs: Sequence[Job]
     """In order of revision and attempt."""
+    unreadable: str = ""
+    """Why the newest decision cannot be told."""
+    last_job: int = 0
+    """The highest number that is taken by a claim of a job, readable or not."""
+    last_attempt: int = 0
+    """The same of clusters."""
     table: WarehouseCount | None = None
     """What the table holds of the run; counted only where it decides (`needs_table`)."""
 
@@ -158,6 +164,8 @@ def decide(facts: Facts, now: datetime, limits: Limits) -> list[Action]:
     if active := [job for job in facts.jobs if is_active(job.state)]:
         # A job under way is always left to end, even when a newer decision stands: two writers never overlap.
         return [*untold, _on_active(active[0], facts, now, limits)]
+    if facts.unreadable:
+        return [*untold, *_delete_all(facts, keep=None), Wait(facts.unreadable)]
     if _is_overtaken(facts):
         return [*untold, Wait("a newer decision than the one read has a job")]
     if (claimed := _claimed_not_submitted(facts)) is not None:
@@ -211,7 +219,7 @@ def _submitted_at(job: Job, facts: Facts, now: datetime) -> datetime:
         *(c.claimed_at for c in facts.job_claims if (c.revision, c.attempt) == (job.revision, job.attempt)),
         *(claim.claimed_at for claim in facts.claims if claim.cluster == job.cluster),
     ]
-    return job.started_at or next(iter(told), now)
+    return job.started_at or next(iter(told), job.since or now)
 
 
 def _is_overtaken(facts: Facts) -> bool:
@@ -336,7 +344,7 @@ def _refused(facts: Facts, revision: int) -> list[ClusterClaim]:
 def _submit(facts: Facts, work: _Work, cluster: str) -> Action:
     if work.claimed:
         return SubmitJob(work.revision, work.attempt, cluster)
-    number = max((claim.number for claim in facts.job_claims), default=0) + 1
+    number = max([facts.last_job, *(claim.number for claim in facts.job_claims)]) + 1
     return ClaimJob(number, work.revision, work.attempt, cluster)
 
 
@@ -369,7 +377,7 @@ def _usable(facts: Facts) -> Cluster | None:
 
 
 def _next_attempt(facts: Facts) -> int:
-    return max((claim.attempt for claim in facts.claims), default=0) + 1
+    return max([facts.last_attempt, *(claim.attempt for claim in facts.claims)]) + 1
 
 
 def _delete_all(facts: Facts, *, keep: str | None) -> list[Action]:

@@ -9,10 +9,10 @@ from functools import partial
 from contracts.documents import Manifest
 from contracts.events import Delivery, MarketRequested, RunRequested, SweepRequested
 from contracts.names import RAW_DAYS
-from eventing import logs
+from eventing import logs, sweeping
 from eventing.app import Handler
 from eventing.clock import Clock
-from eventing.ledger import RunLedger
+from eventing.ledger import RunIndex, RunLedger
 from eventing.publisher import Publisher
 from services.scheduler.decisions import (
     Plan,
@@ -78,24 +78,32 @@ async def on_sweep(delivery: Delivery, *, ports: Ports, ask_again: AskAgain, wat
     """Ask again, once per interval, for the missing markets of every recent run; tell of a run that never began."""
     now = ports.clock()
     owner = delivery.message_id or delivery.event_id
-    indexes = [index for index in await ports.ledger.indexes() if index.has_manifest]
-    for index in indexes:
-        if index.is_archived(now, ports.raw_days) or not is_recent(index.run_id, now, ask_again.during):
-            continue
-        manifest = await ports.ledger.manifest(index.run_id)
-        if manifest is None or now - manifest.created_at > ask_again.during:
-            continue
-        waiting = Waiting(
-            landing=await ports.ledger.landing(index.run_id),
-            dead=index.dead_letters,
-            throttled=await ports.ledger.throttled(index),
-        )
-        requests = requests_on_sweep(manifest, waiting, now)
-        slot = slot_of(manifest, now, ask_again.every)
-        if requests and slot > 0 and await ports.ledger.claim_asking(index.run_id, slot, owner):
-            await _ask(requests, manifest, slot, ports=ports)
+    indexes = {index.run_id: index for index in await ports.ledger.indexes() if index.has_manifest}
+    recent = [
+        run_id
+        for run_id, index in indexes.items()
+        if not index.is_archived(now, ports.raw_days) and is_recent(run_id, now, ask_again.during)
+    ]
     if watch is not None:
-        _look_for_a_lost_tick({index.run_id: index.began_at for index in indexes}, watch, now)
+        _look_for_a_lost_tick({run_id: index.began_at for run_id, index in indexes.items()}, watch, now)
+    await sweeping.each(recent, lambda run_id: _look_at(indexes[run_id], owner, ports=ports, ask_again=ask_again))
+
+
+async def _look_at(index: RunIndex, owner: str, *, ports: Ports, ask_again: AskAgain) -> None:
+    """Ask for the missing markets of one run."""
+    now = ports.clock()
+    manifest = await ports.ledger.manifest(index.run_id)
+    if manifest is None or now - manifest.created_at > ask_again.during:
+        return
+    waiting = Waiting(
+        landing=await ports.ledger.landing(index.run_id),
+        dead=index.dead_letters,
+        throttled=await ports.ledger.throttled(index),
+    )
+    requests = requests_on_sweep(manifest, waiting, now)
+    slot = slot_of(manifest, now, ask_again.every)
+    if requests and slot > 0 and await ports.ledger.claim_asking(index.run_id, slot, owner):
+        await _ask(requests, manifest, slot, ports=ports)
 
 
 def _look_for_a_lost_tick(runs: Mapping[str, datetime | None], watch: Watch, now: datetime) -> None:

@@ -69,9 +69,9 @@ class WatchedStore(MemoryObjectStore):
         super().__init__(clock)
         self.asked: list[str] = []
 
-    async def read(self, name: str) -> StoredObject | None:
+    async def read(self, name: str, *, most: int | None = None) -> StoredObject | None:
         self.asked.append(name)
-        return await super().read(name)
+        return await super().read(name, most=most)
 
     async def stat(self, name: str) -> ObjectInfo | None:
         self.asked.append(name)

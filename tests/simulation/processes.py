@@ -214,9 +214,9 @@ class StorePort:
     async def _call(self, what: str, act: Callable[[], Awaitable[ResultT]], *, changes: bool = False) -> ResultT:
         return await self.process.call(what, act, changes=changes, error=retryable)
 
-    async def read(self, name: str) -> StoredObject | None:
+    async def read(self, name: str, *, most: int | None = None) -> StoredObject | None:
         """See `ObjectStore.read`."""
-        return await self._call(f"read {name}", lambda: self.bucket.read(name))
+        return await self._call(f"read {name}", lambda: self.bucket.read(name, most=most))
 
     async def stat(self, name: str) -> ObjectInfo | None:
         """See `ObjectStore.stat`."""

@@ -549,7 +549,7 @@ async def test_an_hour_without_machines_is_outlasted_and_leaves_nothing() -> Non
         world.clock.advance(minutes=10)
         await world.handle(SweepRequested(reason="sweep"))
     [name] = world.dataproc.machines
-    claims = await world.ports.ledger.cluster_claims(RUN)
+    claims = (await world.ports.ledger.cluster_claims(RUN)).readable
     assert [claim.refused for claim in claims] == [NO_ZONE] * 7 + [None]
     assert await world.ports.ledger.receipt(RUN, 1) is None
     world.dataproc.turn(name, "RUNNING")
@@ -786,7 +786,7 @@ async def test_a_sweep_leaves_an_archived_run_alone() -> None:
     world.clock.advance(days=90, seconds=1)
     await world.handle(SweepRequested())
     assert world.dataproc.created == []
-    assert await world.ports.ledger.cluster_claims(RUN) == []
+    assert (await world.ports.ledger.cluster_claims(RUN)).readable == ()
 
 
 async def test_the_receipt_says_what_the_parts_tell_of_their_source() -> None:
