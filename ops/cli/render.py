@@ -1,10 +1,18 @@
-"""How runs look in a terminal. Text in, rich renderables out; nothing is read or sent."""
+"""How runs look in a terminal. Text in, rich renderables out; nothing is read or sent.
 
+Much of the text was written by others: album names, reasons, whatever lies in a dead letter. It is shown and never
+obeyed: `Terminal` takes no markup in it, and lets no control character through.
+"""
+
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Final
 
+from rich import console
 from rich.columns import Columns
 from rich.console import Group, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +21,31 @@ from ops.dead_letters import Group as LetterGroup
 from ops.doctor.findings import Finding, Status
 from ops.status import MarketState, RevisionStatus, RunStatus, Span, UnreadableRun
 from ops.why import Story
+
+_OBEYED: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and line feed, DEL, C1: what begins an escape sequence is here
+    "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"  # what turns the direction of text, or breaks a line
+)
+
+
+def plain(text: str) -> str:
+    """A text with a mark in place of each character that a terminal would obey instead of showing it."""
+    return _OBEYED.sub("\ufffd", text)
+
+
+class Terminal(console.Console):
+    """A console for text of others: everything that is printed passes `render`."""
+
+    def __init__(self, *, width: int | None = None) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, width=width)
+
+    def render(
+        self, renderable: RenderableType, options: console.ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """See `Console.render`. Sequences of rich's own are not text: they stay."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(plain(segment.text), segment.style)
+
 
 STATE_STYLE = {
     "fetching": "cyan",

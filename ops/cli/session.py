@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 
 from contracts.faults import ContractError
 from eventing.errors import Permanent, Retryable
 from ops import target as targets
+from ops.cli.render import Terminal, plain
 from ops.requests import RequestError, run_id_of
 from ops.status import RunStatus, UnreadableRun, read, read_each
 from ops.target import GOOGLE_ERRORS, Stack, TargetError, Wanted
 
 _PLAIN_WIDTH: Final = 140
-console: Final = Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+console: Final = Terminal(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for scripts.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with what you asked for.")]
@@ -88,7 +88,7 @@ def _errors_told() -> Iterator[None]:
 
 
 def _end(message: str, status: Exit) -> None:
-    sys.stderr.write(f"error: {message}\n")
+    sys.stderr.write(f"error: {plain(message)}\n")
     raise typer.Exit(status)
 
 
