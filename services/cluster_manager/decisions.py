@@ -56,6 +56,8 @@ class Facts:
     """The highest number that is taken by a claim of a job, readable or not."""
     last_attempt: int = 0
     """The same of clusters."""
+    former: Sequence[Job] = ()
+    """Jobs of the same names that ended before the newest decision was made: of a run whose documents were lost."""
     table: WarehouseCount | None = None
     """What the table holds of the run; counted only where it decides (`needs_table`)."""
 
@@ -159,6 +161,7 @@ Action = (
 
 def decide(facts: Facts, now: datetime, limits: Limits) -> list[Action]:
     """The next step of a run, in the order in which its actions are to be done."""
+    facts = _of_this_life(facts)
     facts = replace(facts, jobs=[_as_it_ended(job, facts, now, limits) for job in facts.jobs])
     untold: list[Action] = [AnnounceAgain(revision) for revision in sorted(facts.receipts - facts.announced)]
     if active := [job for job in facts.jobs if is_active(job.state)]:
@@ -182,6 +185,22 @@ class _Work:
     revision: int
     attempt: int
     claimed: bool = False
+
+
+def _of_this_life(facts: Facts) -> Facts:
+    """Dataproc remembers jobs longer than a bucket whose documents are lost: such a job has loaded nothing decided."""
+    newest = facts.newest
+    if newest is None:
+        return facts
+    former = [
+        job
+        for job in facts.jobs
+        if job.revision >= newest.revision
+        and not is_active(job.state)
+        and job.since
+        and job.since < newest.decided_at
+    ]
+    return replace(facts, jobs=[job for job in facts.jobs if job not in former], former=former)
 
 
 def _as_it_ended(job: Job, facts: Facts, now: datetime, limits: Limits) -> Job:
@@ -271,9 +290,10 @@ def _load(facts: Facts, revision: int, now: datetime, limits: Limits) -> list[Ac
     last = jobs[-1] if jobs else None
     if last is not None and last.state == "DONE":
         return [Finish(revision, last, None), *_delete_all(facts, keep=None)]
-    if last is not None and (last.attempt >= limits.job_attempts or _is_loaded(facts)):
+    if last is not None and (len(jobs) >= limits.job_attempts or _is_loaded(facts)):
         return [Finish(revision, last, _ended_badly(last)), *_delete_all(facts, keep=None)]
-    return _on_cluster(facts, _Work(revision, last.attempt + 1 if last else 1), now, limits)
+    taken = [job.attempt for job in (*jobs, *facts.former) if job.revision == revision]
+    return _on_cluster(facts, _Work(revision, max(taken, default=0) + 1), now, limits)
 
 
 def needs_table(facts: Facts) -> bool:
