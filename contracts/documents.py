@@ -37,7 +37,7 @@ class CompletenessPolicy(Document):
 
 
 class Manifest(Document):
-    """What a run expects. Written once, before the first market message."""
+    """What a run expects. Written before the first market message; it may grow, and never shrinks."""
 
     run_id: RunId
     markets: Markets
@@ -48,6 +48,10 @@ class Manifest(Document):
     policy: CompletenessPolicy = CompletenessPolicy()
     requested_by: str
     """CloudEvents id of the request that created the run."""
+    left_out: tuple[Market, ...] = ()
+    """Configured markets that no request has named: a trial of some markets is to be told from a whole run."""
+    widened_at: AwareDatetime | None = None
+    """When a later request added markets."""
 
 
 class Part(Document):

@@ -6,7 +6,7 @@ from outside is validated here before it becomes a path.
 
 import hashlib
 import re
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from typing import Annotated, Final, NamedTuple
 
@@ -27,6 +27,16 @@ def _real_date(value: str) -> str:
     except ValueError:
         raise ValueError("is not a calendar date; write it as 2026-11-23") from None
     return value
+
+
+MOST_AHEAD: Final = timedelta(days=8)
+"""How far ahead a run may be dated: the next tick of a weekly schedule is seven days off at most, and a date is a day
+sooner in some zones. What is dated later is a mistyped year."""
+
+
+def is_too_far_ahead(run_id: str, today: date) -> bool:
+    """Whether no tick can mean this run yet."""
+    return date.fromisoformat(run_id) - today > MOST_AHEAD
 
 
 RAW_DAYS: Final = 90

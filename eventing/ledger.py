@@ -1,7 +1,7 @@
 """What is known of a run, read from and written to the bucket: the only memory the services share.
 
-Reads are level-triggered: they list what is there now. Manifests, decisions, receipts and cluster claims are
-create-only; whoever loses reads the winner's document back.
+Reads are level-triggered: they list what is there now. Decisions, receipts and claims are create-only, a manifest only
+grows; whoever loses reads the winner's document back.
 
 What cannot be read is set aside: told of with its name and the reason, and taken for absent. Only without its
 manifest or the decision that is asked for nothing can be done about a run, so these two raise.
@@ -147,20 +147,14 @@ class RunLedger:
     def __init__(self, store: ObjectStore, set_aside: SetAside = _tell) -> None:
         self._store = store
         self._set_aside = set_aside
-        self._manifests: dict[str, Manifest] = {}
 
     async def manifest(self, run_id: str) -> Manifest | None:
-        """What the run expects, or None while the run is unknown. Never changes once written.
+        """What the run expects, or None while the run is unknown. It may grow.
 
         Raises:
             Unreadable: it cannot be told.
         """
-        if run_id not in self._manifests:
-            found = await self._read(names.manifest_name(run_id), Manifest)
-            if found is None:
-                return None
-            self._manifests[run_id] = found
-        return self._manifests[run_id]
+        return await self._read(names.manifest_name(run_id), Manifest)
 
     async def create_manifest(self, manifest: Manifest) -> Manifest:
         """Write the manifest unless the run has one; gives the one that stands."""
@@ -168,6 +162,14 @@ class RunLedger:
             return manifest
         standing = await self.manifest(manifest.run_id)
         return standing or manifest
+
+    async def widen_manifest(self, standing: Manifest, wider: Manifest) -> bool:
+        """Write a wider manifest in place of the one that stands; False when that is no longer this one."""
+        name = names.manifest_name(standing.run_id)
+        stored = await self._store.read(name, most=MOST_BYTES)
+        if stored is None or stored.body not in (standing.to_json(), wider.to_json()):
+            return False
+        return await self._store.replace(name, wider.to_json(), stored.generation)
 
     async def parts(self, run_id: str) -> dict[str, Part]:
         """The parts that are in the bucket now, by market."""

@@ -91,6 +91,14 @@ class ObjectStore(Protocol):
         """Write, replacing what is there; gives the new generation."""
         ...
 
+    async def replace(self, name: str, body: bytes, generation: int) -> bool:
+        """Write in place of this generation alone.
+
+        True when this content stands, also if an earlier, uncertain attempt of ours wrote it; False when another
+        wrote or removed the object meanwhile.
+        """
+        ...
+
     async def delete(self, name: str) -> None:
         """Remove the object; nothing happens where there is none."""
         ...
@@ -145,8 +153,18 @@ class GcsObjectStore:
 
     async def create(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> bool:
         """See `ObjectStore.create`."""
+        return await self._write_if(name, body, metadata, generation=0)
+
+    async def replace(self, name: str, body: bytes, generation: int) -> bool:
+        """See `ObjectStore.replace`."""
+        return await self._write_if(name, body, None, generation=generation)
+
+    async def _write_if(
+        self, name: str, body: bytes, metadata: Mapping[str, str] | None, *, generation: int
+    ) -> bool:
+        what = "replace" if generation else "create"
         try:
-            await self._call("create", name, lambda: self._upload(name, body, metadata, only_if=0))
+            await self._call(what, name, lambda: self._upload(name, body, metadata, only_if=generation))
         except PreconditionFailed:
             # The client repeats an upload whose answer was lost; the repeat meets our own object.
             standing = await self.read(name)

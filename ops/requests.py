@@ -9,7 +9,7 @@ from datetime import date
 from typing import Literal
 
 from contracts.events import MarketRequested, RunRequested
-from contracts.names import MARKETS, is_run_id
+from contracts.names import MARKETS, MOST_AHEAD, is_run_id, is_too_far_ahead
 from contracts.wording import shown
 from ops.status import RevisionStatus, RunStatus
 
@@ -53,22 +53,32 @@ class StartPlan:
     """standing: the run has its manifest already, and only what has not landed is asked for."""
 
 
-def plan_start(run_id: str, markets: tuple[str, ...], reason: str, standing: RunStatus | None) -> StartPlan:
-    """Plan a run.
+def plan_start(
+    run_id: str,
+    markets: tuple[str, ...],
+    reason: str,
+    standing: RunStatus | None,
+    *,
+    today: date,
+    force: bool = False,
+) -> StartPlan:
+    """Plan a run; one that stands is widened by what it does not expect yet.
 
     Raises:
-        RequestError: the run stands and does not expect one of the markets.
+        RequestError: its date is too far ahead, or a market is none of the pipeline's.
     """
-    event = RunRequested(run_id=run_id, markets=markets or None, reason=reason)
+    if is_too_far_ahead(run_id, today):
+        raise RequestError(f"{run_id} is more than {MOST_AHEAD.days} days ahead of {today}; look at its year")
+    if not force and (strange := sorted(set(markets) - set(MARKETS))):
+        raise RequestError(
+            f"--market {', '.join(strange)}: not among the {len(MARKETS)} markets of a run; --force asks for it all "
+            "the same"
+        )
+    event = RunRequested(run_id=run_id, markets=markets or None, reason=reason, force=force)
     if standing is None:
         return StartPlan(event, markets, "new")
-    unexpected = set(markets) - {market.market for market in standing.markets}
-    if unexpected:
-        raise RequestError(
-            f"--market {', '.join(sorted(unexpected))}: run {run_id} stands and does not expect it; what a run "
-            "expects is written once. Take another date"
-        )
-    return StartPlan(event, _not_there(standing), "standing")
+    added = tuple(market for market in markets or standing.left_out if standing.market(market) is None)
+    return StartPlan(event, (*_not_there(standing), *added), "standing")
 
 
 def _not_there(status: RunStatus) -> tuple[str, ...]:

@@ -116,6 +116,8 @@ class RunStatus(Document):
     archived: bool = False
     """Whether nothing was written about it for as long as a part lives; no sweep looks at it."""
     set_aside: tuple[SetAside, ...] = ()
+    left_out: tuple[Market, ...] = ()
+    """Configured markets that nobody asked for: the run is a trial of the others."""
 
     @property
     def newest(self) -> RevisionStatus | None:
@@ -195,6 +197,7 @@ def status_of(found: Documents, now: datetime) -> RunStatus:
         seen_at=now,
         archived=found.archived,
         set_aside=found.set_aside,
+        left_out=manifest.left_out,
     )
 
 

@@ -213,7 +213,8 @@ async def _backfill(stack: Stack, step: Backfill, reason: str) -> None:
             stack.ledger, stack.publisher, run_id=step.run_id, kind="reload", reason=reason, now=stack.clock()
         )
     elif step.action == "request":
-        event = RunRequested(run_id=step.run_id, markets=step.markets, reason=reason)
+        # Their parts are there: whatever they are, nobody has to fetch them.
+        event = RunRequested(run_id=step.run_id, markets=step.markets, reason=reason, force=True)
         await stack.publisher.publish([event], cause=f"operator/{stack.clock().isoformat()}")
 
 

@@ -87,8 +87,7 @@ def runs_table(statuses: Iterable[RunStatus | UnreadableRun]) -> RenderableType:
             table.add_row(status.run_id, Text(status.state, STATE_STYLE[status.state]))
             notes.append(Text(status.reason, "yellow"))
             continue
-        if status.set_aside:
-            notes.append(Text(f"{status.run_id}: {_set_aside_in_short(status)}", "yellow"))
+        notes += [Text(f"{status.run_id}: {note}", "yellow") for note in _notes(status)]
         table.add_row(
             status.run_id,
             Text(status.state, STATE_STYLE[status.state]),
@@ -101,8 +100,16 @@ def runs_table(statuses: Iterable[RunStatus | UnreadableRun]) -> RenderableType:
     return Group(table, *notes)
 
 
-def _set_aside_in_short(status: RunStatus) -> str:
-    return f"{len(status.set_aside)} objects are set aside; see releases run show {status.run_id}"
+def _notes(status: RunStatus) -> list[str]:
+    """What a line of the table does not tell."""
+    aside, left_out = len(status.set_aside), len(status.left_out)
+    told = {
+        f"{aside} objects are set aside; see releases run show {status.run_id}": aside,
+        f"{left_out} configured markets were not asked for; releases run start --date {status.run_id} adds them": (
+            left_out
+        ),
+    }
+    return [note for note, count in told.items() if count]
 
 
 def _took(status: RunStatus) -> str:
@@ -202,6 +209,8 @@ def _troubles(status: RunStatus) -> list[Text]:
             lines.append(
                 Text(f"{market.market} {market.state.replace('_', '-')}{until}: {market.reason}", "yellow")
             )
+    if status.left_out:
+        lines.append(Text(f"not asked for: {' '.join(status.left_out)}", "yellow"))
     lines += [Text(f"set aside: {found.name}: {found.reason}", "yellow") for found in status.set_aside]
     return [Text(), *lines] if lines else []
 

@@ -44,6 +44,7 @@ def start(
     *,
     date: Annotated[str | None, typer.Option(help="The run; today in --time-zone where it is not given.")] = None,
     market: Markets = None,
+    force: Annotated[bool, typer.Option("--force", help="Also markets that are none of the pipeline's.")] = False,
     reason: Reason = "asked for by an operator",
     time_zone: Annotated[str, typer.Option(envvar="TIME_ZONE", help="The schedule's own zone.")] = _ZONE,
     dry_run: DryRun = False,
@@ -51,11 +52,12 @@ def start(
     timeout: Timeout = 3600,
     as_json: AsJson = False,
 ) -> None:
-    """Ask for a run; one that stands already is completed, never doubled."""
+    """Ask for a run; one that stands already is completed or widened, never doubled."""
 
     async def work(stack: Stack) -> int:
         run_id = run_id_of(date) if date else _today(time_zone)
-        plan = plan_start(run_id, markets_of(market or []), reason, await run_status(stack, run_id))
+        standing, today = await run_status(stack, run_id), stack.clock().date()
+        plan = plan_start(run_id, markets_of(market or []), reason, standing, today=today, force=force)
         if not dry_run:
             await stack.publisher.publish([plan.event], cause=f"operator/{stack.clock().isoformat()}")
         follow = wait and not dry_run

@@ -118,9 +118,18 @@ def decide(facts: Facts, now: datetime) -> Step:
     reopening = order
     if reopening is not None and reopening.number not in facts.reopened and (wanted := _to_ask(facts, now)):
         return AskAgain(reopening, wanted)
-    if facts.newest is None or (reopening is not None and facts.newest.verdict == "fail"):
+    if facts.newest is None or _is_narrow(facts) or (reopening is not None and facts.newest.verdict == "fail"):
         return _open(facts, now, _deadline(facts.manifest, reopening))
     return _after(facts, facts.newest, now)
+
+
+def _is_narrow(facts: Facts) -> bool:
+    """Whether the newest decision does not know of markets that were asked for since: the run is open for them."""
+    newest, manifest = facts.newest, facts.manifest
+    if newest is None or manifest.widened_at is None:
+        return False
+    known = {part.market for part in newest.parts} | {gone.market for gone in newest.missing}
+    return not known.issuperset(manifest.markets)
 
 
 def _after(facts: Facts, newest: Decision, now: datetime) -> Step:
@@ -195,7 +204,7 @@ def _close_by(order: Order, facts: Facts) -> Close:
 
 
 def _open(facts: Facts, now: datetime, deadline: datetime) -> Step:
-    """A run that has nothing loaded: it has no decision yet, or failed and was reopened."""
+    """A run that waits for its markets: it has no decision yet, was widened since, or failed and was reopened."""
     missing = missing_markets(facts)
     if not missing:
         return _close(facts, "complete")

@@ -46,6 +46,14 @@ class MemoryObjectStore:
         self._objects[name] = (body, info)
         return self._generation
 
+    async def replace(self, name: str, body: bytes, generation: int) -> bool:
+        """See `ObjectStore.replace`."""
+        found = self._objects.get(name)
+        if found is None or found[1].generation != generation:
+            return found is not None and found[0] == body
+        await self.write(name, body)
+        return True
+
     async def delete(self, name: str) -> None:
         """See `ObjectStore.delete`."""
         self._objects.pop(name, None)

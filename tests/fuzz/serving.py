@@ -81,6 +81,10 @@ class WatchedStore(MemoryObjectStore):
         self.asked.append(name)
         return await super().write(name, body, metadata)
 
+    async def replace(self, name: str, body: bytes, generation: int) -> bool:
+        self.asked.append(name)
+        return await super().replace(name, body, generation)
+
     async def delete(self, name: str) -> None:
         self.asked.append(name)
         await super().delete(name)

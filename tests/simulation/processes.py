@@ -230,6 +230,11 @@ class StorePort:
         """See `ObjectStore.write`."""
         return await self._call(f"write {name}", lambda: self.bucket.write(name, body, metadata), changes=True)
 
+    async def replace(self, name: str, body: bytes, generation: int) -> bool:
+        """See `ObjectStore.replace`."""
+        what = f"replace {name}"
+        return await self._call(what, lambda: self.bucket.replace(name, body, generation), changes=True)
+
     async def delete(self, name: str) -> None:
         """See `ObjectStore.delete`."""
         await self._call(f"delete {name}", lambda: self.bucket.delete(name), changes=True)

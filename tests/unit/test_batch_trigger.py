@@ -917,3 +917,19 @@ def test_of_two_orders_at_once_the_one_that_does_something_is_obeyed() -> None:
     reopen = order(2, kind="reopen")
     asked = decide(Facts(manifest(), parts("DK SE"), orders=(close, reopen)), NOW)
     assert isinstance(asked, AskAgain), "the newest counts where both do something"
+
+
+def test_a_run_that_was_widened_is_open_for_what_was_added() -> None:
+    """The decision of a trial stands until all that was added has landed, or its deadline: one more load, not many."""
+    trial = decision("DK")
+    wide = manifest("DK SE NO").model_copy(update={"widened_at": NOW})
+    facts = Facts(wide, parts("DK SE"), newest=trial, newest_has_receipt=True)
+    assert isinstance(decide(facts, NOW + timedelta(hours=1)), Wait)
+    whole = decide(replace(facts, parts=parts("DK SE NO")), NOW)
+    assert isinstance(whole, Close)
+    assert (whole.revision, whole.close_reason, whole.verdict_load, whole.holds) == (2, "complete", True, ("DK",))
+    late = decide(facts, wide.deadline)
+    assert isinstance(late, Close)
+    assert (late.close_reason, [gone.market for gone in late.missing]) == ("deadline", ["NO"])
+    done = replace(facts, parts=parts("DK SE NO"), newest=decision("DK SE NO", 2))
+    assert isinstance(decide(done, wide.deadline), Wait), "and once it knows them, it is closed"
