@@ -109,8 +109,9 @@ class Order(Document):
 
     run_id: RunId
     number: int = Field(ge=1)
-    kind: Literal["close", "reopen", "reload"]
-    """close: load what has landed, now; reopen: ask for the missing markets again, and wait for them once more."""
+    kind: Literal["close", "reopen", "reload", "discard"]
+    """close: load what has landed, now; reopen: ask for the missing markets again, and wait for them once more; reload:
+    load again what is there; discard: the run was a mistake, leave it alone. Any later order takes that back."""
     reason: str = Field(min_length=1, max_length=500)
     ordered_at: AwareDatetime
 

@@ -273,6 +273,10 @@ class RunLedger:
         found = await asyncio.gather(*(self._order(index, number) for number in index.orders))
         return [order for order in found if order is not None]
 
+    async def is_discarded(self, index: RunIndex) -> bool:
+        """Whether an operator's last word on a run is that it was a mistake."""
+        return bool(orders := await self.orders(index)) and orders[-1].kind == "discard"
+
     async def _order(self, index: RunIndex, number: int) -> Order | None:
         """An order is given when it reaches the bucket: the clock of the machine it came from decides nothing."""
         order = await self._read_if(names.order_name(index.run_id, number), Order)

@@ -77,6 +77,8 @@ def plan_start(
     event = RunRequested(run_id=run_id, markets=markets or None, reason=reason, force=force)
     if standing is None:
         return StartPlan(event, markets, "new")
+    if standing.state == "discarded":
+        raise RequestError(f"run {run_id} is discarded; take that back with: releases run reopen {run_id}")
     added = tuple(market for market in markets or standing.left_out if standing.market(market) is None)
     return StartPlan(event, (*_not_there(standing), *added), "standing")
 
@@ -142,7 +144,7 @@ def has_failed(status: RunStatus, before: Mapping[str, int | None]) -> bool:
     return all(decided.get(market, 0) > (generation or 0) for market, generation in before.items())
 
 
-def effect_of(kind: Literal["close", "reopen"], status: RunStatus) -> str:
+def effect_of(kind: Literal["close", "reopen", "discard"], status: RunStatus) -> str:
     """What an order does to a run as it stands, in a sentence.
 
     Raises:
@@ -151,17 +153,32 @@ def effect_of(kind: Literal["close", "reopen"], status: RunStatus) -> str:
     run_id = status.run_id
     missing = _not_there(status)
     landed = len(status.markets) - len(missing)
+    if kind == "discard":
+        if status.state in ("loading", "discarded"):
+            remedy = (
+                f"follow it with: releases run watch {run_id}" if status.state == "loading" else "nothing is to do"
+            )
+            raise RequestError(f"run {run_id} is {status.state}; {remedy}")
+        return (
+            f"Run {run_id} is left alone from now on: nothing is asked for, nothing is loaded, no page shows it."
+        )
     if kind == "close":
         if not landed:
             raise RequestError(f"run {run_id} cannot be closed: no market has landed, there is nothing to load")
         if status.newest and _stands(status.newest) and not _has_news(status):
             raise RequestError(f"run {run_id} is closed already, with all that has landed")
         return f"Run {run_id} closes with {landed} of {len(status.markets)} markets."
-    if not status.revisions:
+    if not status.revisions and status.state != "discarded":
         raise RequestError(f"run {run_id} is open; there is nothing to reopen")
     if not missing:
         raise RequestError(f"run {run_id} has all its markets; fetch one again with: releases replay {run_id}")
     return f"Run {run_id} is open again: {' '.join(missing)} will be asked for."
+
+
+def removal(table: str, run_id: str) -> str:
+    """The command that empties a run's partition; a person gives it, since nothing brings the rows back but a load."""
+    sql = f'DELETE FROM `{table}` WHERE load_date = "{run_id}"'  # noqa: S608 -- shown, and both are checked names
+    return f"bq query --use_legacy_sql=false '{sql}'"
 
 
 def _stands(newest: RevisionStatus) -> bool:

@@ -29,7 +29,7 @@ from eventing.ledger import RunIndex, RunLedger, Unreadable
 from eventing.objects import ObjectStore
 
 MarketState = Literal["requested", "throttled", "landed", "missing", "dead_lettered"]
-RunState = Literal["fetching", "loading", "loaded", "partial", "failed"]
+RunState = Literal["fetching", "loading", "loaded", "partial", "failed", "discarded"]
 
 
 class MarketStatus(Document):
@@ -132,7 +132,7 @@ class RunStatus(Document):
     @property
     def is_finished(self) -> bool:
         """Whether nothing more happens by itself."""
-        return self.state in ("loaded", "partial", "failed")
+        return self.state in ("loaded", "partial", "failed", "discarded")
 
     @property
     def rows(self) -> int | None:
@@ -202,6 +202,8 @@ def status_of(found: Documents, now: datetime) -> RunStatus:
 
 
 def _state(found: Documents) -> RunState:
+    if found.orders and found.orders[-1].kind == "discard":
+        return "discarded"
     newest = found.decisions[-1].revision if found.decisions else 0
     if found.newest_decision > newest:
         return "loading"

@@ -6,7 +6,7 @@
   const LOOK = 2000; // milliseconds between two looks at a run that goes on
   const GLANCE = 15_000; // at one that is finished: a late market may make a new revision
   const STATES = { landed: "landed", requested: "on its way", throttled: "waits for quota", missing: "missing", dead_lettered: "given up" };
-  const RUN_STATES = { fetching: "fetching", loading: "loading", loaded: "loaded", partial: "loaded in part", failed: "failed" };
+  const RUN_STATES = { fetching: "fetching", loading: "loading", loaded: "loaded", partial: "loaded in part", failed: "failed", discarded: "discarded" };
   const STAGES = { fetch: "all markets fetched", decide: "batch closed", cluster: "cluster started", spark: "Spark job", receipt: "rows counted" };
 
   let runs = [];
@@ -65,7 +65,7 @@
     const rows = run.rows;
     const took = newest && newest.receipt && newest.receipt.seconds.total;
     const figures = [
-      ["state", RUN_STATES[run.state], run.is_finished ? `finished ${moment(newest.receipt.finished_at)}` : `closes at the latest ${moment(run.deadline)}`],
+      ["state", RUN_STATES[run.state], run.is_finished && newest && newest.receipt ? `finished ${moment(newest.receipt.finished_at)}` : `closes at the latest ${moment(run.deadline)}`],
       ["landed", `${run.counts.landed} of ${run.markets.length}`, "markets landed"],
       ["rows", rows === null || rows === undefined ? "–" : number(rows), "rows in the table"],
       ["took", took ? span(took) : span((new Date(run.seen_at) - new Date(run.requested_at)) / 1000), took ? "from tick to receipt" : "since the tick"],
@@ -213,6 +213,8 @@
         return "Every market is in the table.";
       case "partial":
         return `The run is in the table, but for ${away} ${away === 1 ? "market" : "markets"}.`;
+      case "discarded":
+        return "An operator discarded it: it is left alone.";
       default:
         return "Nothing was loaded; the receipt says why.";
     }

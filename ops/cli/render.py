@@ -54,6 +54,7 @@ STATE_STYLE = {
     "partial": "yellow",
     "failed": "bold red",
     "unreadable": "bold red",
+    "discarded": "dim",
     "requested": "dim",
     "throttled": "yellow",
     "landed": "green",

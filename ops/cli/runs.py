@@ -24,7 +24,7 @@ from ops.cli.session import (
     say_json,
 )
 from ops.cli.watching import summary, watch
-from ops.requests import RequestError, StartPlan, effect_of, markets_of, plan_start, run_id_of
+from ops.requests import RequestError, StartPlan, effect_of, markets_of, plan_start, removal, run_id_of
 from ops.status import RunStatus
 from ops.target import Stack
 
@@ -173,8 +173,37 @@ def reopen(
     act(context, lambda stack: _order(stack, run, "reopen", reason, dry_run=dry_run, as_json=as_json))
 
 
+@app.command()
+def discard(
+    context: typer.Context,
+    run: Run,
+    *,
+    reason: Demanded,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it; without this it is only shown.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take back a run that was a mistake: it is left alone. Says how to remove its rows; reopen takes it back."""
+
+    async def work(stack: Stack) -> None:
+        await _order(stack, run, "discard", reason, dry_run=not yes, as_json=as_json)
+        if not as_json:
+            console.print(
+                "rows it has are removed by:", removal(stack.target.table_id, run_id_of(run)), soft_wrap=True
+            )
+            if not yes:
+                console.print("nothing was done; add --yes to do it")
+
+    act(context, work)
+
+
 async def _order(
-    stack: Stack, run: str, kind: Literal["close", "reopen"], reason: str, *, dry_run: bool, as_json: bool
+    stack: Stack,
+    run: str,
+    kind: Literal["close", "reopen", "discard"],
+    reason: str,
+    *,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     status = await known_run(stack, run)
     effect = effect_of(kind, status)

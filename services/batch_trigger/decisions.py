@@ -112,6 +112,8 @@ Step = Wait | WaitQuiet | Announce | AskAgain | Repair | Close
 
 def decide(facts: Facts, now: datetime) -> Step:
     """What the barrier does now."""
+    if facts.orders and facts.orders[-1].kind == "discard":
+        return Wait(f"order {facts.orders[-1].number} discards it; any later order takes that back")
     order = _order(facts)
     if order is not None and order.kind != "reopen":
         return _close_by(order, facts)
@@ -161,6 +163,8 @@ def _order(facts: Facts) -> Order | None:
 
 def _does_something(order: Order, facts: Facts) -> bool:
     newest = facts.newest
+    if order.kind == "discard":
+        return False
     if order.kind == "reload":
         return newest is not None and bool(facts.parts)
     if order.kind == "reopen" or newest is None:

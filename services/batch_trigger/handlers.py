@@ -90,9 +90,15 @@ async def on_dead_lettered(delivery: Delivery, *, ports: Ports, coalescer: Coale
 async def on_sweep(_delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -> None:
     """Look at every run that a lost event may have left behind; an archived one has nothing that could be loaded."""
     now = ports.clock()
-    known = [index for index in await ports.ledger.indexes() if index.has_manifest]
-    open_runs = [index.run_id for index in known if not index.is_archived(now, ports.raw_days)]
-    await sweeping.each(open_runs, coalescer.run)
+    known = {index.run_id: index for index in await ports.ledger.indexes() if index.has_manifest}
+
+    async def look(run_id: str) -> None:
+        if not await ports.ledger.is_discarded(known[run_id]):
+            await coalescer.run(run_id)
+
+    await sweeping.each(
+        (run_id for run_id, index in known.items() if not index.is_archived(now, ports.raw_days)), look
+    )
 
 
 async def reconcile(run_id: str, *, ports: Ports) -> None:

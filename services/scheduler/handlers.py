@@ -72,6 +72,11 @@ async def on_run_requested(delivery: Delivery, *, ports: Ports, plan: Plan, watc
         raise Permanent(refusal)
     run_id = request.run_id or run_id_at(delivery.publish_time or now, plan.zone, watch)
     logs.bind_run(run_id)
+    if await ports.ledger.is_discarded(await ports.ledger.index(run_id)):
+        log.warning(
+            "run_discarded", extra={"remedy": f"./releases run reopen {run_id}, if it is wanted after all"}
+        )
+        return
     wanted = manifest_for(request, run_id, plan=plan, now=now, event_id=delivery.event_id)
     manifest = await _widened(await ports.ledger.create_manifest(wanted), wanted, plan=plan, ports=ports)
     if request.markets and set(request.markets) != set(manifest.markets):
@@ -117,6 +122,8 @@ async def on_sweep(delivery: Delivery, *, ports: Ports, ask_again: AskAgain, wat
 async def _look_at(index: RunIndex, owner: str, *, ports: Ports, ask_again: AskAgain, due: Due | None) -> None:
     """Ask for the missing markets of one run."""
     now = ports.clock()
+    if await ports.ledger.is_discarded(index):
+        return
     manifest = await ports.ledger.manifest(index.run_id)
     if manifest is None or now - manifest.created_at > ask_again.during:
         return

@@ -5,13 +5,14 @@ from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from rich.console import Console
 
 from contracts import names
-from contracts.documents import MOST_BYTES, ClusterClaim, DeadLetter, Manifest, Order
-from contracts.events import BatchReady, Delivery, MarketRequested, SweepRequested
+from contracts.documents import MOST_BYTES, ClusterClaim, CompletenessPolicy, DeadLetter, Manifest, Order
+from contracts.events import BatchReady, Delivery, MarketRequested, RunRequested, SweepRequested
 from dashboard.runs import Runs
 from eventing import sweeping
 from eventing.coalescing import Coalescer
@@ -27,6 +28,7 @@ from services.cluster_manager import handlers as cluster_manager
 from services.cluster_manager.decisions import Limits
 from services.cluster_manager.sizing import ClusterSize, SizeLimits
 from services.scheduler import handlers as scheduler
+from services.scheduler.decisions import Plan
 from tests.builders import NOW, RUN, TestClock, decision, manifest, receipt
 from tests.fakes.dataproc import MemoryDataproc
 from tests.fakes.objects import MemoryObjectStore
@@ -292,3 +294,29 @@ def test_every_document_says_its_times_with_a_zone() -> None:
     """A time without one can be compared with no other: it is refused where it is read, not met in a decision."""
     with pytest.raises(ValueError, match="timezone"):
         Manifest.model_validate(json.loads(ZONELESS))
+
+
+async def test_no_sweep_looks_at_a_discarded_run_until_an_order_takes_that_back() -> None:
+    """It was a mistake: nothing is asked for, decided or shown; whoever reopens it has it as it was."""
+    made = await stack()
+    order = Order(run_id=RUN, number=1, kind="discard", reason="mistyped", ordered_at=NOW)
+    await made.ledger.create_order(order)
+    for market in ("DK", "SE", "NO"):
+        await made.store.write(names.part_name(RUN, market), b"x")
+    made.store.listings.clear()
+    assert [event for event in await made.sweep() if getattr(event, "run_id", RUN) == RUN] == []
+    assert not [prefix for prefix in made.store.listings if RUN in prefix]
+    assert [entry["run"] for entry in (await Runs(made.store, "b", made.clock).all())["runs"]] == [BAD]
+    await made.ledger.create_order(order.model_copy(update={"number": 2, "kind": "reopen"}))
+    assert BatchReady(run_id=RUN, revision=1) in await made.sweep()
+
+
+async def test_a_request_does_not_bring_a_discarded_run_back() -> None:
+    """It may be one that was delivered late; the log says what does."""
+    made = await stack()
+    await made.ledger.create_order(Order(run_id=RUN, number=1, kind="discard", reason="no", ordered_at=NOW))
+    plan = Plan(ZoneInfo("Europe/Copenhagen"), ("DK", "SE", "NO"), timedelta(hours=6), CompletenessPolicy())
+    ports = scheduler.Ports(made.ledger, made.publisher, made.clock)
+    delivery = Delivery(event=RunRequested(run_id=RUN), event_id="e")
+    await scheduler.on_run_requested(delivery, ports=ports, plan=plan, watch=None)
+    assert made.publisher.take() == []

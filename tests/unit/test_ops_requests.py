@@ -1,5 +1,6 @@
 """What an operator may ask for: the plan is what a dry run shows and what is then done."""
 
+import shlex
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from contracts.documents import LoadResult, MissingMarket
+from contracts.documents import LoadResult, MissingMarket, Order
 from eventing.ledger import RunLedger
 from local.stack import sole_use
 from ops.orders import give_order
@@ -23,6 +24,7 @@ from ops.requests import (
     plan_backfill,
     plan_replay,
     plan_start,
+    removal,
     run_id_of,
 )
 from ops.status import Documents, RunStatus, status_of
@@ -326,3 +328,30 @@ def test_a_project_is_never_reached_through_a_left_over_emulator_variable(tmp_pa
     (tmp_path / "stack.json").write_text(STATE)
     follow(find(Wanted(stack=tmp_path), environment, folder=tmp_path), environment)
     assert environment["PUBSUB_EMULATOR_HOST"] == "h:1"
+
+
+def discarded(found: Documents) -> Documents:
+    return replace(found, orders=(Order(run_id=RUN, number=1, kind="discard", reason="mistyped", ordered_at=NOW),))
+
+
+def test_a_run_that_was_a_mistake_is_discarded_and_may_be_taken_back() -> None:
+    """Not while a job may write its rows; and then nothing but an order brings it back."""
+    assert "is left alone from now on" in effect_of("discard", seen(LOADED))
+    with pytest.raises(RequestError, match="is loading; follow it with"):
+        effect_of("discard", seen(replace(LOADED, receipts={})))
+    gone = seen(discarded(replace(OPEN, parts={})))
+    assert (gone.state, gone.is_finished) == ("discarded", True)
+    with pytest.raises(RequestError, match="is discarded; nothing is to do"):
+        effect_of("discard", gone)
+    with pytest.raises(RequestError, match="take that back with: releases run reopen 2026-11-23"):
+        plan_start(RUN, (), "r", gone, today=TODAY)
+    assert "is open again: DK SE NO" in effect_of("reopen", gone)
+    back = Order(run_id=RUN, number=2, kind="reopen", reason="wanted", ordered_at=NOW)
+    assert seen(replace(OPEN, orders=(*discarded(OPEN).orders, back))).state == "fetching"
+
+
+def test_the_command_that_empties_a_partition_is_safe_in_a_shell() -> None:
+    """It is copied as it stands: a backtick outside single quotes would run what is between two of them."""
+    told = removal("p.music.new_releases", "2062-11-23")
+    _, _, _, sql = shlex.split(told)
+    assert sql == 'DELETE FROM `p.music.new_releases` WHERE load_date = "2062-11-23"'
