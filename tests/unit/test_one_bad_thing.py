@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from contracts import names
-from contracts.documents import MOST_BYTES, ClusterClaim, CompletenessPolicy, DeadLetter, Manifest, Order
+from contracts.documents import MOST_BYTES, CompletenessPolicy, DeadLetter, Manifest, Order
 from contracts.events import BatchReady, Delivery, MarketRequested, RunRequested, SweepRequested
 from dashboard.runs import Runs
 from eventing import sweeping
@@ -26,7 +26,7 @@ from ops.requests import plan_backfill
 from services.batch_trigger import handlers as batch_trigger
 from services.cluster_manager import handlers as cluster_manager
 from services.cluster_manager.decisions import Limits
-from services.cluster_manager.sizing import ClusterSize, SizeLimits
+from services.cluster_manager.sizing import SizeLimits
 from services.scheduler import handlers as scheduler
 from services.scheduler.decisions import Plan
 from tests.builders import NOW, RUN, TestClock, decision, manifest, receipt
@@ -187,11 +187,19 @@ async def test_a_cluster_whose_claim_cannot_be_read_goes() -> None:
 async def test_a_run_whose_decision_cannot_be_read_keeps_no_cluster() -> None:
     """Nobody can tell what is to be loaded; a job under way ends, and then the cluster goes."""
     made = await stack()
-    await made.put("decisions/0001.json", b"{", RUN)
-    await made.ledger.create_cluster_claim(ClusterClaim(run_id=RUN, attempt=1, revision=1, claimed_at=NOW))
-    await made.dataproc.create_cluster(names.cluster_name(RUN, 1), RUN, ClusterSize("e2-standard-2", 0))
+    await made.ledger.create_decision(decision("DK SE NO"))
     await made.sweep()
-    assert made.dataproc.machines[names.cluster_name(RUN, 1)].state == "DELETING"
+    [name] = made.dataproc.machines
+    made.dataproc.turn(name, "RUNNING")
+    await made.sweep()
+    [job] = made.dataproc.submitted
+    await made.put("decisions/0001.json", b"{", RUN)
+    await made.sweep()
+    assert made.dataproc.machines[name].state == "RUNNING"
+    made.dataproc.end_job(job, "DONE")
+    await made.sweep()
+    assert made.dataproc.machines[name].state == "DELETING"
+    assert await made.ledger.receipt(RUN, 1) is None
 
 
 async def test_a_copied_document_is_of_its_own_place_alone() -> None:
