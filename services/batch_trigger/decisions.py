@@ -2,15 +2,16 @@
 
 Sets of markets and generations, never counters: a duplicate, a reordering or a replayed event log changes nothing.
 
-An order is obeyed once: a decision carries the number of the newest order that was known when it was made. An order
-to reopen is in force from when it is given until a decision carries it. It asks for the missing markets once, and
-gives a run without a load as much time again as its manifest had given it, counted from the order.
+An order is obeyed once: a decision carries the number of the newest order that was known when it was made. Of several
+that no decision knows, the newest counts that does something. An order to reopen is in force from when it is given
+until a decision carries it. It asks for the missing markets once, and gives a run without a load as much time again as
+its manifest had given it, counted from the order.
 
 A part that has gone is no news, and no decision leaves out a market that a load may have brought into the table: only
 a person may. What proved bad, or has gone, is asked for again, at most `MOST_REPAIRS` times a run.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
@@ -50,8 +51,8 @@ class Facts:
     """What the job of the newest decision found, once that has its receipt."""
     dead_letters: Mapping[str, DeadLetterRecord] = field(default_factory=dict)
     throttled: Mapping[str, ThrottledRecord] = field(default_factory=dict)
-    order: Order | None = None
-    """The newest order of an operator."""
+    orders: Sequence[Order] = ()
+    """All that an operator wanted, in order."""
     reopened: Collection[int] = ()
     """Numbers of the orders to reopen whose markets were asked for again."""
     taken_back: bool = False
@@ -116,14 +117,26 @@ Step = Wait | WaitQuiet | Announce | AskAgain | Repair | Close
 
 def decide(facts: Facts, now: datetime) -> Step:
     """What the barrier does now."""
-    if (order := _closing_order(facts)) is not None:
+    if facts.orders and facts.orders[-1].kind == "discard":
+        return Wait(f"order {facts.orders[-1].number} discards it; any later order takes that back")
+    order = _order(facts)
+    if order is not None and order.kind != "reopen":
         return _close_by(order, facts)
-    reopening = _reopening_order(facts)
+    reopening = order
     if reopening is not None and reopening.number not in facts.reopened and (wanted := _to_ask(facts, now)):
         return AskAgain(reopening, wanted)
-    if facts.newest is None or (reopening is not None and facts.newest.verdict == "fail"):
+    if facts.newest is None or _is_narrow(facts) or (reopening is not None and facts.newest.verdict == "fail"):
         return _open(facts, now, _deadline(facts.manifest, reopening))
     return _after(facts, facts.newest, now)
+
+
+def _is_narrow(facts: Facts) -> bool:
+    """Whether the newest decision does not know of markets that were asked for since: the run is open for them."""
+    newest, manifest = facts.newest, facts.manifest
+    if newest is None or manifest.widened_at is None:
+        return False
+    known = {part.market for part in newest.parts} | {gone.market for gone in newest.missing}
+    return not known.issuperset(manifest.markets)
 
 
 def _after(facts: Facts, newest: Decision, now: datetime) -> Step:
@@ -144,26 +157,27 @@ def _after(facts: Facts, newest: Decision, now: datetime) -> Step:
     return Wait("the newest decision holds all that has landed")
 
 
-def _closing_order(facts: Facts) -> Order | None:
-    """An order to close, or to load again, that no decision has obeyed yet, and that would change something."""
-    order, newest = facts.order, facts.newest
-    if order is None or order.kind == "reopen" or (newest is not None and order.number <= newest.order):
-        return None
+def _order(facts: Facts) -> Order | None:
+    """The order in force: the newest that no decision knows and that does something to the run as it is.
+
+    One that does nothing, such as to load again what was never loaded, keeps none before it from being obeyed.
+    """
+    known = facts.newest.order if facts.newest else 0
+    unknown = (order for order in reversed(facts.orders) if order.number > known)
+    return next((order for order in unknown if _does_something(order, facts)), None)
+
+
+def _does_something(order: Order, facts: Facts) -> bool:
+    newest = facts.newest
+    if order.kind == "discard":
+        return False
     if order.kind == "reload":
-        return order if newest is not None and facts.parts else None
-    if newest is None:
-        return order
+        return newest is not None and bool(facts.parts)
+    if order.kind == "reopen" or newest is None:
+        return True
     stands = {market: part.generation for market, part in facts.parts.items()} == _decided(newest)
     loads = newest.verdict == "load" and (facts.load is None or facts.load.loaded)
-    return None if stands and loads else order
-
-
-def _reopening_order(facts: Facts) -> Order | None:
-    """The order to reopen that is in force."""
-    order, newest = facts.order, facts.newest
-    if order is None or order.kind != "reopen" or (newest is not None and order.number <= newest.order):
-        return None
-    return order
+    return not (stands and loads)
 
 
 def _to_ask(facts: Facts, now: datetime) -> tuple[str, ...]:
@@ -200,7 +214,7 @@ def _close_by(order: Order, facts: Facts) -> Close:
 
 
 def _open(facts: Facts, now: datetime, deadline: datetime) -> Step:
-    """A run that has nothing loaded: it has no decision yet, or failed and was reopened."""
+    """A run that waits for its markets: it has no decision yet, was widened since, or failed and was reopened."""
     missing = missing_markets(facts)
     if not missing:
         return _close(facts, "complete")

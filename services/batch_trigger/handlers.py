@@ -9,7 +9,7 @@ from contracts.documents import Decision
 from contracts.events import BatchReady, DeadLettered, Delivery, MarketRequested, ObjectFinalized, SweepRequested
 from contracts.names import RAW_DAYS, parse_part_name
 from contracts.wording import shown
-from eventing import logs
+from eventing import logs, sweeping
 from eventing.app import Handler
 from eventing.clock import Clock
 from eventing.coalescing import Coalescer
@@ -89,8 +89,15 @@ async def on_dead_lettered(delivery: Delivery, *, ports: Ports, coalescer: Coale
 async def on_sweep(_delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -> None:
     """Look at every run that a lost event may have left behind; an archived one has nothing that could be loaded."""
     now = ports.clock()
-    known = [index for index in await ports.ledger.indexes() if index.has_manifest]
-    await coalescer.run_each(index.run_id for index in known if not index.is_archived(now, ports.raw_days))
+    known = {index.run_id: index for index in await ports.ledger.indexes() if index.has_manifest}
+
+    async def look(run_id: str) -> None:
+        if not await ports.ledger.is_discarded(known[run_id]):
+            await coalescer.run(run_id)
+
+    await sweeping.each(
+        (run_id for run_id, index in known.items() if not index.is_archived(now, ports.raw_days)), look
+    )
 
 
 async def reconcile(run_id: str, *, ports: Ports) -> None:
@@ -122,7 +129,7 @@ async def _facts(run_id: str, ledger: RunLedger) -> Facts:
         load=await ledger.load_result(run_id, index.newest_decision) if index.is_finished else None,
         dead_letters=await ledger.dead_letters(index),
         throttled=await ledger.throttled(index),
-        order=await ledger.newest_order(index),
+        orders=await ledger.orders(index),
         reopened=index.reopened,
         taken_back=look is not None and look.taken_back,
         repaired=index.repaired,
@@ -189,7 +196,7 @@ async def _close(step: Close, facts: Facts, ports: Ports) -> None:
         missing=step.missing,
         decided_at=ports.clock(),
         owner=ports.owner,
-        order=facts.order.number if facts.order else 0,
+        order=facts.orders[-1].number if facts.orders else 0,
         note=step.note,
         least=step.least,
         holds=step.holds,

@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from contracts.documents import ClusterClaim, JobClaim, Receipt, SecondLook
+from contracts.documents import ClusterClaim, Decision, JobClaim, Receipt, SecondLook
 from contracts.events import BatchReady, DataprocOperation, Delivery, RunFinished, SweepRequested
 from contracts.names import RAW_DAYS, is_run_id, receipt_name, run_of_resource
 from contracts.truth import source_report
-from eventing import logs
+from eventing import logs, sweeping
 from eventing.app import Handler
 from eventing.clock import Clock
 from eventing.coalescing import Coalescer
 from eventing.errors import Permanent, Retryable
-from eventing.ledger import RunIndex, RunLedger
+from eventing.ledger import RunIndex, RunLedger, Unreadable
 from eventing.publisher import Publisher
 from services.cluster_manager.decisions import (
     Action,
@@ -98,14 +98,24 @@ async def on_sweep(_delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -
     unsettled = {index.run_id for index in decided if not index.is_settled or look_is_due(index, now)}
     labelled = {cluster.labels.get("run", "") for cluster in await ports.dataproc.clusters()}
     open_runs = sorted(unsettled | {run for run in labelled if is_run_id(run)})
-    await coalescer.run_each(open_runs)
+    await sweeping.each(open_runs, coalescer.run)
 
 
 async def reconcile(run_id: str, *, ports: Ports, limits: Limits) -> None:
-    """Take the next step of one run."""
+    """Take the next step of one run. An action that is refused keeps none of the others from being done.
+
+    Raises:
+        Permanent: an action was refused, or nobody can tell what is to be loaded.
+    """
     facts = await _facts(run_id, ports)
+    refused = [Permanent(facts.unreadable)] if facts.unreadable else []
     for action in decide(facts, ports.clock(), limits):
-        await _act(action, facts, ports)
+        try:
+            await _act(action, facts, ports)
+        except Permanent as error:
+            refused.append(error)
+    if refused:
+        raise refused[0]
 
 
 async def _facts(run_id: str, ports: Ports) -> Facts:
@@ -115,13 +125,17 @@ async def _facts(run_id: str, ports: Ports) -> Facts:
     claims = await ports.ledger.cluster_claims(run_id)
     job_claims = await ports.ledger.job_claims(run_id)
     index = await ports.ledger.index(run_id)
+    newest, unreadable = await _newest(index, ports.ledger)
     facts = Facts(
         run_id=run_id,
-        newest=await ports.ledger.decision(run_id, index.newest_decision) if index.newest_decision else None,
+        newest=newest,
+        unreadable=unreadable,
         receipts=frozenset(index.receipts),
         announced=frozenset(index.announced),
-        job_claims=job_claims,
-        claims=claims,
+        job_claims=job_claims.readable,
+        last_job=job_claims.last,
+        claims=claims.readable,
+        last_attempt=claims.last,
         clusters=clusters,
         jobs=jobs,
     )
@@ -138,6 +152,14 @@ async def _with_second_look(facts: Facts, index: RunIndex, ports: Ports) -> Fact
         table=await ports.warehouse.count(facts.run_id),
         receipt=await ports.ledger.receipt(facts.run_id, index.newest_decision),
     )
+
+
+async def _newest(index: RunIndex, ledger: RunLedger) -> tuple[Decision | None, str]:
+    """The newest decision, or why it cannot be told."""
+    try:
+        return await ledger.decision(index.run_id, index.newest_decision) if index.newest_decision else None, ""
+    except Unreadable as error:
+        return None, str(error)
 
 
 async def _with_claimed_cluster(facts: Facts, ports: Ports) -> Facts:
@@ -297,7 +319,7 @@ async def _announce(run_id: str, revision: int, ports: Ports) -> None:
     """Publish what the standing receipt says."""
     standing = await ports.ledger.receipt(run_id, revision)
     if standing is None:
-        raise Permanent(f"receipt {revision} of run {run_id} vanished; restore it")
+        raise Permanent(f"receipt {revision} of run {run_id} vanished or cannot be read; restore it")
     event = RunFinished(
         run_id=run_id,
         revision=revision,

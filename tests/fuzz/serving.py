@@ -62,9 +62,9 @@ class WatchedStore(MemoryObjectStore):
         super().__init__(clock)
         self.asked: list[str] = []
 
-    async def read(self, name: str) -> StoredObject | None:
+    async def read(self, name: str, *, most: int | None = None) -> StoredObject | None:
         self.asked.append(name)
-        return await super().read(name)
+        return await super().read(name, most=most)
 
     async def stat(self, name: str) -> ObjectInfo | None:
         self.asked.append(name)
@@ -73,6 +73,10 @@ class WatchedStore(MemoryObjectStore):
     async def write(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> int:
         self.asked.append(name)
         return await super().write(name, body, metadata)
+
+    async def replace(self, name: str, body: bytes, generation: int) -> bool:
+        self.asked.append(name)
+        return await super().replace(name, body, generation)
 
     async def delete(self, name: str) -> None:
         self.asked.append(name)

@@ -16,7 +16,7 @@ from random import Random
 from tests.simulation.chance import Chance, Fate
 from tests.simulation.world import Case, Outcome, simulate
 
-COMPLETE = Case(sweeps=False, log_replayed=False)
+COMPLETE = Case(sweeps=False, log_replayed=False, litter=0)
 CASES = {
     "complete": COMPLETE,
     "a market replayed": replace(COMPLETE, replays=((300, "SE", False),)),

@@ -219,9 +219,9 @@ class StorePort:
     async def _call(self, what: str, act: Callable[[], Awaitable[ResultT]], *, changes: bool = False) -> ResultT:
         return await self.process.call(what, act, changes=changes, error=retryable)
 
-    async def read(self, name: str) -> StoredObject | None:
+    async def read(self, name: str, *, most: int | None = None) -> StoredObject | None:
         """See `ObjectStore.read`."""
-        return await self._call(f"read {name}", lambda: self.bucket.read(name))
+        return await self._call(f"read {name}", lambda: self.bucket.read(name, most=most))
 
     async def stat(self, name: str) -> ObjectInfo | None:
         """See `ObjectStore.stat`."""
@@ -234,6 +234,11 @@ class StorePort:
     async def write(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> int:
         """See `ObjectStore.write`."""
         return await self._call(f"write {name}", lambda: self.bucket.write(name, body, metadata), changes=True)
+
+    async def replace(self, name: str, body: bytes, generation: int) -> bool:
+        """See `ObjectStore.replace`."""
+        what = f"replace {name}"
+        return await self._call(what, lambda: self.bucket.replace(name, body, generation), changes=True)
 
     async def delete(self, name: str) -> None:
         """See `ObjectStore.delete`."""

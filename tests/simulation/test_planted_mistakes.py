@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame
 
+from contracts import names
 from contracts.events import DeadLettered, Delivery, MarketRequested
-from contracts.names import cluster_name, parse_part_name, raw_prefix
-from eventing import deadlines
+from contracts.names import RunObject, cluster_name, parse_part_name, raw_prefix
+from eventing import deadlines, sweeping
 from eventing.ledger import RunIndex
 from services.batch_trigger import decisions as barrier
 from services.batch_trigger import handlers as batch_trigger
@@ -236,6 +237,26 @@ def a_call_without_a_deadline(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(deadlines, "CALL", deadlines.Deadline(600))
 
 
+def a_sweep_that_ends_at_the_first_trouble(patch: pytest.MonkeyPatch) -> None:
+    async def one_after_the_other(runs: Iterable[str], look: Callable[[str], Awaitable[None]]) -> None:
+        for run_id in runs:
+            await look(run_id)
+
+    patch.setattr(sweeping, "each", one_after_the_other)
+
+
+def a_name_taken_for_a_number(patch: pytest.MonkeyPatch) -> None:
+    def whatever_it_is(name: str) -> RunObject | None:
+        _, run_id, folder, *rest = f"{name}/".split("/")
+        if not rest or not rest[0]:
+            return RunObject(run_id) if folder == "manifest.json" else None
+        stem = rest[0].removesuffix(".json")
+        by_market = folder in ("throttled", "dead-letters")
+        return RunObject(run_id, folder, market=stem) if by_market else RunObject(run_id, folder, int(stem))
+
+    patch.setattr(names, "parse_run_object", whatever_it_is)
+
+
 # --- the checks ------------------------------------------------------------------------------------------------
 
 
@@ -308,6 +329,7 @@ class Mistake:
 SHORT_OF_QUOTA = replace(SHORT, no_quota=3600)
 STORMY = Case(storm=1800, log_replayed=False)
 REPLAYED = replace(STORMY, share=0.5, replays=((500, "DK", False),))
+LITTERED = replace(STORMY, litter=60)
 REPEATED = replace(STORMY, share=0.5, harms=((180, "SE", "vanishes"),))
 MISTAKES = [
     Mistake(a_barrier_that_counts, storms(STORMY, {"message doubled": 0.7, "message delayed": 0.3})),
@@ -339,6 +361,8 @@ MISTAKES = [
         a_second_look_that_is_not_noted, frugal(replace(ORPHANED, storm=36000), {"cluster_manager: count": 5})
     ),
     Mistake(a_call_without_a_deadline, frugal(STORMY, {}, fates=Hanging("cluster_manager: list jobs"))),
+    Mistake(a_sweep_that_ends_at_the_first_trouble, quiet(LITTERED)),
+    Mistake(a_name_taken_for_a_number, quiet(LITTERED)),
 ]
 CAUGHT: dict[str, str] = {}
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from tests.builders import RUN
 from tests.simulation.__main__ import Totals
 from tests.simulation.chance import MOST, Chance, Fate
 from tests.simulation.hands import HARMS, Harm
@@ -87,6 +88,31 @@ def test_a_part_that_is_spoilt_by_hand_comes_again(how: Harm, at: float) -> None
         assert outcome.injected[f"part {how}"] == 1, outcome.story()
         (end,) = outcome.ends.values()
         assert (end[0], len(end[1])) == ("loaded", 18), outcome.story()
+
+
+def test_a_trial_before_the_tick_takes_the_week_from_nobody() -> None:
+    """The market that was tried is loaded, then all of them: two loads, and the end of a run without a trial."""
+    whole, tried = (
+        simulate("trial", case=Case(storm=3600, trial=at), chance=Chance.none()) for at in (None, 1200.0)
+    )
+    assert not tried.broken, tried.story()
+    assert tried.ends == whole.ends
+    decided = [line for _, line in tried.history if f"create runs/{RUN}/decisions/" in line]
+    assert len(decided) == 2, tried.story()
+
+
+def test_what_nobody_can_read_in_one_run_delays_no_other() -> None:
+    """Beside a run that is nothing but litter, and among strangers, a run comes to the same end at the same moment."""
+    clean, littered = (
+        simulate("litter", case=Case(storm=1800, litter=at), chance=Chance.none()) for at in (None, 0.0)
+    )
+    assert not littered.broken, littered.story()
+    assert littered.ends == clean.ends
+    receipts = [
+        [at for at, line in one.history if f"create runs/{RUN}/receipts/0001.json" in line]
+        for one in (clean, littered)
+    ]
+    assert receipts[0] == pytest.approx(receipts[1], abs=1), "virtual seconds"
 
 
 def test_a_year_of_runs_costs_nothing_once_their_raw_objects_are_gone() -> None:

@@ -33,7 +33,7 @@ from tests.fakes.spotify import FakeSpotify, album, error
 from tests.simulation import invariants
 from tests.simulation.chance import Chance, Fates
 from tests.simulation.cloud import Bucket, Outside, PubSub, SimulatedDataproc, Subscription, Table
-from tests.simulation.hands import HARMS, Harm, harm, stray
+from tests.simulation.hands import HARMS, Harm, harm, litter, stray
 from tests.simulation.job import Row
 from tests.simulation.processes import ENVIRONMENT, SERVICES, Process, Shared, task_factory
 from tests.simulation.source import OddSpotify
@@ -86,6 +86,10 @@ class Case:
     """When which market's part of the first run is spoilt, and how."""
     strays: tuple[float, ...] = ()
     """When objects that are no parts are left among those of the first run."""
+    litter: float | None = None
+    """When documents that nobody can read, and names that are none of ours, are left among those of the runs."""
+    trial: float | None = None
+    """Seconds before the tick at which somebody asks for one market of the first run."""
     clock_off: float = 0.0
     """Seconds by which the clock of the operator's machine is ahead."""
     weekly: bool = False
@@ -118,7 +122,7 @@ class Case:
         """Two of each service, slow on the way between a look and an act, while revisions follow each other."""
         chance.rates |= {"slow call": 0.25, "message doubled": 0.3, "notification lost": 0.3}
         replays = tuple((chance.between(60, 1200), chance.one_of(MARKETS[:3]), False) for _ in range(3))
-        return cls(instances=2, storm=2400, replays=replays)
+        return cls(instances=2, storm=2400, replays=replays, litter=chance.between(0, 2400))
 
     @classmethod
     def _long(cls, chance: Chance) -> "Case":
@@ -160,6 +164,8 @@ class Case:
             "share": chance.one_of((0.9, 0.5)),
             "harms": harms if chance.number(2) == 0 else (),
             "strays": () if chance.number(3) else (chance.between(60, storm),),
+            "trial": None if chance.number(3) else chance.between(1, 1800),
+            "litter": None if chance.number(2) else chance.between(0, storm),
             "clock_off": chance.one_of((0.0, -300.0, 300.0, -5 * 3600.0, 5 * 3600.0)),
         }
 
@@ -302,7 +308,18 @@ class World:
         status, delivery = task.result()
         if status == 204 and delivery is not None:
             self._acknowledged(process, delivery)
+        if (
+            delivery is not None
+            and isinstance(delivery.event, SweepRequested)
+            and status != 204
+            and self._is_calm()
+        ):
+            self.breaks(f"11: {process} answered a sweep with {status}, and nothing outside of it fails")
         return status
+
+    def _is_calm(self) -> bool:
+        """Whether no call of a service fails, nor is on its way since some did."""
+        return not any(self.chance.rates.values()) or self.loop.time() > self.case.storm + 300
 
     def _acknowledged(self, process: Process, delivery: Delivery) -> None:
         if (fault := invariants.of_acknowledgement(self.bucket, delivery)) is not None:
@@ -341,6 +358,10 @@ class World:
         self.pubsub.publish(event.topic, to_message(event, origin))
 
     async def _tick(self) -> None:
+        if self.case.trial is not None:
+            run_id, markets = self.case.runs[0], self.case.markets[:1]
+            self.publish(RunRequested(run_id=run_id, markets=markets, reason="trial"), f"trial/{run_id}")
+            await asyncio.sleep(self.case.trial)
         for run_id in self.case.runs:
             event = RunRequested() if run_id == RUN else RunRequested(run_id=run_id)
             self.publish(event, f"tick/{run_id}")
@@ -382,6 +403,11 @@ class World:
         await asyncio.sleep(at)
         self.chance.injected["strays beside the parts"] += 1
         await stray(self.bucket, self.case.runs[0], self.case.markets[0])
+
+    async def _litter(self, at: float) -> None:
+        await asyncio.sleep(at)
+        self.chance.injected["litter among the documents"] += 1
+        await litter(self.bucket, self.case.runs[0], self.chance)
 
     async def _order(self, at: float, kind: Kind) -> None:
         await asyncio.sleep(at)
@@ -439,6 +465,8 @@ class World:
             self.spawn(self._harm(at, market, how))
         for at in self.case.strays:
             self.spawn(self._stray(at))
+        if self.case.litter is not None:
+            self.spawn(self._litter(self.case.litter))
         if self.case.poison is not None:
             self.spawn(self._poison(self.case.poison))
 

@@ -184,7 +184,7 @@ def order(number: int = 1, kind: str = "close") -> Order:
 
 def test_an_operator_may_close_early_and_the_reason_is_kept() -> None:
     """A person overrides the quorum; who reads the decision later learns why."""
-    step = decide(Facts(manifest(), parts("DK"), order=order()), NOW)
+    step = decide(Facts(manifest(), parts("DK"), orders=(order(),)), NOW)
     assert isinstance(step, Close)
     assert (step.close_reason, step.verdict_load, step.note) == ("operator", True, "enough for today")
     assert [entry.market for entry in step.missing] == ["SE", "NO"]
@@ -212,7 +212,7 @@ def test_what_an_operator_closed_below_the_quorum_stays_closed(
 
 def test_an_operator_cannot_load_nothing() -> None:
     """An order to close with no part at all ends the run as failed."""
-    step = decide(Facts(manifest(), {}, order=order()), NOW)
+    step = decide(Facts(manifest(), {}, orders=(order(),)), NOW)
     assert isinstance(step, Close)
     assert not step.verdict_load
 
@@ -220,19 +220,19 @@ def test_an_operator_cannot_load_nothing() -> None:
 def test_an_order_is_obeyed_once() -> None:
     """A later part goes the usual way, through the quiet period, not through an old order."""
     obeyed = decision("DK", close_reason="operator", order=1)
-    facts = Facts(manifest(), parts("DK SE"), newest=obeyed, newest_has_receipt=True, order=order())
+    facts = Facts(manifest(), parts("DK SE"), newest=obeyed, newest_has_receipt=True, orders=(order(),))
     assert isinstance(decide(facts, NOW), WaitQuiet)
-    assert isinstance(decide(replace(facts, order=order(2)), NOW), Close)
+    assert isinstance(decide(replace(facts, orders=(order(2),)), NOW), Close)
 
 
 def test_an_order_changes_a_failed_run_into_a_load() -> None:
     """What failed its quorum can be loaded after all, if a person says so; what is loaded is not loaded again."""
     failed = decision("DK", verdict="fail", close_reason="deadline")
-    step = decide(Facts(manifest(), parts("DK"), newest=failed, newest_has_receipt=True, order=order()), NOW)
+    step = decide(Facts(manifest(), parts("DK"), newest=failed, newest_has_receipt=True, orders=(order(),)), NOW)
     assert isinstance(step, Close)
     assert (step.revision, step.verdict_load) == (2, True)
     loaded = decision("DK SE NO")
-    facts = Facts(manifest(), parts("DK SE NO"), newest=loaded, newest_has_receipt=True, order=order())
+    facts = Facts(manifest(), parts("DK SE NO"), newest=loaded, newest_has_receipt=True, orders=(order(),))
     assert isinstance(decide(facts, NOW), Wait)
 
 
@@ -242,7 +242,7 @@ REOPENED = AFTER_DEADLINE + timedelta(hours=10)
 def reopened(facts: Facts, number: int = 1, *, asked: bool = True) -> Facts:
     """The same run with an order to reopen, given long after its deadline."""
     given = order(number, "reopen").model_copy(update={"ordered_at": REOPENED})
-    return replace(facts, order=given, reopened=(number,) if asked else ())
+    return replace(facts, orders=(given,), reopened=(number,) if asked else ())
 
 
 def failed_run(landed: str = "DK", **known: Any) -> Facts:
@@ -325,7 +325,7 @@ def test_an_order_to_reopen_ends_with_the_decision_that_knows_it() -> None:
 def test_the_newest_order_counts() -> None:
     """An operator who reopened may close, and one who closed may reopen."""
     facts = reopened(failed_run("DK"))
-    closing = replace(facts, order=order(2))
+    closing = replace(facts, orders=(order(2),))
     assert isinstance(decide(closing, REOPENED), Close)
     closed = decision("DK", revision=2, close_reason="operator", order=2)
     assert isinstance(decide(reopened(replace(facts, newest=closed), 3, asked=False), REOPENED), AskAgain)
@@ -334,13 +334,13 @@ def test_the_newest_order_counts() -> None:
 def test_a_reload_makes_a_revision_of_what_is_there() -> None:
     """Nothing landed anew, but a person wants it loaded again; an open run is no matter for it."""
     loaded = Facts(manifest(), parts("DK SE NO"), newest=decision("DK SE NO"), newest_has_receipt=True)
-    step = decide(replace(loaded, order=order(kind="reload")), NOW)
+    step = decide(replace(loaded, orders=(order(kind="reload"),)), NOW)
     assert isinstance(step, Close)
     assert (step.revision, step.close_reason, step.verdict_load) == (2, "complete", True)
-    obeyed = replace(loaded, newest=decision("DK SE NO", revision=2, order=1), order=order(kind="reload"))
+    obeyed = replace(loaded, newest=decision("DK SE NO", revision=2, order=1), orders=(order(kind="reload"),))
     assert isinstance(decide(obeyed, NOW), Wait)
-    assert isinstance(decide(Facts(manifest(), parts("DK"), order=order(kind="reload")), NOW), Wait)
-    nothing = Facts(manifest(), {}, newest=decision(""), newest_has_receipt=True, order=order(kind="reload"))
+    assert isinstance(decide(Facts(manifest(), parts("DK"), orders=(order(kind="reload"),)), NOW), Wait)
+    nothing = Facts(manifest(), {}, newest=decision(""), newest_has_receipt=True, orders=(order(kind="reload"),))
     assert isinstance(decide(nothing, NOW), Wait)
 
 
@@ -374,7 +374,9 @@ def test_only_a_whole_reload_counts_as_complete() -> None:
     }
     for (kind, landed), reason in cases.items():
         newest = decision("DK SE", verdict="fail", close_reason="deadline")
-        given = Facts(manifest(), parts(landed), newest=newest, newest_has_receipt=True, order=order(kind=kind))
+        given = Facts(
+            manifest(), parts(landed), newest=newest, newest_has_receipt=True, orders=(order(kind=kind),)
+        )
         step = decide(given, NOW)
         assert isinstance(step, Close)
         assert step.close_reason == reason, (kind, landed)
@@ -448,7 +450,7 @@ def test_a_decision_that_nobody_was_told_of_is_told_though_parts_have_gone() -> 
 
 def test_a_person_may_let_a_market_go() -> None:
     """The load that a person asked for holds no market, and what follows holds what that load brought."""
-    facts = loaded(parts("DK SE"), order=order(), newest=decision("DK SE NO", holds=("SE",)))
+    facts = loaded(parts("DK SE"), orders=(order(),), newest=decision("DK SE NO", holds=("SE",)))
     facts = replace(facts, parts={**facts.parts, "DK": part("DK", generation=2)})
     step = decide(facts, NOW)
     assert isinstance(step, Close)
@@ -461,7 +463,7 @@ def test_a_person_may_let_a_market_go() -> None:
 
 def test_an_order_that_loads_nothing_lets_nothing_go() -> None:
     """The table holds what it held: a failed decision takes no market from it."""
-    facts = loaded(parts(""), order=order(), newest=decision("DK SE", holds=("NO",)))
+    facts = loaded(parts(""), orders=(order(),), newest=decision("DK SE", holds=("NO",)))
     step = decide(facts, NOW)
     assert isinstance(step, Close)
     assert (step.verdict_load, step.holds) == (False, ("DK", "NO", "SE"))
@@ -503,7 +505,7 @@ def test_the_word_of_an_operator_on_the_quorum_goes_on_to_count(before: int, lea
 @pytest.mark.parametrize(("landed", "least"), [("DK SE NO", 3), ("DK", 1)])
 def test_a_reload_needs_the_quorum_where_there_is_one(landed: str, least: int) -> None:
     """To load again is not to close: damaged parts must not replace a whole week by one market."""
-    facts = loaded(parts(landed), newest=decision(landed, least=3), order=order(kind="reload"))
+    facts = loaded(parts(landed), newest=decision(landed, least=3), orders=(order(kind="reload"),))
     step = decide(replace(facts, manifest=manifest(minimum=0.9)), NOW)
     assert isinstance(step, Close)
     assert (step.least, step.holds) == (least, ())
@@ -526,7 +528,7 @@ def test_a_bad_part_is_fetched_again_unless_something_newer_is_there_or_waits() 
 
 def test_an_order_to_close_loads_what_a_bad_part_had_kept_from_the_table() -> None:
     """The job loaded nothing for the sake of a market; a person may let that market go."""
-    facts = loaded(parts("DK SE NO"), "NO", order=order())
+    facts = loaded(parts("DK SE NO"), "NO", orders=(order(),))
     assert facts.load is not None
     assert isinstance(decide(facts, NOW), Repair)
     refused = replace(facts, load=facts.load.model_copy(update={"loaded": False}))
@@ -540,7 +542,7 @@ def test_a_run_without_any_album_is_not_loaded() -> None:
     for told in ({"empty": True, "albums": 0}, {"albums": 0}):
         none = {market: found.model_copy(update=told) for market, found in parts("DK SE NO").items()}
         facts = Facts(manifest(), none)
-        for known in (facts, replace(facts, order=order())):
+        for known in (facts, replace(facts, orders=(order(),))):
             step = decide(known, NOW)
             assert isinstance(step, Close)
             assert not step.verdict_load
@@ -930,3 +932,34 @@ async def test_facts_hold_the_decision_before_the_parts() -> None:
 def test_the_test_delivery_is_a_delivery() -> None:
     """The builder the other tests lean on gives what the runtime gives."""
     assert delivery(SweepRequested()).message_id == "m-e1"
+
+
+def test_of_two_orders_at_once_the_one_that_does_something_is_obeyed() -> None:
+    """A close and a backfill within a second were both told that they are done: the run closes, once."""
+    close, reload = order(1, kind="close"), order(2, kind="reload")
+    step = decide(Facts(manifest(), parts("DK SE"), orders=(close, reload)), NOW)
+    assert isinstance(step, Close)
+    assert (step.close_reason, step.least) == ("operator", 1)
+    obeyed = decision("DK SE", close_reason="operator", order=2)
+    assert isinstance(
+        decide(Facts(manifest(), parts("DK SE"), newest=obeyed, orders=(close, reload)), NOW), Announce
+    )
+    reopen = order(2, kind="reopen")
+    asked = decide(Facts(manifest(), parts("DK SE"), orders=(close, reopen)), NOW)
+    assert isinstance(asked, AskAgain), "the newest counts where both do something"
+
+
+def test_a_run_that_was_widened_is_open_for_what_was_added() -> None:
+    """The decision of a trial stands until all that was added has landed, or its deadline: one more load, not many."""
+    trial = decision("DK")
+    wide = manifest("DK SE NO").model_copy(update={"widened_at": NOW})
+    facts = Facts(wide, parts("DK SE"), newest=trial, newest_has_receipt=True)
+    assert isinstance(decide(facts, NOW + timedelta(hours=1)), Wait)
+    whole = decide(replace(facts, parts=parts("DK SE NO")), NOW)
+    assert isinstance(whole, Close)
+    assert (whole.revision, whole.close_reason, whole.verdict_load, whole.holds) == (2, "complete", True, ("DK",))
+    late = decide(facts, wide.deadline)
+    assert isinstance(late, Close)
+    assert (late.close_reason, [gone.market for gone in late.missing]) == ("deadline", ["NO"])
+    done = replace(facts, parts=parts("DK SE NO"), newest=decision("DK SE NO", 2))
+    assert isinstance(decide(done, wide.deadline), Wait), "and once it knows them, it is closed"

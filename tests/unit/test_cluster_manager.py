@@ -553,7 +553,7 @@ async def test_an_hour_without_machines_is_outlasted_and_leaves_nothing() -> Non
         world.clock.advance(minutes=10)
         await world.handle(SweepRequested(reason="sweep"))
     [name] = world.dataproc.machines
-    claims = await world.ports.ledger.cluster_claims(RUN)
+    claims = (await world.ports.ledger.cluster_claims(RUN)).readable
     assert [claim.refused for claim in claims] == [NO_ZONE] * 7 + [None]
     assert await world.ports.ledger.receipt(RUN, 1) is None
     world.dataproc.turn(name, "RUNNING")
@@ -880,7 +880,7 @@ async def test_a_sweep_leaves_an_archived_run_alone() -> None:
     world.clock.advance(days=90, seconds=1)
     await world.handle(SweepRequested())
     assert world.dataproc.created == []
-    assert await world.ports.ledger.cluster_claims(RUN) == []
+    assert (await world.ports.ledger.cluster_claims(RUN)).readable == ()
 
 
 async def test_the_receipt_says_what_the_parts_tell_of_their_source() -> None:
@@ -1036,3 +1036,29 @@ async def test_a_job_without_its_decision_is_a_clear_error() -> None:
     await world.ports.ledger.create_decision(decision("DK", verdict="fail"))
     with pytest.raises(Permanent, match="no manifest or decision"):
         await world.handle(BatchReady(run_id=RUN, revision=1))
+
+
+def test_a_job_that_ended_before_its_decision_was_made_is_another_runs() -> None:
+    """The documents were lost and the run is made known again: Dataproc still has jobs of the names that come next.
+
+    The first backfill took such a job for its own, which had left no load result, and failed; a job of a later
+    revision would have been waited for until Dataproc forgot it.
+    """
+    long_ago = NOW - timedelta(days=3)
+    former = [replace(job("DONE", revision), since=long_ago) for revision in (1, 2)]
+    given = facts(claims=[claim(2)], clusters=[cluster(C2)], jobs=former)
+    assert decide(given, NOW, LIMITS) == [ClaimJob(1, 1, 2, C2)]
+    claimed = JobClaim(run_id=RUN, number=1, revision=1, attempt=2, claimed_at=NOW)
+    assert decide(replace(given, job_claims=[claimed]), NOW, LIMITS) == [SubmitJob(1, 2, C2)]
+    failed = replace(job("ERROR", 1, 2, C2), since=NOW + timedelta(minutes=9))
+    again = replace(given, job_claims=[claimed], jobs=[*former, failed])
+    assert decide(again, NOW, LIMITS) == [ClaimJob(2, 1, 3, C2)], "two attempts are this life's own"
+    done = replace(job("DONE", 1, 3, C2), since=NOW + timedelta(minutes=19))
+    [finish, *_] = decide(replace(again, jobs=[*former, failed, done]), NOW, LIMITS)
+    assert finish == Finish(1, done, None)
+
+
+def test_a_lost_job_needs_no_claim_to_be_taken_for_lost() -> None:
+    """Its claims may be gone or unreadable, and Dataproc may never have called it RUNNING: its state has an age."""
+    lost = replace(job("PENDING"), since=NOW - timedelta(hours=3), started_at=None)
+    assert decide(facts(jobs=[lost]), NOW, LIMITS)[0] == ClaimCluster(1, 1, ONE_MACHINE)
