@@ -17,7 +17,7 @@ from contracts.events import OWN_EVENTS
 from contracts.faults import ContractError
 from tests.fuzz.test_hostile import Sent, requests_made
 
-EXAMPLES = 4 * int(os.environ.get("FUZZ", "150"))
+EXAMPLES = 4 * int(os.environ.get("FUZZ", "50"))
 
 ODD = ("", " ", "%", "%44K", "a+b", "æ", "\x7f", "\udcff")
 TIMES = (
