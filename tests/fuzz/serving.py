@@ -183,7 +183,8 @@ def _served(app: web.Application) -> Iterator[str]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="served")
     thread.start()
-    runner = web.AppRunner(app, access_log=None)
+    # A body that is refused half read is otherwise waited for, ten seconds long.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     try:
         port = asyncio.run_coroutine_threadsafe(_start(runner), loop).result(30)
         yield f"http://127.0.0.1:{port}"

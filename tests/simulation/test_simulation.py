@@ -12,7 +12,7 @@ from tests.simulation.chance import MOST, Chance, Fate
 from tests.simulation.hands import HARMS, Harm
 from tests.simulation.world import Case, Outcome, simulate
 
-BATCHES, IN_A_BATCH = 20, 8
+BATCHES, IN_A_BATCH = 6, 8
 SWEEPS_TO_SETTLE = 24
 """Within so many sweeps after the last fault, or the deadline where one is needed, everything is settled."""
 

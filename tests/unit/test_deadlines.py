@@ -173,9 +173,11 @@ async def pubsub(address: str) -> Calls:
 async def storage(address: str) -> Calls:
     """The bucket."""
     options = {"api_endpoint": f"http://{address}"}
-    store = GcsObjectStore(
-        Client(project="p", credentials=AnonymousCredentials(), client_options=options), "b", _SHORT
-    )
+    client = Client(project="p", credentials=AnonymousCredentials(), client_options=options)
+    # Of its own accord the library asks what the bucket is like, in a thread that nobody can end: for two minutes it
+    # would draw its pauses from the randomness of whatever test runs then. Known already, it is not asked.
+    client._bucket_metadata_cache.update_cache("b", "b", "global")
+    store = GcsObjectStore(client, "b", _SHORT)
     yield {
         "read": lambda: store.read("x"),
         "stat": lambda: store.stat("x"),
