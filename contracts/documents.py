@@ -164,6 +164,10 @@ class ThrottledRecord(Document):
     market: Market
     until: datetime
     reason: str
+    account: bool = False
+    """Whether it is the whole account that waits, and no market may call."""
+    needs_a_person: bool = False
+    """Whether waiting alone ends nothing: the credentials, or the app, must be mended."""
 
 
 class ClusterClaim(Document):

@@ -33,9 +33,13 @@ class Nonsense(Retryable):
 class Throttled(Retryable):
     """Spotify, or our own caution, allows no such call until `until`; none is made before."""
 
-    def __init__(self, reason: str, *, now: datetime, until: datetime) -> None:
+    def __init__(
+        self, reason: str, *, now: datetime, until: datetime, account: bool, needs_a_person: bool = False
+    ) -> None:
         super().__init__(reason, after=max(until - now, timedelta(seconds=1)))
         self.until = until
+        self.account = account
+        self.needs_a_person = needs_a_person
 
 
 class Time(Protocol):
@@ -67,8 +71,20 @@ class WebApi(Protocol):
         """
         ...
 
-    def rest(self, duration: timedelta, reason: str) -> Throttled:
-        """Make no call at all for a while; gives the error to raise."""
+    def rest(self, duration: timedelta, reason: str, *, needs_a_person: bool = False) -> Throttled:
+        """Make no call at all for a while, or until a person has mended it; gives the error to raise."""
+        ...
+
+
+class CallBudget(Protocol):
+    """How many calls were made, and until when none may be."""
+
+    def calls_untold(self) -> int:
+        """Calls to Spotify since this was asked last."""
+        ...
+
+    def recall(self, until: datetime, reason: str, *, market: str | None) -> None:
+        """Make no call until then, for one market or for any: so it stands on record."""
         ...
 
 

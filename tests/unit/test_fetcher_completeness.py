@@ -384,14 +384,14 @@ def test_albums_that_are_forbidden_rest_for_all_and_say_so(path: str) -> None:
 
     async def body(fetcher: fetching.Fetcher) -> None:
         settled = await fetcher.fetch()
-        assert (settled.status, settled.retry_after) == (503, timedelta(minutes=10))
+        assert (settled.status, settled.retry_after) == (503, timedelta(hours=1))
         made = len(spotify.requests)
         assert [(await fetcher.fetch(market)).status for market in ("DK", "SE")] == [503, 503]
         assert len(spotify.requests) == made
         stored = await fetcher.store.read(throttled_name(RUN, "SE"))
         assert stored is not None
         assert "Premium" in ThrottledRecord.model_validate_json(stored.body).reason
-        await let_pass(601)
+        await let_pass(3601)
         assert (await fetcher.fetch()).status == 204
 
     fetched(spotify, body)
@@ -510,7 +510,7 @@ def test_a_short_album_that_may_not_be_read_once_more_does_not_land(status: int,
     async def body(fetcher: fetching.Fetcher) -> None:
         if (await fetcher.fetch()).status != 204:
             assert (await fetcher.store.stat(throttled_name(RUN, "DK")) is not None) is rests
-            await let_pass(601)
+            await let_pass(3601)
             assert (await fetcher.fetch()).status == 204
         assert [len(line["album"]["tracks"]["items"]) for line in await fetcher.part()] == [3, 9]
 
