@@ -5,6 +5,7 @@ and the memory of the pipeline, and there is no other database.
 """
 
 from datetime import datetime
+from math import ceil
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -46,6 +47,12 @@ class Manifest(Document):
     policy: CompletenessPolicy = CompletenessPolicy()
     requested_by: str
     """CloudEvents id of the request that created the run."""
+
+    @property
+    def least_markets(self) -> int:
+        """How many markets must have landed for anything to be loaded."""
+        # Rounded first: 0.1 * 30 is a little more than 3 in binary, and must not ask for 4.
+        return ceil(round(self.policy.minimum_share * len(self.markets), 9))
 
 
 class Part(Document):

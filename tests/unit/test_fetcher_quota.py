@@ -174,18 +174,22 @@ def test_only_an_app_that_shares_its_calls_has_all_markets_at_once(app: str, lea
     assert least <= decisions.at_once(app) <= most
 
 
-async def test_who_gives_up_waiting_leaves_no_gap() -> None:
+def test_who_gives_up_waiting_leaves_no_gap() -> None:
     """A delivery that runs out of time in front of the door, or inside, keeps nobody else out."""
-    admission, inside = Admission(Ability()), asyncio.Event()
 
-    async def fetch(name: str) -> str:
+    async def fetch(name: str, admission: Admission) -> str:
         async with admission(name):
             if name != "last":
-                await inside.wait()
+                await asyncio.Event().wait()
             return name
 
-    fetches = [asyncio.create_task(fetch(name)) for name in ("one", "two", "three", "last")]
-    await asyncio.sleep(0)
-    for given_up in fetches[:3]:
-        given_up.cancel()
-    assert await fetches[3] == "last"
+    async def main() -> None:
+        admission = Admission(Ability())
+        names = ("one", "two", "three", "last")
+        fetches = [asyncio.create_task(fetch(name, admission)) for name in names]
+        await asyncio.sleep(0)
+        for given_up in fetches[:3]:
+            given_up.cancel()
+        assert await fetches[3] == "last"
+
+    run(main)
