@@ -17,7 +17,7 @@ from functools import partial
 from contracts.events import Delivery, MarketRequested
 from contracts.names import part_name
 from eventing.app import Handler
-from eventing.errors import Retryable
+from eventing.errors import Permanent, Retryable
 from eventing.ledger import RunLedger
 from eventing.objects import ObjectStore
 from services.market_fetcher.admission import Admission
@@ -100,6 +100,10 @@ async def on_market_requested(delivery: Delivery, *, ports: Ports, budget: timed
         raise Retryable(reason, after=_OUT_OF_TIME) from error
     except Throttled as error:
         await ports.ledger.record_throttled(throttled_record(request, error))
+        raise
+    except Permanent:
+        # It waits for nothing any more: with the record it would be asked for again, and its run wait for it.
+        await ports.ledger.clear_throttled(request.run_id, request.market)
         raise
     await ports.ledger.clear_throttled(request.run_id, request.market)
 

@@ -147,6 +147,22 @@ def test_a_restart_after_a_person_mended_something_asks_at_once() -> None:
     assert made > 0
 
 
+def test_a_market_that_is_refused_for_good_waits_for_nothing_any_more() -> None:
+    """With its old record it would be asked for each hour of a week, and its run would wait till the deadline."""
+    told, store = [error(400, "Invalid market code"), error(429, retry_after="7200")], MemoryObjectStore()
+    spotify = world(lambda request: None if "/token" in request.url or not told else told.pop())
+
+    async def main() -> None:
+        async with fetching.fetching(spotify, store) as fetcher:
+            assert (await fetcher.fetch("DK")).status == 503
+            assert throttled_name(RUN, "DK") in store.names()
+            await let_pass(7300)
+            assert (await fetcher.fetch("DK")).status == 400
+            assert throttled_name(RUN, "DK") not in store.names()
+
+    run(main)
+
+
 # --- who comes in ----------------------------------------------------------------------------------------------
 
 
