@@ -103,7 +103,7 @@ def test_every_kind_of_fault_alone_is_overcome(kind: str) -> None:
     """A fault that is never injected is a promise that nobody checks; alone, nothing else hides what it does."""
     companions = {"job fails": 0.6, "cluster dies": 0.5} if kind == "load outlives its job" else {}
     injected = 0
-    for seed in range(6):
+    for seed in range(9):
         name = f"{kind}/{seed}"
         chance = Chance(name, {kind: max(MOST[kind], 0.3), **companions})
         outcome = simulate(name, case=Case(storm=3600, replays=((200, "SE", False),)), chance=chance)
