@@ -44,7 +44,7 @@ PRESETS: Final[Mapping[str, tuple[Rule, ...]]] = {
     "no-tokens": (Rule(effect="status", status=500, path=_ACCOUNTS),),
 }
 
-_OTHER_ROWS: Final[frozenset[Effect]] = frozenset({"gone", "short", "no_albums"})
+_OTHER_ROWS: Final[frozenset[Effect]] = frozenset({"gone", "short", "no_albums", "market_ignored", "frozen"})
 """Effects after which the table rightly holds other rows than the catalogue implies."""
 
 

@@ -160,7 +160,15 @@ def test_the_living_line_says_how_far_the_fetch_is_or_what_keeps_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("faults", "known"), [("floats", True), ("gone", False), ("nothing-new", False), (None, True)]
+    ("faults", "known"),
+    [
+        ("floats", True),
+        ("gone", False),
+        ("nothing-new", False),
+        ('[{"effect": "market_ignored"}]', False),
+        ('[{"effect": "frozen"}]', False),
+        (None, True),
+    ],
 )
 def test_rows_are_expected_where_the_faults_leave_them(faults: str | None, *, known: bool) -> None:
     """Faults that Spotify makes good must not cost a row; those that it does not may."""
