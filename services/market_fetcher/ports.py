@@ -36,9 +36,11 @@ class Throttled(Retryable):
     That is obeyed by the limiter, which makes none before, and by the sweep, which reads it in the throttled record.
     """
 
-    def __init__(self, reason: str, *, until: datetime) -> None:
+    def __init__(self, reason: str, *, until: datetime, account: bool, needs_a_person: bool = False) -> None:
         super().__init__(reason)
         self.until = until
+        self.account = account
+        self.needs_a_person = needs_a_person
 
 
 class Time(Protocol):
@@ -70,8 +72,20 @@ class WebApi(Protocol):
         """
         ...
 
-    def rest(self, duration: timedelta, reason: str) -> Throttled:
-        """Make no call at all for a while; gives the error to raise."""
+    def rest(self, duration: timedelta, reason: str, *, needs_a_person: bool = False) -> Throttled:
+        """Make no call at all for a while, or until a person has mended it; gives the error to raise."""
+        ...
+
+
+class CallBudget(Protocol):
+    """How many calls were made, and until when none may be."""
+
+    def calls_untold(self) -> int:
+        """Calls to Spotify since this was asked last."""
+        ...
+
+    def recall(self, until: datetime, reason: str, *, market: str | None) -> None:
+        """Make no call until then, for one market or for any: so it stands on record."""
         ...
 
 
