@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: actionlint bench bench-check bigquery browser chaos check checkov classes connector connectors crash-points demo docs down fuzz help lock \
+.PHONY: actionlint bench bench-check bigquery browser chaos check checkov classes connector connectors crash-points demo docs down fuzz help house lock \
   main mutation pages peers picture runtime setup simulate site stack test test-fast test-pythons test-spark tick up \
   walkthrough
 
