@@ -69,19 +69,26 @@ SOURCES: list[tuple[rules.Rule, str, str]] = [
         "tests/unit/test_planted.py",
         "async def test_planted(): await asyncio.sleep(1)",
     ),
+    (rules.tests_say_which_rule_they_protect, "benchmarks/tests/test_planted.py", "def test_planted(): assert 1"),
+    (rules.tests_measure_nothing, "tests/unit/planted.py", "from benchmarks.receive import delivery"),
+    (rules.tests_measure_nothing, "tests/unit/planted.py", "def planted(): import benchmarks"),
+    (rules.what_ships_is_built_without_the_local_stack, "cloudbuild.yaml", "args: [python, -m, local.spark]"),
+    (rules.what_ships_is_built_without_the_local_stack, "cloudbuild.yaml", 'args: [-c, "from local import x"]'),
+    (rules.what_ships_is_built_without_the_local_stack, "Dockerfile", "COPY local local"),
+    (rules.what_ships_is_built_without_the_local_stack, "infra/planted.tf", 'command = "sh local/build.sh"'),
 ]
 """Rule, file that breaks it, and the line that is added to the file; no line takes the file away."""
 
 
 def copy(into: Path, *folders: str) -> Path:
-    """The Python files of these folders, what the services say of themselves, and the contracts' file."""
-    for path in (
+    """The Python files of these folders, what the services say of themselves, the contracts' file, and what builds."""
+    found = (
         file for folder in folders for kind in ("*.py", "service.json") for file in (ROOT / folder).rglob(kind)
-    ):
+    )
+    for path in (*found, *(ROOT / name for name in (".importlinter", "cloudbuild.yaml", "Dockerfile"))):
         target = into / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    shutil.copyfile(ROOT / ".importlinter", into / ".importlinter")
     return into
 
 
@@ -146,7 +153,7 @@ def test_a_rule_finds_a_planted_violation(rule: rules.Rule, file: str, line: str
     if not line:
         path.unlink()
     [finding] = rule(clean)
-    assert Path(file).parts[1] in finding
+    assert "/".join(Path(file).parts[:2]) in finding
     path.unlink(missing_ok=True)
     if before is not None:
         path.write_bytes(before)
