@@ -6,10 +6,8 @@ never replaces a part that holds some, and no market is fetched that the run's m
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 
@@ -18,55 +16,13 @@ from contracts.names import part_name
 from eventing.app import Handler
 from eventing.errors import Retryable
 from eventing.ledger import RunLedger
-from eventing.objects import ObjectStore
-from services.market_fetcher.albums import Albums
-from services.market_fetcher.batches import AlbumReader
 from services.market_fetcher.decisions import already_done, run_refused, throttled_record, times_of, would_empty
-from services.market_fetcher.ports import Throttled, Time
-from services.market_fetcher.releases import Ability, Listings
+from services.market_fetcher.ports import Ports, Throttled
 from services.market_fetcher.shapes import Absent, Album, Listing, part_body, part_metadata
 
 log = logging.getLogger(__name__)
 
 _OUT_OF_TIME = timedelta(seconds=10)
-
-
-class Turns:
-    """One at a time for each key."""
-
-    def __init__(self) -> None:
-        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
-
-    @contextlib.asynccontextmanager
-    async def __call__(self, key: str) -> AsyncIterator[None]:
-        """Wait until no other block of this key runs."""
-        lock, users = self._locks.get(key, (asyncio.Lock(), 0))
-        self._locks[key] = (lock, users + 1)
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, users = self._locks.pop(key)
-            if users > 1:
-                self._locks[key] = (lock, users - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What the handler acts on."""
-
-    store: ObjectStore
-    ledger: RunLedger
-    ability: Ability
-    listings: Listings
-    reader: AlbumReader
-    albums: Albums
-    time: Time
-    calls_untold: Callable[[], int]
-    """Calls to Spotify since this was asked last."""
-    turns: Turns = field(default_factory=Turns)
-    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Parts are put together one at a time: each is some MiB while it is not compressed."""
 
 
 def handlers(ports: Ports, budget: timedelta) -> Mapping[type, Handler]:

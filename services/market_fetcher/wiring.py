@@ -27,8 +27,8 @@ from services.market_fetcher.adapters.limiter import Budget, Limiter
 from services.market_fetcher.adapters.web_api import Caller, SpotifyApi, Tokens
 from services.market_fetcher.albums import AlbumMemory, Albums
 from services.market_fetcher.batches import AlbumReader
-from services.market_fetcher.handlers import Ports, handlers
-from services.market_fetcher.ports import Credentials, Time
+from services.market_fetcher.handlers import handlers
+from services.market_fetcher.ports import Credentials, Ports, Time
 from services.market_fetcher.releases import Ability, Listings, Releases
 from services.market_fetcher.settings import Settings
 

@@ -8,12 +8,8 @@ from functools import partial
 
 from contracts.documents import Manifest
 from contracts.events import Delivery, MarketRequested, RunRequested, SweepRequested
-from contracts.names import RAW_DAYS
 from eventing import logs
 from eventing.app import Handler
-from eventing.clock import Clock
-from eventing.ledger import RunLedger
-from eventing.publisher import Publisher
 from services.scheduler.decisions import (
     Plan,
     Waiting,
@@ -27,19 +23,9 @@ from services.scheduler.decisions import (
     run_id_at,
     slot_of,
 )
+from services.scheduler.ports import Ports
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What the handlers act on."""
-
-    ledger: RunLedger
-    publisher: Publisher
-    clock: Clock
-    raw_days: int = RAW_DAYS
-    """How long a part lives; older runs are archived."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,16 @@ def services_have_the_same_files(root: Path) -> list[str]:
     ]
 
 
+def ports_are_in_ports(root: Path) -> list[str]:
+    """What a service needs of the outside is looked for in one file, and not among what it does with it."""
+    return [
+        f"{path.relative_to(root)}:{node.lineno}: class Ports"
+        for path in _modules(root, ("services",), but=("services/*/ports.py",))
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.ClassDef) and node.name == "Ports"
+    ]
+
+
 def services_are_listed_nowhere(root: Path) -> list[str]:
     """A second list is one that a new service is missing from: ask the registry (`contracts/registry.py`)."""
     names = {path.parent.name for path in (root / "services").glob("*/service.json")}
@@ -185,6 +195,7 @@ RULES: tuple[Rule, ...] = (
     importing_does_nothing,
     values_are_shown_short,
     services_have_the_same_files,
+    ports_are_in_ports,
     services_are_listed_nowhere,
     modules_say_what_they_are_for,
     tests_say_which_rule_they_protect,

@@ -60,6 +60,7 @@ SOURCES: list[tuple[rules.Rule, str, str]] = [
     (rules.importing_does_nothing, "services/scheduler/wiring.py", "print('here')"),
     (rules.values_are_shown_short, "eventing/ledger.py", "def planted(x): return f'{x!r} is wrong'"),
     (rules.services_have_the_same_files, "services/scheduler/decisions.py", ""),
+    (rules.ports_are_in_ports, "services/scheduler/handlers.py", "class Ports: pass"),
     (rules.services_are_listed_nowhere, "local/stack.py", "ALL = 'scheduler', 'market_fetcher', 'batch_trigger'"),
     (rules.modules_say_what_they_are_for, "local/planted.py", "x = 1"),
     (rules.tests_say_which_rule_they_protect, "tests/unit/test_planted.py", "def test_planted(): assert 1"),

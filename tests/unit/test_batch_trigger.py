@@ -46,7 +46,8 @@ from services.batch_trigger.decisions import (
     decide,
     least_markets,
 )
-from services.batch_trigger.handlers import Ports, handlers, reconcile
+from services.batch_trigger.handlers import handlers, reconcile
+from services.batch_trigger.ports import Ports
 from tests.builders import NOW, RUN, START, TestClock, decision, delivery, manifest, part, parts
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.publisher import MemoryPublisher
