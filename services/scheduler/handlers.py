@@ -37,7 +37,7 @@ class AskAgain:
 
 
 def handlers(ports: Ports, plan: Plan, ask_again: AskAgain, watch: Watch | None) -> Mapping[type, Handler]:
-    """The events this service takes; without a watch no tick is missed."""
+    """The events this service takes; without a watch no lost tick is noticed."""
     return {
         RunRequested: partial(on_run_requested, ports=ports, plan=plan, watch=watch),
         SweepRequested: partial(on_sweep, ports=ports, ask_again=ask_again, watch=watch),

@@ -1,19 +1,15 @@
 """What the scheduler is told by its environment."""
 
-import re
-from datetime import timedelta
-from typing import Final
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
+from cronsim import CronSim, CronSimError
 from pydantic import Field, field_validator
 
 from contracts.documents import CompletenessPolicy
 from contracts.events import Markets
 from contracts.names import MARKETS, RAW_DAYS, market_fault
 from eventing.settings import Seconds, ServiceSettings, Words
-
-WATCHED: Final = r"[0-5]?[0-9] ([01]?[0-9]|2[0-3]) \* \* [0-7*]"
-"""Schedules whose ticks can be missed: weekly or daily."""
 
 
 class Settings(ServiceSettings):
@@ -59,7 +55,7 @@ class Settings(ServiceSettings):
     )
     schedule: str | None = Field(
         default=None,
-        description="When a tick is due in TIME_ZONE, as `MINUTE HOUR * * WEEKDAY`; without it none is missed.",
+        description="Cron expression of the tick, in TIME_ZONE; where it is not set, no lost tick is noticed.",
     )
     tick_grace: Seconds = Field(
         default=timedelta(hours=3),
@@ -83,9 +79,11 @@ class Settings(ServiceSettings):
 
     @field_validator("schedule")
     @classmethod
-    def _is_weekly_or_daily(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(WATCHED, value):
-            raise ValueError("is neither weekly nor daily; write it as 0 0 * * 1, or leave it out")
+    def _is_cron(cls, value: str | None) -> str | None:
+        try:
+            CronSim(value or "* * * * *", datetime.min.replace(tzinfo=UTC))
+        except CronSimError as error:
+            raise ValueError(f"is no cron expression ({error}); write it as 0 0 * * 1, or leave it out") from None
         return value
 
     @property
