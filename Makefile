@@ -2,8 +2,9 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: actionlint bench bench-check bigquery browser chaos check checkov classes connector connectors demo docs down help lock main mutation \
-  pages peers picture runtime setup simulate site stack test test-fast test-pythons tick up walkthrough
+.PHONY: actionlint bench bench-check bigquery browser chaos check checkov classes connector connectors crash-points demo docs down fuzz help lock \
+  main mutation pages peers picture runtime setup simulate site stack test test-fast test-pythons test-spark tick up \
+  walkthrough
 
 FITS := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 PYTHON ?= $(shell for p in .venv/bin/python python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -40,7 +41,7 @@ tick: runtime ## ask the running stack for a run
 
 ##@ Try it: which test a change needs stands in CONTRIBUTING.md
 test: setup browser ## the whole suite, two files at a time: make test WORKERS=1 for one
-	@exec $(RUN) -m pytest -q -n $${WORKERS:-2} --dist loadfile --durations=12
+	@exec $(RUN) -m pytest -q -n $${WORKERS:-2} --dist loadfile --no-loadscope-reorder --durations=12
 
 test-fast: main ## what needs no emulator
 	@exec $(RUN) -m pytest -q -m "$(FAST)"
@@ -48,8 +49,17 @@ test-fast: main ## what needs no emulator
 test-pythons: main ## the same on each Python that is here or can be fetched: 3.11 to 3.14
 	@exec $(RUN) -m tests.pythons -q -m "$(FAST)"
 
-simulate: main ## the services on virtual time, with faults: make simulate SEEDS=20000
-	@exec $(RUN) -m tests.simulation --seeds $${SEEDS:-500}
+test-spark: setup ## the job alone; it says whose connector wrote to BigQuery (make connectors)
+	@exec $(RUN) -m pytest -q tests/spark
+
+simulate: main ## the services on virtual time, with faults: make simulate SEEDS=20000 START=1
+	@exec $(RUN) -m tests.simulation --seeds $${SEEDS:-500} --start $${START:-1}
+
+crash-points: main ## a death at every call of a run, and at every two: make crash-points PAIRS=200
+	@exec $(RUN) -m tests.simulation.crash_points --pairs $${PAIRS:-all}
+
+fuzz: main ## hostile input over real HTTP: make fuzz FUZZ=1000
+	@FUZZ=$${FUZZ:-1000} exec $(RUN) -m pytest -q tests/fuzz
 
 chaos: setup ## real processes, killed at random: make chaos ROUNDS=10 SEED=7
 	@exec $(RUN) -m pytest -q -s tests/chaos

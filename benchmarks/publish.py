@@ -40,7 +40,7 @@ _BUCKET: Final = "benchmark"
 _SEEN: Final = f"projects/{_PROJECT}/subscriptions/seen"
 _TOPIC: Final = f"projects/{_PROJECT}/topics/{MarketRequested.topic}"
 _PER_CALL: Final = 1_000
-_FIRST: Final = date(2026, 11, 23)
+_FIRST: Final = date(2000, 1, 3)
 _REPEATS: Final = 3
 
 

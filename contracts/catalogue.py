@@ -15,6 +15,7 @@ from contracts.documents import (
     Manifest,
     Order,
     Receipt,
+    SecondLook,
 )
 from contracts.events import OWN_EVENTS, OwnEvent
 from contracts.openapi import openapi
@@ -25,6 +26,7 @@ _DOCUMENTS: tuple[type[Document], ...] = (
     Manifest,
     Decision,
     Receipt,
+    SecondLook,
     DeadLetter,
     DeadLetterRecord,
     LoadResult,

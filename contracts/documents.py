@@ -4,15 +4,17 @@ Every document is frozen and written whole. Manifest, decision and receipt are c
 and the memory of the pipeline, and there is no other database.
 """
 
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from contracts.events import Markets, Outcome
 from contracts.names import Market, Revision, RunId, cluster_name
 
 CloseReason = Literal["complete", "deadline", "operator"]
+
+MOST_BYTES: Final = 16 * 1024**2
+"""Of a document. The largest is the record of a dead letter: a message of 10 MB, and base64 adds a third."""
 
 
 class Document(BaseModel):
@@ -35,17 +37,21 @@ class CompletenessPolicy(Document):
 
 
 class Manifest(Document):
-    """What a run expects. Written once, before the first market message."""
+    """What a run expects. Written before the first market message; it may grow, and never shrinks."""
 
     run_id: RunId
     markets: Markets
     reason: str
-    created_at: datetime
-    deadline: datetime
+    created_at: AwareDatetime
+    deadline: AwareDatetime
     """After it the run closes with what has landed, or fails."""
     policy: CompletenessPolicy = CompletenessPolicy()
     requested_by: str
     """CloudEvents id of the request that created the run."""
+    left_out: tuple[Market, ...] = ()
+    """Configured markets that no request has named: a trial of some markets is to be told from a whole run."""
+    widened_at: AwareDatetime | None = None
+    """When a later request added markets."""
 
 
 class Part(Document):
@@ -56,7 +62,7 @@ class Part(Document):
     crc32c: str
     size: int
     """Bytes, compressed."""
-    landed_at: datetime
+    landed_at: AwareDatetime
     form: int = Field(default=1, ge=1)
     """Which form the part has (`contracts.parts`)."""
     albums: int | None = Field(default=None, ge=0)
@@ -84,7 +90,7 @@ class Decision(Document):
     close_reason: CloseReason
     parts: tuple[Part, ...]
     missing: tuple[MissingMarket, ...] = ()
-    decided_at: datetime
+    decided_at: AwareDatetime
     owner: str
     """Who created it; tells a winner from a loser after an uncertain upload."""
     order: int = 0
@@ -103,10 +109,11 @@ class Order(Document):
 
     run_id: RunId
     number: int = Field(ge=1)
-    kind: Literal["close", "reopen", "reload"]
-    """close: load what has landed, now; reopen: ask for the missing markets again, and wait for them once more."""
+    kind: Literal["close", "reopen", "reload", "discard"]
+    """close: load what has landed, now; reopen: ask for the missing markets again, and wait for them once more; reload:
+    load again what is there; discard: the run was a mistake, leave it alone. Any later order takes that back."""
     reason: str = Field(min_length=1, max_length=500)
-    ordered_at: datetime
+    ordered_at: AwareDatetime
 
 
 class DeadLetterRecord(Document):
@@ -118,13 +125,13 @@ class DeadLetterRecord(Document):
     subscription: str
     message_id: str
     delivery_count: int | None = None
-    recorded_at: datetime
+    recorded_at: AwareDatetime
 
 
 class Redrive(Document):
     """That a dead letter was sent again, to the one subscription that had given it up."""
 
-    at: datetime
+    at: AwareDatetime
     by: str = Field(min_length=1, max_length=200)
     reason: str = Field(min_length=1, max_length=500)
 
@@ -147,10 +154,10 @@ class DeadLetter(Document):
     attributes: dict[str, str]
     """The message's attributes as they came, those of Pub/Sub about its end included."""
     delivery_count: int | None = None
-    published_at: datetime | None = None
+    published_at: AwareDatetime | None = None
     """When it was published first."""
-    dead_lettered_at: datetime | None = None
-    recorded_at: datetime
+    dead_lettered_at: AwareDatetime | None = None
+    recorded_at: AwareDatetime
     redrives: int = Field(default=0, ge=0)
     """How often the message had been redriven before it came to this end."""
     redriven: tuple[Redrive, ...] = ()
@@ -162,7 +169,7 @@ class ThrottledRecord(Document):
 
     run_id: RunId
     market: Market
-    until: datetime
+    until: AwareDatetime
     reason: str
 
 
@@ -174,7 +181,7 @@ class ClusterClaim(Document):
     """Counts the clusters of the run; part of the cluster's name."""
     revision: Revision
     """The decision the cluster is for; attempts are bounded for each decision."""
-    claimed_at: datetime
+    claimed_at: AwareDatetime
     machine_type: str | None = None
     """Of every machine of the cluster; None in claims that were made before clusters had sizes."""
     workers: int = Field(default=0, ge=0)
@@ -197,7 +204,7 @@ class JobClaim(Document):
     number: int = Field(ge=1)
     revision: Revision
     attempt: int = Field(ge=1)
-    claimed_at: datetime
+    claimed_at: AwareDatetime
 
 
 class PartResult(Document):
@@ -221,6 +228,8 @@ class LoadResult(Document):
     """Whether the partition was replaced. The counts below are of what was loaded, or would have been."""
     error: str | None = None
     """Why nothing was loaded."""
+    load_job: str | None = None
+    """Id of the load job that BigQuery refused, where its error names it; others are found by their labels."""
     parts: tuple[PartResult, ...] = ()
     """Every part of the decision, by market; empty in results that are older than this field."""
     files: int
@@ -239,6 +248,18 @@ class WarehouseCount(Document):
     albums: int
     revision: int | None = None
     """Revision of the rows; None where there are none."""
+
+
+class SecondLook(Document):
+    """That the table was looked at once more, after any load job of the run had ended, and what it held."""
+
+    run_id: RunId
+    revision: Revision
+    """The newest revision then."""
+    table: WarehouseCount
+    taken_back: bool
+    """Whether an older load had come after the newest, which was loaded: the barrier has it loaded once more."""
+    looked_at: AwareDatetime
 
 
 class Receipt(Document):
@@ -278,5 +299,5 @@ class Receipt(Document):
     source: dict[str, Any] = Field(default_factory=dict)
     """What the fetch found out about its source."""
     trace_id: str
-    decided_at: datetime
-    finished_at: datetime
+    decided_at: AwareDatetime
+    finished_at: AwareDatetime

@@ -51,7 +51,9 @@ class RunRequested(OwnEvent):
     run_id: RunId | None = None
     """Absent on a tick: the scheduler takes the date of the message's publish time in its time zone."""
     markets: Markets | None = None
-    """Absent: all configured markets. Only the first request of a run decides; it is in the manifest then."""
+    """Absent: all configured markets. A run expects what any of its requests named; it is in the manifest."""
+    force: bool = False
+    """Also markets that are none of the pipeline's: a market mistyped would else be waited for until the deadline."""
     reason: str = Field(default="tick", max_length=500)
     """Why, in a person's words; goes into the manifest."""
 

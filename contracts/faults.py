@@ -1,7 +1,7 @@
-"""What is wrong with an input: the field, the problem, the remedy; not just the first fault, and no more than are read.
+"""What is wrong with an input: of each fault the field, the problem and the remedy.
 
-Whoever sends an input chooses how long its names are and how many faults it has. So a fault is short by its making,
-and an error tells some of many faults and counts the others.
+Whoever sends an input chooses how long its names are and how many faults it has. So a fault shortens what it is told,
+and an error tells the first faults and counts the others.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,8 +17,9 @@ FoundT = TypeVar("FoundT")
 
 MOST_TOLD = 50
 """Faults that an error has at most; of more, the last one says how many are not told."""
-_MOST_READ = 10_000  # faults of one input that are read to tell the first of them: pydantic gives all or none
-_FIELD, _PROBLEM = 200, 1000  # characters
+_MOST_READ = 10_000
+"""Faults of one input. Of more only the number is told: pydantic gives all of them or none."""
+_FIELD_CHARACTERS, _PROBLEM_CHARACTERS = 200, 1000
 
 
 class _Fault(NamedTuple):
@@ -33,7 +34,7 @@ class Fault(_Fault):
 
     def __new__(cls, field: str, problem: str) -> Self:
         """Shorten both."""
-        return super().__new__(cls, cut(field, _FIELD), cut(problem, _PROBLEM))
+        return super().__new__(cls, cut(field, _FIELD_CHARACTERS), cut(problem, _PROBLEM_CHARACTERS))
 
     def __str__(self) -> str:
         return f"{self.field}: {self.problem}"
@@ -55,6 +56,10 @@ def _told(found: Sequence[FoundT], word: Callable[[FoundT], Fault]) -> tuple[Fau
 
 
 _HINTS = {
+    **dict.fromkeys(("ce-id", "ce-source"), "CloudEvents 1.0 asks for it"),
+    "ce-type": "name the type of an event in the catalogue",
+    "ce-specversion": "send CloudEvents 1.0",
+    "ce-time": "write it with its zone, as 2026-11-23T00:00:00Z",
     "run_id": "write the run's date as 2026-11-23",
     "market": "write two capital letters, as DK",
     "markets": "write each market as two capital letters, as DK",
@@ -63,17 +68,20 @@ _HINTS = {
 }
 
 
-def faults_of(error: ValidationError, *, prefix: str = "") -> tuple[Fault, ...]:
-    """The faults of a pydantic error, each with the path of its field and a remedy; of absurdly many, the number."""
+def faults_of(error: ValidationError, *, prefix: str = "", bulk: str | None = None) -> tuple[Fault, ...]:
+    """The faults of a pydantic error, each with the path of its field and a remedy.
+
+    Of more than are read, only the number is told: of `prefix`, or of `bulk`, the one field that can have so many.
+    """
     if (count := error.error_count()) > _MOST_READ:
-        return (Fault(prefix or "body", f"has {count} faults; see the event's JSON Schema"),)
+        return (Fault(bulk or prefix or "body", f"has {count} faults; see the event's JSON Schema"),)
     details = error.errors(include_url=False, include_context=False)
     return _told(details, partial(_fault, prefix=prefix))
 
 
 def _fault(detail: ErrorDetails, prefix: str) -> Fault:
     names = [step for step in detail["loc"] if isinstance(step, str)]
-    steps = [cut(str(step), _FIELD) for step in detail["loc"]]
+    steps = [cut(str(step), _FIELD_CHARACTERS) for step in detail["loc"]]
     path = ".".join([*([prefix] if prefix else []), *steps]) or "body"
     hint = next((_HINTS[name] for name in reversed(names) if name in _HINTS), "see the event's JSON Schema")
     if detail["type"] == "missing":

@@ -7,7 +7,7 @@ from outside is validated here before it becomes a path.
 import hashlib
 import re
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from typing import Annotated, Final, NamedTuple
 
@@ -32,6 +32,16 @@ def _real_date(value: str) -> str:
     except ValueError:
         raise ValueError("is not a calendar date; write it as 2026-11-23") from None
     return value
+
+
+MOST_AHEAD: Final = timedelta(days=8)
+"""How far ahead a run may be dated: the next tick of a weekly schedule is seven days off at most, and a date is a day
+sooner in some zones. What is dated later is a mistyped year."""
+
+
+def is_too_far_ahead(run_id: str, today: date) -> bool:
+    """Whether no tick can mean this run yet."""
+    return date.fromisoformat(run_id) - today > MOST_AHEAD
 
 
 RAW_DAYS: Final = 90
@@ -74,6 +84,34 @@ def part_name(run_id: str, market: str) -> str:
 def run_prefix(run_id: str) -> str:
     """Where the documents of a run lie."""
     return f"runs/{run_id}/"
+
+
+_NUMBERED: Final = "decisions|receipts|announced|loads|clusters|jobs|orders|reopenings|repairs|looks|askings"
+_RUN_OBJECT: Final = re.compile(
+    rf"runs/(?P<run>[^/]*)/(manifest|(?P<folder>{_NUMBERED})/(?P<number>(?!0000)[0-9]{{4}})"
+    r"|(?P<of_market>dead-letters|throttled)/(?P<market>[A-Z]{2}))\.json"
+)
+
+
+class RunObject(NamedTuple):
+    """What the name of a run's document says."""
+
+    run_id: str
+    folder: str = ""
+    """Such as `decisions`; empty for the manifest."""
+    number: int = 0
+    """Where the folder's objects are numbered."""
+    market: str = ""
+    """Where there is one for each market."""
+
+
+def parse_run_object(name: str) -> RunObject | None:
+    """Which document of a run an object is, or None for a stranger: nobody reads it, and it stops nobody."""
+    match = _RUN_OBJECT.fullmatch(name)
+    if match is None or not is_run_id(match["run"]):
+        return None
+    number, market = match["number"], match["market"]
+    return RunObject(match["run"], match["folder"] or match["of_market"] or "", int(number or 0), market or "")
 
 
 def manifest_name(run_id: str) -> str:
@@ -225,6 +263,16 @@ def announced_prefix(run_id: str) -> str:
 def announced_name(run_id: str, revision: int) -> str:
     """The note that a receipt was announced, written after its event was published."""
     return f"{announced_prefix(run_id)}{revision:04}.json"
+
+
+def looks_prefix(run_id: str) -> str:
+    """Where second looks at the table are noted."""
+    return f"runs/{run_id}/looks/"
+
+
+def look_name(run_id: str, revision: int) -> str:
+    """What the second look found in the table, once the newest revision had been finished for long."""
+    return f"{looks_prefix(run_id)}{revision:04}.json"
 
 
 def quarantine_prefix(run_id: str, revision: int) -> str:

@@ -57,10 +57,7 @@ def _receive() -> dict[str, Any]:
             "401": _faults("The caller is not the one that may push."),
             "408": _faults("The body did not arrive in time."),
             "413": _faults("Larger than any event; refused before it is read whole."),
-            "503": {
-                **_faults("Not now: deliver it again."),
-                "headers": {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "required": True}},
-            },
+            "503": _faults("Not now: deliver it again, when the subscription's retry policy says."),
         },
     }
 

@@ -63,6 +63,10 @@ def routes(ports: Ports) -> list[web.RouteDef]:
     ]
 
 
+_ASK_AGAIN_SECONDS = 10
+"""What a client that asks over HTTP is told to wait; table and bucket are seldom away for longer."""
+
+
 @web.middleware
 async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Add the headers to every answer, and tell faults as JSON that a page can show. The process's one broad except."""
@@ -73,7 +77,7 @@ async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse
     except Retryable as error:
         log.warning("not_answered", extra={"path": request.path, "reason": str(error)})
         response = _fault(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-        response.headers["Retry-After"] = str(int(error.after.total_seconds()))
+        response.headers["Retry-After"] = str(_ASK_AGAIN_SECONDS)
     except Permanent as error:
         log.error("unreadable", extra={"path": request.path, "reason": str(error)})
         response = _fault(HTTPStatus.BAD_GATEWAY, str(error))

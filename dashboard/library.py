@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from dashboard import queries
 from dashboard.documents import Json, WeekRows, week_document, weeks_document
@@ -20,6 +20,7 @@ from eventing.clock import Clock
 log = logging.getLogger(__name__)
 
 KeptT = TypeVar("KeptT")
+_ZONES: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,10 @@ class Library:
         return found
 
     async def _make_index(self) -> Sequence[Row]:
-        since = self._clock().date() - self._history
-        found = await self._ask(queries.weeks(self._views, since=since, until=date.max))
+        today = self._clock().date()
+        since = today - self._history
+        # A run of a mistyped year would hide all real weeks; a week begins a day sooner in some zones.
+        found = await self._ask(queries.weeks(self._views, since=since, until=today + _ZONES))
         # An archive without a recent run is shown, too; it costs a second look at nothing but that archive.
         found = found or await self._ask(queries.weeks(self._views, since=date.min, until=since))
         return [row for row in found if row["load_date"] >= found[0]["load_date"] - self._history]

@@ -28,13 +28,19 @@ class Runs:
         self._clock = clock
 
     async def all(self) -> Json:
-        """The runs there are, newest first."""
-        indexes = [index for index in reversed(await self._ledger.indexes()) if index.has_manifest][:SHOWN]
+        """The runs there are, newest first, but for those that were discarded."""
+        known = [index for index in reversed(await self._ledger.indexes()) if index.has_manifest][:SHOWN]
+        discarded = await asyncio.gather(*(self._ledger.is_discarded(index) for index in known))
+        indexes = [index for index, gone in zip(known, discarded, strict=True) if not gone]
         receipts = await asyncio.gather(*(self._newest_receipt(index) for index in indexes))
         return {"runs": [entry(index, receipt) for index, receipt in zip(indexes, receipts, strict=True)]}
 
     async def one(self, run_id: str) -> Json | None:
-        """A run as it is now, or None where there is none."""
+        """A run as it is now, or None where there is none.
+
+        Raises:
+            Permanent: its manifest cannot be read.
+        """
         found = await status.read(run_id, store=self._store, bucket=self._bucket, now=self._clock())
         return None if found is None else run_document(found)
 
@@ -65,7 +71,13 @@ def run_document(run: RunStatus) -> Json:
     return {
         **told,
         "clusters": [
-            {"attempt": claim.attempt, "cluster": claim.cluster, "claimed_at": claim.claimed_at.isoformat()}
+            {
+                "attempt": claim.attempt,
+                "cluster": claim.cluster,
+                "claimed_at": claim.claimed_at.isoformat(),
+                "machines": " in ".join(told for told in (claim.machine_type, claim.zone) if told),
+                "refused": claim.refused,
+            }
             for claim in run.clusters
         ],
         "is_finished": run.is_finished,

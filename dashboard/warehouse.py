@@ -42,7 +42,7 @@ class BigQueryWarehouse:
             reason = (
                 f"bigquery: the question {shown(query.name)} was not answered: {type(error).__name__}: {error}"
             )
-            raise Retryable(reason, after=timedelta(seconds=10)) from error
+            raise Retryable(reason) from error
 
     def _rows(self, query: Query) -> list[Row]:
         parameters = [bigquery.ScalarQueryParameter(name, "DATE", value) for name, value in query.dates]

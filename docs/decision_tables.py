@@ -1,18 +1,14 @@
-"""docs/decision-tables.md: the rows that the tests try, and what the cluster manager answers in every state."""
+"""docs/decision-tables.md: the rows and cells that the tests try."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from docs.markdown import table
 from tests.decision_tables import barrier, cluster
 
-StateT = TypeVar("StateT")
-
 _INTRODUCTION = """# Decision tables
 
-Written by `make docs` from the cases in `tests/decision_tables/`, which `tests/unit/test_decision_tables.py` tries,
-and by asking the decisions themselves. `make check` fails where this page is not what the code does: a change of a
-decision shows here, in the same commit.
+Written by `make docs` from the cases in `tests/decision_tables/`, which are written by hand and held against the
+decisions by `tests/unit/test_decision_tables.py`: a change of a decision shows here, in the same commit.
 
 ## When is a batch closed?
 
@@ -31,38 +27,19 @@ answers share a row or column.
 def page() -> str:
     """The whole page."""
     rows = [(case.situation, case.step, case.why) for case in barrier.CASES]
-    also = [
-        ("the cluster is still CREATING after its 20 minutes", cluster.cell("CREATING", None, cluster.LATE)),
-        ("the second and last job failed", cluster.failed_twice()),
-        ("the claimed name belongs to a cluster without our labels", cluster.stranger()),
-    ]
+    matrix = [(_named(states), *row) for states, row in cluster.TABLE.items()]
+    besides = [(case.situation, case.done) for case in cluster.BESIDES]
     return "\n".join(
         [
             _INTRODUCTION,
             table(("situation", "step", "why"), rows),
             _CLUSTER,
-            _matrix(),
+            table(("cluster ↓ job →", *map(_named, cluster.JOBS)), matrix),
             "",
-            table(("besides", "what is done"), also),
+            table(("besides", "what is done"), besides),
             "",
         ]
     )
-
-
-def _matrix() -> str:
-    """The answers, with equal rows and equal columns put together."""
-    columns = list(_grouped({job: tuple(cluster.cell(c, job) for c in cluster.CLUSTERS) for job in cluster.JOBS}))
-    first = [names[0] for names in columns]
-    found = {state: tuple(cluster.cell(state, job) for job in first) for state in cluster.CLUSTERS}
-    rows = [(_named(states), *found[states[0]]) for states in _grouped(found)]
-    return table(("cluster ↓ job →", *(_named(names) for names in columns)), rows)
-
-
-def _grouped(answers: Mapping[StateT, tuple[str, ...]]) -> Iterator[list[StateT]]:
-    together: dict[tuple[str, ...], list[StateT]] = {}
-    for key, answer in answers.items():
-        together.setdefault(answer, []).append(key)
-    yield from together.values()
 
 
 def _named(states: Sequence[str | None]) -> str:

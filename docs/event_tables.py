@@ -20,7 +20,7 @@ STATUS = table(
         ("401", "the caller is not the push subscriptions' account", "the same"),
         ("408", "the body did not arrive in time", "the same"),
         ("413", "larger than the service takes", "the same"),
-        ("503", "not now: `Retry-After` and the body say why", "delivers again, later each time"),
+        ("503", "not now: the body says why", "delivers again, later each time"),
     ),
 )
 """The answers of `POST /` in every service (`eventing/app.py`)."""

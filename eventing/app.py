@@ -1,19 +1,17 @@
 """The one HTTP skeleton of all services: receive at `POST /`, settle, report health.
 
 The way of a message: `_receive` verifies the caller and parses the body, `settle` runs the handler from the
-service's table and turns its end into an acknowledgement. 204 acknowledges; 503 with Retry-After asks for
-redelivery; 400 refuses, with its faults, until Pub/Sub dead-letters the message. A dead letter that is redriven to
-another subscription of the same topic is acknowledged unread.
+service's table and turns its end into an acknowledgement. 204 acknowledges; 503 gives the delivery back, and the
+subscription's retry policy (infra/topology.json) says when it comes again; 400 refuses, with its faults, until Pub/Sub
+dead-letters the message. A dead letter that is redriven to another subscription of the topic is acknowledged unread.
 """
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
@@ -58,17 +56,13 @@ class Settled:
 
     status: int
     faults: tuple[Fault, ...] = ()
-    retry_after: timedelta | None = None
 
     def response(self) -> web.Response:
         """204 without a body, or JSON that says what is wrong."""
         if self.status == web.HTTPNoContent.status_code:
             return web.Response(status=self.status)
-        headers = {}
-        if self.retry_after is not None:
-            headers["Retry-After"] = str(max(1, math.ceil(self.retry_after.total_seconds())))
         body = {"faults": [fault._asdict() for fault in self.faults]}
-        response = web.json_response(body, status=self.status, headers=headers)
+        response = web.json_response(body, status=self.status)
         if self.status == web.HTTPRequestTimeout.status_code:
             response.force_close()  # the rest of the body would be taken for the next request
         return response
@@ -78,7 +72,7 @@ MOST_UNDER_WAY = 250
 """Deliveries at once; the largest concurrency a service has on Cloud Run (`service.json`). One more is given back at
 once: were it taken, all would take longer than their deadlines and be delivered again, and the work would only grow."""
 
-_TOO_MANY = Settled(503, (Fault("service", f"has {MOST_UNDER_WAY} deliveries under way"),), timedelta(seconds=5))
+_TOO_MANY = Settled(503, (Fault("service", f"has {MOST_UNDER_WAY} deliveries under way"),))
 
 
 def create_app(
@@ -86,12 +80,12 @@ def create_app(
     *,
     verifier: CallerVerifier | None,
     body_limit: int = BODY_LIMIT,
-    body_patience: float = CALL.seconds,
+    body_patience_seconds: float = CALL.seconds,
 ) -> web.Application:
     """The aiohttp application of a service; without a verifier every caller is believed (emulator only).
 
-    A body above `body_limit` bytes is refused before it is read whole, one that takes longer than `body_patience`
-    seconds is waited for no longer: it would keep the place of a delivery.
+    A body above `body_limit` bytes is refused before it is read whole. One that takes longer than
+    `body_patience_seconds` is waited for no longer: it would keep the place of a delivery.
     """
 
     async def lifespan(app: web.Application) -> AsyncIterator[None]:
@@ -107,7 +101,7 @@ def create_app(
             return _TOO_MANY.response()
         under_way += 1
         try:
-            return (await _receive(request, verifier, body_patience)).response()
+            return (await _receive(request, verifier, body_patience_seconds)).response()
         finally:
             under_way -= 1
 
@@ -147,19 +141,19 @@ async def _ready(request: web.Request) -> web.Response:
     return web.json_response(body, status=503 if failures else 200)
 
 
-async def _receive(request: web.Request, verifier: CallerVerifier | None, patience: float) -> Settled:
+async def _receive(request: web.Request, verifier: CallerVerifier | None, patience_seconds: float) -> Settled:
     try:
         if verifier is not None:
             await verifier.verify(request.headers.get("Authorization"))
-        delivery = parse(request.headers, await asyncio.wait_for(_body(request), patience))
+        delivery = parse(request.headers, await asyncio.wait_for(_body(request), patience_seconds))
     except web.HTTPRequestEntityTooLarge:
         return _refused(413, [Fault("body", f"is larger than {request.client_max_size} bytes; events are small")])
     except TimeoutError:
-        return _refused(408, [Fault("body", f"did not arrive within {patience:g} s; send it again")])
+        return _refused(408, [Fault("body", f"did not arrive within {patience_seconds:g} s; send it again")])
     except Refused as error:
         return _refused(401, [Fault("caller", str(error))])
     except Retryable as error:
-        return Settled(503, (Fault("service", str(error)),), error.after)
+        return Settled(503, (Fault("service", str(error)),))
     except ContractError as error:
         return _refused(400, error.faults)
     return await settle(request.app[SERVICE], delivery)
@@ -197,12 +191,12 @@ async def settle(service: Service, delivery: Delivery) -> Settled:
     except Permanent as error:
         return _refused(400, error.faults)
     except Retryable as error:
-        log.warning("given_back", extra={"reason": str(error), "retry_after": error.after.total_seconds()})
-        return Settled(503, (Fault("service", str(error)),), error.after)
+        log.warning("given_back", extra={"reason": str(error)})
+        return Settled(503, (Fault("service", str(error)),))
     except Exception:
         # An unknown fault is retried, loudly, until it is mended or dead-lettered.
         log.exception("unexpected", extra={"event": event_type.__name__})
-        return Settled(503, (Fault("service", "unexpected fault; see the log"),), timedelta(seconds=30))
+        return Settled(503, (Fault("service", "unexpected fault; see the log"),))
     seconds = round(time.monotonic() - started, 3)
     log.info("handled", extra={"event": event_type.__name__, "seconds": seconds})
     return Settled(204)

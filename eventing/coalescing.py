@@ -1,13 +1,8 @@
 """A burst of events about one run costs one look at it, not one each."""
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-
-from eventing.errors import Permanent, Retryable
-
-log = logging.getLogger(__name__)
 
 
 class Coalescer:
@@ -20,7 +15,7 @@ class Coalescer:
 
     def __init__(self, work: Callable[[str], Awaitable[None]], *, linger: timedelta) -> None:
         self._work = work
-        self._linger = linger.total_seconds()
+        self._linger_seconds = linger.total_seconds()
         self._next: dict[str, asyncio.Task[None]] = {}
         self._running: dict[str, asyncio.Lock] = {}
 
@@ -33,20 +28,10 @@ class Coalescer:
         # Shielded: one asker that goes away must not take the run from the others.
         await asyncio.shield(task)
 
-    async def run_each(self, keys: Iterable[str]) -> None:
-        """Run for many keys at once, as a sweep does; a key in trouble is logged and left to the next sweep."""
-        await asyncio.gather(*(self._run_or_log(key) for key in keys))
-
-    async def _run_or_log(self, key: str) -> None:
-        try:
-            await self.run(key)
-        except (Retryable, Permanent) as error:
-            log.warning("sweep_failed", extra={"run_id": key, "reason": str(error)})
-
     async def _begin(self, key: str) -> None:
         lock = self._running.setdefault(key, asyncio.Lock())
         try:
-            await asyncio.sleep(self._linger)
+            await asyncio.sleep(self._linger_seconds)
             async with lock:
                 self._next.pop(key, None)
                 await self._work(key)

@@ -20,20 +20,20 @@ class Deadline:
     """What one call may take."""
 
     seconds: float
-    """In all: retries, pauses and the last attempt."""
+    """For all of it: attempts and the pauses between them."""
 
     @property
-    def attempt(self) -> float:
-        """Seconds for one attempt."""
+    def attempt_seconds(self) -> float:
+        """For one attempt."""
         return 0.4 * self.seconds
 
     @property
-    def retries(self) -> float:
-        """Seconds after which no further attempt is begun."""
+    def retries_seconds(self) -> float:
+        """After so many no further attempt is begun."""
         return 0.6 * self.seconds
 
 
 CALL: Final = Deadline(25)
-"""Of one call. Less than half of the shortest delivery, which makes several: the first that fails ends it."""
+"""Of one call: less than half of the shortest delivery. A delivery makes several, and the first that fails ends it."""
 PING: Final = Deadline(5)
 """Of a look whether something answers at all."""

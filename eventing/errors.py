@@ -1,7 +1,5 @@
 """The only two ways a handler fails. Adapters translate their library's errors into these."""
 
-from datetime import timedelta
-
 from contracts.faults import Fault
 from contracts.wording import cut
 
@@ -9,11 +7,10 @@ _REASON = 1000  # characters; what a library or a message adds to a reason may b
 
 
 class Retryable(Exception):  # noqa: N818 -- it is a verdict on the delivery, named as one
-    """Nothing is wrong with the message; deliver it again after `after`."""
+    """Nothing is wrong with the message. Pub/Sub delivers it again, when its subscription's retry policy says."""
 
-    def __init__(self, reason: str, *, after: timedelta) -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(cut(reason, _REASON))
-        self.after = after
 
 
 class Permanent(Exception):  # noqa: N818 -- the same

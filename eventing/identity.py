@@ -7,7 +7,6 @@ documented to hand it on with `SIGNATURE_REMOVED_BY_GOOGLE` for a signature: onl
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import Any, Final, Literal, Protocol, cast
 
 import google.auth.transport.requests
@@ -22,9 +21,9 @@ GOOGLE_CERTS = "https://www.googleapis.com/oauth2/v1/certs"
 _ISSUERS = ("https://accounts.google.com", "accounts.google.com")
 SignatureCheck = Literal["us", "cloud-run"]
 """Who checks the signature of a push's token."""
-CLOCK_SKEW: Final = 10.0
-"""Seconds that our clock and Google's may differ."""
-_CERTS_KEPT = 3600.0  # seconds; Google rotates its keys over days and publishes new ones ahead
+CLOCK_SKEW_SECONDS: Final = 10.0
+"""How much our clock and Google's may differ."""
+_CERTS_KEPT_SECONDS = 3600.0  # Google rotates its keys over days and publishes new ones ahead
 
 
 class Refused(Exception):  # noqa: N818 -- a verdict on the caller
@@ -58,7 +57,7 @@ class PushVerifier:
         self._certs_url = certs_url
         self._deadline = deadline
         getting = request or google.auth.transport.requests.Request()
-        self._request = _CachingRequest(getting, time.monotonic, deadline.attempt)
+        self._request = _CachingRequest(getting, time.monotonic, deadline.attempt_seconds)
 
     async def verify(self, authorization: str | None) -> None:
         """See `CallerVerifier.verify`.
@@ -73,7 +72,7 @@ class PushVerifier:
         try:
             claims = self._told(token) if self._signature_checked_by == "cloud-run" else await self._signed(token)
         except (TransportError, TimeoutError) as error:
-            raise Retryable("signing keys cannot be fetched", after=timedelta(seconds=10)) from error
+            raise Retryable("signing keys cannot be fetched") from error
         except (ValueError, TypeError, GoogleAuthError) as error:
             # TypeError: google-auth calculates with times that are no numbers.
             raise Refused(f"Authorization: the token is not valid ({type(error).__name__})") from None
@@ -88,7 +87,7 @@ class PushVerifier:
             cast("Any", self._request),
             self._audience,
             self._certs_url,
-            clock_skew_in_seconds=int(CLOCK_SKEW),
+            clock_skew_in_seconds=int(CLOCK_SKEW_SECONDS),
         )
         return await asyncio.wait_for(checking, self._deadline.seconds)
 
@@ -110,7 +109,7 @@ def claims_fault(claims: Mapping[str, Any], audience: str, service_account: str,
     begins, ends = claims.get("iat"), claims.get("exp")
     if not isinstance(begins, int | float) or not isinstance(ends, int | float):
         return "the token does not say as numbers from when and until when it is valid"
-    if not begins - CLOCK_SKEW <= now <= ends + CLOCK_SKEW:
+    if not begins - CLOCK_SKEW_SECONDS <= now <= ends + CLOCK_SKEW_SECONDS:
         return "the token is not valid now; if it is fresh, look at the clocks"
     return None
 
@@ -118,17 +117,17 @@ def claims_fault(claims: Mapping[str, Any], audience: str, service_account: str,
 class _CachingRequest:
     """A transport that keeps the certificates for a while, since google-auth asks anew for each token."""
 
-    def __init__(self, inner: Any, monotonic: Callable[[], float], timeout: float) -> None:
+    def __init__(self, inner: Any, monotonic: Callable[[], float], timeout_seconds: float) -> None:
         self._inner = inner
         self._monotonic = monotonic
-        self._timeout = timeout
+        self._timeout_seconds = timeout_seconds
         self._kept: dict[str, tuple[float, Any]] = {}
 
     def __call__(self, url: str, method: str = "GET", **kwargs: Any) -> Any:
         until, response = self._kept.get(url, (0.0, None))
         if method == "GET" and self._monotonic() < until:
             return response
-        response = self._inner(url, method=method, **{"timeout": self._timeout, **kwargs})
+        response = self._inner(url, method=method, **{"timeout": self._timeout_seconds, **kwargs})
         if method == "GET" and response.status == 200:  # noqa: PLR2004 -- OK
-            self._kept[url] = (self._monotonic() + _CERTS_KEPT, response)
+            self._kept[url] = (self._monotonic() + _CERTS_KEPT_SECONDS, response)
         return response

@@ -1,21 +1,26 @@
 """What is known of a run, read from and written to the bucket: the only memory the services share.
 
-Reads are level-triggered: they list what is there now. Manifests, decisions, receipts and cluster claims are
-create-only; whoever loses reads the winner's document back.
+Reads are level-triggered: they list what is there now. Decisions, receipts and claims are create-only, a manifest only
+grows; whoever loses reads the winner's document back.
+
+What cannot be read is set aside: told of with its name and the reason, and taken for absent. Only without its
+manifest or the decision that is asked for nothing can be done about a run, so these two raise.
 """
 
 import asyncio
-import itertools
 import json
-from collections.abc import Iterable, Mapping
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Final, Generic, TypeVar
 
 from pydantic import ValidationError
 
 from contracts import names
 from contracts.documents import (
+    MOST_BYTES,
     ClusterClaim,
     DeadLetter,
     DeadLetterRecord,
@@ -27,14 +32,48 @@ from contracts.documents import (
     Order,
     Part,
     Receipt,
+    SecondLook,
     ThrottledRecord,
 )
-from contracts.faults import ContractError
+from contracts.faults import ContractError, faults_of
+from contracts.names import RunObject
 from contracts.parts import PartMetadata
+from contracts.wording import shown
 from eventing.errors import Permanent
-from eventing.objects import ObjectInfo, ObjectStore
+from eventing.objects import ObjectInfo, ObjectStore, TooLarge
+
+log = logging.getLogger(__name__)
 
 DocumentT = TypeVar("DocumentT", bound=Document)
+SetAside = Callable[[str, str], None]
+"""Hears of an object that cannot be read: its name, and why and what to do."""
+
+_NUMBERED_BY: Final = {
+    "decisions": "revision",
+    "receipts": "revision",
+    "looks": "revision",
+    "loads": "revision",
+    "clusters": "attempt",
+    "jobs": "number",
+    "orders": "number",
+}
+"""The field of a document that says again what its name says."""
+
+
+class Unreadable(Permanent):
+    """A document that says nothing: cut short, not ours, too large, or of another place."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{shown(name)} {why}; repair or remove it")
+
+
+@dataclass(frozen=True, slots=True)
+class Claims(Generic[DocumentT]):
+    """What was claimed of a run, in order."""
+
+    readable: tuple[DocumentT, ...]
+    last: int
+    """The highest number that is taken, by whatever lies there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +97,18 @@ class RunIndex:
     """Numbers of the orders to reopen that were obeyed, ascending."""
     repaired: tuple[int, ...] = ()
     """Revisions whose bad or vanished parts were asked for again, ascending."""
+    jobs: int = 0
+    """How many jobs were claimed."""
+    looked: tuple[int, ...] = ()
+    """Revisions after which the table was looked at a second time, ascending."""
+    finished_at: datetime | None = None
+    """When the newest decision's receipt was written, by the store's clock; None where there is none."""
     began_at: datetime | None = None
     """When the manifest was written, by the store's clock."""
     touched_at: datetime | None = None
     """When the newest of its documents was written, by the store's clock."""
+    strangers: tuple[str, ...] = ()
+    """Objects among its documents whose names are none of ours."""
 
     @property
     def orders(self) -> tuple[int, ...]:
@@ -98,21 +145,24 @@ class Landing:
     """Why what lies there is no part, by market."""
 
 
+def _tell(name: str, reason: str) -> None:
+    log.warning("document_set_aside", extra={"object": name, "reason": reason})
+
+
 class RunLedger:
     """The documents and parts of runs, over an `ObjectStore`."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, set_aside: SetAside = _tell) -> None:
         self._store = store
-        self._manifests: dict[str, Manifest] = {}
+        self._set_aside = set_aside
 
     async def manifest(self, run_id: str) -> Manifest | None:
-        """What the run expects, or None while the run is unknown. Never changes once written."""
-        if run_id not in self._manifests:
-            found = await self._read(names.manifest_name(run_id), Manifest)
-            if found is None:
-                return None
-            self._manifests[run_id] = found
-        return self._manifests[run_id]
+        """What the run expects, or None while the run is unknown. It may grow.
+
+        Raises:
+            Unreadable: it cannot be told.
+        """
+        return await self._read(names.manifest_name(run_id), Manifest)
 
     async def create_manifest(self, manifest: Manifest) -> Manifest:
         """Write the manifest unless the run has one; gives the one that stands."""
@@ -120,6 +170,14 @@ class RunLedger:
             return manifest
         standing = await self.manifest(manifest.run_id)
         return standing or manifest
+
+    async def widen_manifest(self, standing: Manifest, wider: Manifest) -> bool:
+        """Write a wider manifest in place of the one that stands; False when that is no longer this one."""
+        name = names.manifest_name(standing.run_id)
+        stored = await self._store.read(name, most=MOST_BYTES)
+        if stored is None or stored.body not in (standing.to_json(), wider.to_json()):
+            return False
+        return await self._store.replace(name, wider.to_json(), stored.generation)
 
     async def parts(self, run_id: str) -> dict[str, Part]:
         """The parts that are in the bucket now, by market."""
@@ -146,9 +204,10 @@ class RunLedger:
 
     async def indexes(self) -> list[RunIndex]:
         """Every run there is, oldest first, by one listing."""
-        listed = await self._store.listing("runs/")
-        by_run = itertools.groupby(listed, key=lambda info: info.name.split("/")[1])
-        return [_index(run_id, found) for run_id, found in by_run if names.is_run_id(run_id)]
+        by_run: defaultdict[str, list[ObjectInfo]] = defaultdict(list)
+        for info in await self._store.listing("runs/"):
+            by_run[info.name.split("/")[1]].append(info)
+        return [_index(run_id, by_run[run_id]) for run_id in sorted(by_run) if names.is_run_id(run_id)]
 
     async def claim_asking(self, run_id: str, slot: int, owner: str) -> bool:
         """Claim asking again for a run's missing markets in one interval; True for one owner, however often."""
@@ -156,7 +215,11 @@ class RunLedger:
         return await self._store.create(names.asking_name(run_id, slot), claim)
 
     async def decision(self, run_id: str, revision: int) -> Decision | None:
-        """One decision."""
+        """One decision.
+
+        Raises:
+            Unreadable: it cannot be told.
+        """
         return await self._read(names.decision_name(run_id, revision), Decision)
 
     async def create_decision(self, decision: Decision) -> bool:
@@ -165,7 +228,12 @@ class RunLedger:
 
     async def receipt(self, run_id: str, revision: int) -> Receipt | None:
         """One receipt."""
-        return await self._read(names.receipt_name(run_id, revision), Receipt)
+        return await self._read_if(names.receipt_name(run_id, revision), Receipt)
+
+    async def decisions(self, index: RunIndex) -> list[Decision]:
+        """Every decision of a run, in order."""
+        wanted = [names.decision_name(index.run_id, revision) for revision in index.decisions]
+        return await self._read_all(wanted, Decision)
 
     async def create_receipt(self, receipt: Receipt) -> bool:
         """Write a receipt; False when there was another."""
@@ -173,12 +241,11 @@ class RunLedger:
 
     async def load_result(self, run_id: str, revision: int) -> LoadResult | None:
         """What the Spark job counted, or None where it wrote nothing."""
-        return await self._read(names.load_name(run_id, revision), LoadResult)
+        return await self._read_if(names.load_name(run_id, revision), LoadResult)
 
-    async def cluster_claims(self, run_id: str) -> list[ClusterClaim]:
-        """The cluster attempts of a run, in order."""
-        listed = await self._store.listing(names.clusters_prefix(run_id))
-        return await self._read_all([info.name for info in listed], ClusterClaim)
+    async def cluster_claims(self, run_id: str) -> Claims[ClusterClaim]:
+        """The cluster attempts of a run."""
+        return await self._claims(names.clusters_prefix(run_id), ClusterClaim)
 
     async def create_cluster_claim(self, claim: ClusterClaim) -> bool:
         """Claim a cluster attempt; False when another has claimed it."""
@@ -189,10 +256,14 @@ class RunLedger:
         refused = claim.model_copy(update={"refused": reason})
         await self._store.write(names.cluster_claim_name(claim.run_id, claim.attempt), refused.to_json())
 
-    async def job_claims(self, run_id: str) -> list[JobClaim]:
+    async def job_claims(self, run_id: str) -> Claims[JobClaim]:
         """The jobs of a run in the order in which they were claimed."""
-        listed = await self._store.listing(names.job_claims_prefix(run_id))
-        return await self._read_all([info.name for info in listed], JobClaim)
+        return await self._claims(names.job_claims_prefix(run_id), JobClaim)
+
+    async def _claims(self, prefix: str, model: type[DocumentT]) -> Claims[DocumentT]:
+        listed = [info.name for info in await self._store.listing(prefix)]
+        numbers = {name: found.number for name in listed if (found := names.parse_run_object(name)) is not None}
+        return Claims(tuple(await self._read_all(numbers, model)), max(numbers.values(), default=0))
 
     async def claim_job(self, claim: JobClaim) -> JobClaim:
         """Claim being the run's next job; gives the claim that stands, which may be another's."""
@@ -205,18 +276,26 @@ class RunLedger:
         """Note that a receipt's event was published."""
         await self._store.create(names.announced_name(run_id, revision), b"{}")
 
-    async def newest_order(self, index: RunIndex) -> Order | None:
-        """What an operator wanted last."""
-        return await self._order(index, index.orders[-1]) if index.orders else None
+    async def note_looked(self, look: SecondLook) -> None:
+        """Note what a second look at the table found."""
+        await self._create(names.look_name(look.run_id, look.revision), look)
+
+    async def look(self, run_id: str, revision: int) -> SecondLook | None:
+        """What a second look at the table found."""
+        return await self._read(names.look_name(run_id, revision), SecondLook)
 
     async def orders(self, index: RunIndex) -> list[Order]:
         """All that an operator wanted of a run, in order."""
         found = await asyncio.gather(*(self._order(index, number) for number in index.orders))
         return [order for order in found if order is not None]
 
+    async def is_discarded(self, index: RunIndex) -> bool:
+        """Whether an operator's last word on a run is that it was a mistake."""
+        return bool(orders := await self.orders(index)) and orders[-1].kind == "discard"
+
     async def _order(self, index: RunIndex, number: int) -> Order | None:
         """An order is given when it reaches the bucket: the clock of the machine it came from decides nothing."""
-        order = await self._read(names.order_name(index.run_id, number), Order)
+        order = await self._read_if(names.order_name(index.run_id, number), Order)
         return order and order.model_copy(update={"ordered_at": index.ordered_at[number]})
 
     async def create_order(self, order: Order) -> bool:
@@ -254,7 +333,7 @@ class RunLedger:
 
     async def letter(self, subscription: str, message_id: str) -> DeadLetter | None:
         """One dead letter."""
-        return await self._read(names.letter_name(subscription, message_id), DeadLetter)
+        return await self._read_if(names.letter_name(subscription, message_id), DeadLetter)
 
     async def letters(self, subscription: str | None = None) -> list[DeadLetter]:
         """Every dead letter on record, or those of one subscription, by subscription and message id."""
@@ -284,20 +363,42 @@ class RunLedger:
         return await self._store.create(name, document.to_json())
 
     async def _read(self, name: str, model: type[DocumentT]) -> DocumentT | None:
-        stored = await self._store.read(name)
-        if stored is None:
-            return None
         try:
-            return model.model_validate_json(stored.body)
+            stored = await self._store.read(name, most=MOST_BYTES)
+            document = None if stored is None else model.model_validate_json(stored.body)
+        except TooLarge as error:
+            raise Unreadable(name, f"has more than {MOST_BYTES:,} bytes") from error
         except ValidationError as error:
-            reason = (
-                f"{name} is not a readable {model.__name__} ({error.error_count()} faults); repair or remove it"
-            )
-            raise Permanent(reason) from error
+            raise Unreadable(name, f"is not a readable {model.__name__} ({_faults(error)})") from error
+        if document is not None and (wrong := _misplaced(name, document)):
+            raise Unreadable(name, f"is of another place, by its {', '.join(wrong)}")
+        return document
+
+    async def _read_if(self, name: str, model: type[DocumentT]) -> DocumentT | None:
+        try:
+            return await self._read(name, model)
+        except Unreadable as error:
+            self._set_aside(name, str(error))
+            return None
 
     async def _read_all(self, wanted: Iterable[str], model: type[DocumentT]) -> list[DocumentT]:
-        found = await asyncio.gather(*(self._read(name, model) for name in wanted))
+        found = await asyncio.gather(*(self._read_if(name, model) for name in wanted))
         return [document for document in found if document is not None]
+
+
+def _faults(error: ValidationError) -> str:
+    """The first fault; a document that is none has no field to name."""
+    first, *others = faults_of(error, prefix="document")
+    return f"{first}" + (f", and {len(others)} more" if others else "")
+
+
+def _misplaced(name: str, document: Document) -> list[str]:
+    """Fields of a document that say otherwise than its name: somebody copied it here."""
+    place = names.parse_run_object(name)
+    if place is None:
+        return []
+    told = {"run_id": place.run_id, "market": place.market, _NUMBERED_BY.get(place.folder, ""): place.number}
+    return [field for field, value in told.items() if value and getattr(document, field, value) != value]
 
 
 def _sort_in(market: str, info: ObjectInfo, found: Landing) -> None:
@@ -332,26 +433,37 @@ def _part(market: str, info: ObjectInfo, told: PartMetadata | None) -> Part:
 
 
 def _index(run_id: str, listed: Iterable[ObjectInfo]) -> RunIndex:
-    written = {info.name: info.updated for info in listed}
-    found = list(written)
-    orders = _stems(found, names.orders_prefix(run_id))
+    written: dict[RunObject, datetime] = {}
+    strangers = []
+    for info in listed:
+        if (found := names.parse_run_object(info.name)) is not None:
+            written[found] = info.updated
+        elif not info.name.endswith("/"):  # consoles make an empty object for a folder
+            strangers.append(info.name)
+    decisions = _numbers(written, "decisions")
     return RunIndex(
         run_id=run_id,
-        has_manifest=names.manifest_name(run_id) in found,
-        decisions=tuple(int(stem) for stem in _stems(found, names.decisions_prefix(run_id))),
-        receipts=tuple(int(stem) for stem in _stems(found, names.receipts_prefix(run_id))),
-        announced=tuple(int(stem) for stem in _stems(found, names.announced_prefix(run_id))),
-        dead_letters=_stems(found, names.dead_letters_prefix(run_id)),
-        throttled=_stems(found, names.throttled_prefix(run_id)),
-        ordered_at={int(stem): written[f"{names.orders_prefix(run_id)}{stem}.json"] for stem in orders},
-        reopened=tuple(int(stem) for stem in _stems(found, names.reopenings_prefix(run_id))),
-        repaired=tuple(int(stem) for stem in _stems(found, names.repairs_prefix(run_id))),
-        began_at=written.get(names.manifest_name(run_id)),
+        has_manifest=(manifest := RunObject(run_id)) in written,
+        decisions=decisions,
+        receipts=_numbers(written, "receipts"),
+        announced=_numbers(written, "announced"),
+        dead_letters=_markets(written, "dead-letters"),
+        throttled=_markets(written, "throttled"),
+        ordered_at={found.number: written[found] for found in sorted(written) if found.folder == "orders"},
+        reopened=_numbers(written, "reopenings"),
+        repaired=_numbers(written, "repairs"),
+        jobs=len(_numbers(written, "jobs")),
+        looked=_numbers(written, "looks"),
+        finished_at=written.get(RunObject(run_id, "receipts", decisions[-1])) if decisions else None,
+        began_at=written.get(manifest),
         touched_at=max(written.values(), default=None),
+        strangers=tuple(strangers),
     )
 
 
-def _stems(listed: Iterable[str], prefix: str) -> tuple[str, ...]:
-    """The file names below a prefix, without `.json`, in order (numbers have four digits)."""
-    ours = (name.removeprefix(prefix) for name in listed if name.startswith(prefix) and name.endswith(".json"))
-    return tuple(sorted(name.removesuffix(".json") for name in ours))
+def _numbers(written: Iterable[RunObject], folder: str) -> tuple[int, ...]:
+    return tuple(sorted(found.number for found in written if found.folder == folder))
+
+
+def _markets(written: Iterable[RunObject], folder: str) -> tuple[str, ...]:
+    return tuple(sorted(found.market for found in written if found.folder == folder))

@@ -12,15 +12,12 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic_core import PydanticSerializationError, to_json
-
 from contracts.names import trace_id
 from contracts.wording import cut
 
 _context: ContextVar[Mapping[str, str]] = ContextVar("log_context", default={})  # noqa: B039 -- never mutated
-_LONGEST = (
-    16_000  # characters of a field: senders choose how long theirs are, and Cloud Logging takes 256 KiB an entry
-)
+_LONGEST = 16_000
+"""Characters of a field. Senders choose how long theirs are, and Cloud Logging takes 256 KiB an entry."""
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -56,27 +53,15 @@ class CloudLoggingFormatter(logging.Formatter):
             line["logging.googleapis.com/trace"] = f"projects/{self._project}/traces/{trace}"
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return _json({name: _short(value) for name, value in line.items()})
+        return json.dumps({name: _short(value) for name, value in line.items()}, default=str)
 
 
 def _short(value: object) -> object:
     return cut(value, _LONGEST) if isinstance(value, str) else value
 
 
-def _json(line: Mapping[str, Any]) -> str:
-    try:
-        return to_json(line, fallback=str).decode()
-    except PydanticSerializationError:
-        # Half a character, or bytes that are no text: written as escapes, so that no line is lost.
-        return json.dumps(line, default=str)
-
-
 def configure(*, project: str, service: str, level: str) -> None:
     """Send everything to stdout in Cloud Logging's format."""
-    # Where in the source, in which thread and in which process: no line tells, so no record asks
-    # (docs.python.org/3/howto/logging.html#optimization).
-    logging._srcfile = None  # noqa: SLF001 -- the switch that page documents
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(CloudLoggingFormatter(project=project, service=service))
     logging.basicConfig(level=level, handlers=[handler], force=True)

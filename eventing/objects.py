@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
+from io import BytesIO
 from typing import Any, Protocol, TypeVar
 
 from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
@@ -15,7 +16,7 @@ from requests.exceptions import RequestException
 
 from contracts.wording import shown
 from eventing.deadlines import CALL, PING, Deadline
-from eventing.errors import Retryable
+from eventing.errors import Permanent, Retryable
 
 ResultT = TypeVar("ResultT")
 _PARALLEL_CALLS = 32
@@ -42,11 +43,36 @@ class ObjectInfo:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
+class TooLarge(Permanent):
+    """An object of more bytes than whoever reads it can use."""
+
+    def __init__(self, name: str, most: int) -> None:
+        super().__init__(f"{shown(name)} has more than {most:,} bytes")
+
+
+class _Bounded(BytesIO):
+    """Takes no more bytes than are wanted: what somebody left in the bucket must not fill the memory."""
+
+    def __init__(self, name: str, most: int | None) -> None:
+        super().__init__()
+        self._object = name
+        self._most = most
+
+    def write(self, data: Any) -> int:
+        if self._most is not None and self.tell() + len(data) > self._most:
+            raise TooLarge(self._object, self._most)
+        return super().write(data)
+
+
 class ObjectStore(Protocol):
     """Named bytes, strongly consistent. All methods raise `Retryable` when the store cannot be reached."""
 
-    async def read(self, name: str) -> StoredObject | None:
-        """The object as it is now, or None."""
+    async def read(self, name: str, *, most: int | None = None) -> StoredObject | None:
+        """The object as it is now, or None.
+
+        Raises:
+            TooLarge: it has more bytes than `most`; no more of them were kept.
+        """
         ...
 
     async def stat(self, name: str) -> ObjectInfo | None:
@@ -63,6 +89,14 @@ class ObjectStore(Protocol):
 
     async def write(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> int:
         """Write, replacing what is there; gives the new generation."""
+        ...
+
+    async def replace(self, name: str, body: bytes, generation: int) -> bool:
+        """Write in place of this generation alone.
+
+        True when this content stands, also if an earlier, uncertain attempt of ours wrote it; False when another
+        wrote or removed the object meanwhile.
+        """
         ...
 
     async def delete(self, name: str) -> None:
@@ -85,8 +119,8 @@ class GcsObjectStore:
         self._client = client
         self._deadline = deadline
         self._bounds: dict[str, Any] = {
-            "timeout": deadline.attempt,
-            "retry": DEFAULT_RETRY.with_timeout(deadline.retries),
+            "timeout": deadline.attempt_seconds,
+            "retry": DEFAULT_RETRY.with_timeout(deadline.retries_seconds),
         }
         self._bucket = client.bucket(bucket)
         self._pool = ThreadPoolExecutor(_PARALLEL_CALLS, thread_name_prefix="gcs")
@@ -99,18 +133,18 @@ class GcsObjectStore:
         await asyncio.to_thread(self._pool.shutdown)
         self._client.close()
 
-    async def read(self, name: str) -> StoredObject | None:
+    async def read(self, name: str, *, most: int | None = None) -> StoredObject | None:
         """See `ObjectStore.read`."""
-        return await self._call("read", name, lambda: self._read(name))
+        return await self._call("read", name, lambda: self._read(name, most))
 
-    def _read(self, name: str) -> StoredObject | None:
-        blob = self._bucket.blob(name)
+    def _read(self, name: str, most: int | None) -> StoredObject | None:
+        blob, body = self._bucket.blob(name), _Bounded(name, most)
         try:
             # raw: the bytes as stored; a part is gzip by content, not by transport.
-            body: bytes = blob.download_as_bytes(raw_download=True, **self._bounds)
+            blob.download_to_file(body, raw_download=True, **self._bounds)
         except NotFound:
             return None
-        return StoredObject(body, int(blob.generation or 0))
+        return StoredObject(body.getvalue(), int(blob.generation or 0))
 
     async def stat(self, name: str) -> ObjectInfo | None:
         """See `ObjectStore.stat`."""
@@ -119,8 +153,18 @@ class GcsObjectStore:
 
     async def create(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> bool:
         """See `ObjectStore.create`."""
+        return await self._write_if(name, body, metadata, generation=0)
+
+    async def replace(self, name: str, body: bytes, generation: int) -> bool:
+        """See `ObjectStore.replace`."""
+        return await self._write_if(name, body, None, generation=generation)
+
+    async def _write_if(
+        self, name: str, body: bytes, metadata: Mapping[str, str] | None, *, generation: int
+    ) -> bool:
+        what = "replace" if generation else "create"
         try:
-            await self._call("create", name, lambda: self._upload(name, body, metadata, only_if=0))
+            await self._call(what, name, lambda: self._upload(name, body, metadata, only_if=generation))
         except PreconditionFailed:
             # The client repeats an upload whose answer was lost; the repeat meets our own object.
             standing = await self.read(name)
@@ -165,7 +209,7 @@ class GcsObjectStore:
 
     async def ping(self) -> None:
         """See `ObjectStore.ping`."""
-        await self._call("ping", "", lambda: self._bucket.exists(timeout=PING.attempt, retry=None))
+        await self._call("ping", "", lambda: self._bucket.exists(timeout=PING.attempt_seconds, retry=None))
 
     async def _call(self, what: str, name: str, call: Callable[[], ResultT]) -> ResultT:
         try:
@@ -175,7 +219,7 @@ class GcsObjectStore:
             raise
         except (GoogleAPIError, RequestException, TimeoutError) as error:
             reason = f"cloud storage: {what} {shown(name)} failed: {type(error).__name__}"
-            raise Retryable(reason, after=timedelta(seconds=10)) from error
+            raise Retryable(reason) from error
 
 
 def _content_type(name: str) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable
-from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol
 
@@ -55,7 +54,7 @@ class PubSubPublisher:
     ) -> None:
         self._client = client
         self._deadline = deadline
-        self._retry = retry.Retry(predicate=_PASSES, initial=0.1, maximum=2, timeout=deadline.retries)
+        self._retry = retry.Retry(predicate=_PASSES, initial=0.1, maximum=2, timeout=deadline.retries_seconds)
         self._project = project
         self._source = source
         self._clock = clock
@@ -68,11 +67,13 @@ class PubSubPublisher:
         """Raise `Retryable` unless Pub/Sub answers."""
         topic = self._client.topic_path(self._project, RunFinished.topic)
         try:
-            getting = asyncio.to_thread(self._client.get_topic, topic=topic, timeout=PING.attempt, retry=None)
+            getting = asyncio.to_thread(
+                self._client.get_topic, topic=topic, timeout=PING.attempt_seconds, retry=None
+            )
             await asyncio.wait_for(getting, PING.seconds)
         except (GoogleAPIError, TimeoutError) as error:
             reason = f"pub/sub: topic {RunFinished.topic} is not reachable: {type(error).__name__}"
-            raise Retryable(reason, after=timedelta(seconds=5)) from error
+            raise Retryable(reason) from error
 
     async def publish(self, events: Iterable[OwnEvent], *, cause: str) -> None:
         """See `Publisher.publish`."""
@@ -83,7 +84,7 @@ class PubSubPublisher:
             await asyncio.wait_for(accepted, self._deadline.seconds)
         except (GoogleAPIError, TimeoutError) as error:
             reason = f"pub/sub: publishing failed: {type(error).__name__}"
-            raise Retryable(reason, after=timedelta(seconds=10)) from error
+            raise Retryable(reason) from error
 
     async def forward(self, topic: str, message: Message) -> None:
         """Publish a message as it is, whatever its attributes are called.
@@ -96,16 +97,16 @@ class PubSubPublisher:
         # The batching client takes attributes for its own arguments: one called `timeout` would be one.
         publish = partial(GeneratedClient.publish, self._client, topic=path, messages=[pubsub_message])
         try:
-            forwarding = asyncio.to_thread(publish, timeout=self._deadline.attempt, retry=self._retry)
+            forwarding = asyncio.to_thread(publish, timeout=self._deadline.attempt_seconds, retry=self._retry)
             await asyncio.wait_for(forwarding, self._deadline.seconds)
         except (GoogleAPIError, TimeoutError) as error:
             reason = f"pub/sub: forwarding to {topic} failed: {type(error).__name__}"
-            raise Retryable(reason, after=timedelta(seconds=10)) from error
+            raise Retryable(reason) from error
 
     def _send(self, event: OwnEvent, origin: Origin) -> Future:
         run_id = getattr(event, "run_id", None)
         parent = traceparent(run_id, f"{event.type}/{event.subject}") if run_id else None
         message = to_message(event, origin, traceparent=parent)
         path = self._client.topic_path(self._project, event.topic)
-        bounds: dict[str, Any] = {"timeout": self._deadline.attempt, "retry": self._retry}
+        bounds: dict[str, Any] = {"timeout": self._deadline.attempt_seconds, "retry": self._retry}
         return self._client.publish(path, message.data, **bounds, **message.attributes)

@@ -7,6 +7,7 @@ locals {
     runs_requested   = "jsonPayload.message=\"markets_requested\" AND jsonPayload.requested>0"
     runs_finished    = "jsonPayload.message=\"run_finished\""
     runs_missing     = "jsonPayload.message=\"run_missing\""
+    runs_stuck       = "jsonPayload.message=\"sweep_failed\" AND severity>=ERROR"
     runs_failed      = "jsonPayload.message=\"run_finished\" AND jsonPayload.outcome=\"failed\""
     runs_doubtful    = "jsonPayload.message=\"run_doubtful\""
     markets_fetched  = "jsonPayload.message=\"market_fetched\""
@@ -14,7 +15,7 @@ locals {
     # A canary that each deployment sends to a dead-letter topic itself was given up by nobody.
     dead_letters = "jsonPayload.message=\"dead_letter_recorded\" AND NOT (jsonPayload.event=\"Canary\" AND jsonPayload.subscription=\"unknown\")"
     # Each delivery that is given back because of a wait; while one lasts they come every ten minutes at the latest.
-    throttled         = "jsonPayload.message=\"given_back\" AND jsonPayload.retry_after>60 AND resource.labels.service_name=\"new-releases-market-fetcher\""
+    throttled         = "jsonPayload.message=\"market_waits\""
     unexpected_faults = "jsonPayload.message=\"unexpected\""
   }
 
@@ -34,6 +35,13 @@ locals {
       severity = "ERROR"
       # Said by each sweep until there is the run: an absence condition reaches a day, and a run is weekly.
       query    = "sum(increase(${local.counted["runs_missing"]}[1h])) > 0"
+      duration = 0
+    }
+    run_stuck = {
+      name     = "A run stands still on what cannot be read or done"
+      severity = "ERROR"
+      # Said by each sweep until somebody has mended it.
+      query    = "sum(increase(${local.counted["runs_stuck"]}[1h])) > 0"
       duration = 0
     }
     sweeps_stopped = {

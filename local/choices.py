@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final, Literal
 
-from contracts.names import MARKETS, is_run_id, market_fault
+from contracts.names import MARKETS, MOST_AHEAD, is_run_id, is_too_far_ahead, market_fault
 from contracts.wording import shown
 from local.processes import LOOPBACK
 from local.spotify import presets
@@ -100,6 +100,8 @@ def read(environment: Mapping[str, str], *, home: Path, today: date) -> Choices:
         )
     if run_date is not None and not is_run_id(run_date):
         faults.append(f"RUN_DATE: {shown(run_date)} is not a date; write it as {date(2026, 11, 23)}")
+    elif run_date is not None and is_too_far_ahead(run_date, today):
+        faults.append(f"RUN_DATE: {run_date} is more than {MOST_AHEAD.days} days ahead; look at its year")
     if app not in ("developer", "extended"):
         faults.append(f"SPOTIFY_SIMULATOR: {shown(app)} is not known; write developer or extended")
     faults += _simulator_faults(environment.get("SPOTIFY_FAULTS"))

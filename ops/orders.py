@@ -11,7 +11,7 @@ from contracts.events import SweepRequested
 from eventing.ledger import RunLedger
 from eventing.publisher import Publisher
 
-Kind = Literal["close", "reopen", "reload"]
+Kind = Literal["close", "reopen", "reload", "discard"]
 
 
 async def give_order(

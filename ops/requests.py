@@ -9,7 +9,7 @@ from datetime import date
 from typing import Literal
 
 from contracts.events import MarketRequested, RunRequested
-from contracts.names import is_run_id, market_fault
+from contracts.names import MARKETS, MOST_AHEAD, is_run_id, is_too_far_ahead, market_fault
 from contracts.wording import shown
 from ops.status import RevisionStatus, RunStatus
 
@@ -53,22 +53,34 @@ class StartPlan:
     """standing: the run has its manifest already, and only what has not landed is asked for."""
 
 
-def plan_start(run_id: str, markets: tuple[str, ...], reason: str, standing: RunStatus | None) -> StartPlan:
-    """Plan a run.
+def plan_start(
+    run_id: str,
+    markets: tuple[str, ...],
+    reason: str,
+    standing: RunStatus | None,
+    *,
+    today: date,
+    force: bool = False,
+) -> StartPlan:
+    """Plan a run; one that stands is widened by what it does not expect yet.
 
     Raises:
-        RequestError: the run stands and does not expect one of the markets.
+        RequestError: its date is too far ahead, or a market is none of the pipeline's.
     """
-    event = RunRequested(run_id=run_id, markets=markets or None, reason=reason)
+    if is_too_far_ahead(run_id, today):
+        raise RequestError(f"{run_id} is more than {MOST_AHEAD.days} days ahead of {today}; look at its year")
+    if not force and (strange := sorted(set(markets) - set(MARKETS))):
+        raise RequestError(
+            f"--market {', '.join(strange)}: not among the {len(MARKETS)} markets of a run; --force asks for it all "
+            "the same"
+        )
+    event = RunRequested(run_id=run_id, markets=markets or None, reason=reason, force=force)
     if standing is None:
         return StartPlan(event, markets, "new")
-    unexpected = set(markets) - {market.market for market in standing.markets}
-    if unexpected:
-        raise RequestError(
-            f"--market {', '.join(sorted(unexpected))}: run {run_id} stands and does not expect it; what a run "
-            "expects is written once. Take another date"
-        )
-    return StartPlan(event, _not_there(standing), "standing")
+    if standing.state == "discarded":
+        raise RequestError(f"run {run_id} is discarded; take that back with: releases run reopen {run_id}")
+    added = tuple(market for market in markets or standing.left_out if standing.market(market) is None)
+    return StartPlan(event, (*_not_there(standing), *added), "standing")
 
 
 def _not_there(status: RunStatus) -> tuple[str, ...]:
@@ -132,7 +144,7 @@ def has_failed(status: RunStatus, before: Mapping[str, int | None]) -> bool:
     return all(decided.get(market, 0) > (generation or 0) for market, generation in before.items())
 
 
-def effect_of(kind: Literal["close", "reopen"], status: RunStatus) -> str:
+def effect_of(kind: Literal["close", "reopen", "discard"], status: RunStatus) -> str:
     """What an order does to a run as it stands, in a sentence.
 
     Raises:
@@ -141,17 +153,32 @@ def effect_of(kind: Literal["close", "reopen"], status: RunStatus) -> str:
     run_id = status.run_id
     missing = _not_there(status)
     landed = len(status.markets) - len(missing)
+    if kind == "discard":
+        if status.state in ("loading", "discarded"):
+            remedy = (
+                f"follow it with: releases run watch {run_id}" if status.state == "loading" else "nothing is to do"
+            )
+            raise RequestError(f"run {run_id} is {status.state}; {remedy}")
+        return (
+            f"Run {run_id} is left alone from now on: nothing is asked for, nothing is loaded, no page shows it."
+        )
     if kind == "close":
         if not landed:
             raise RequestError(f"run {run_id} cannot be closed: no market has landed, there is nothing to load")
         if status.newest and _stands(status.newest) and not _has_news(status):
             raise RequestError(f"run {run_id} is closed already, with all that has landed")
         return f"Run {run_id} closes with {landed} of {len(status.markets)} markets."
-    if not status.revisions:
+    if not status.revisions and status.state != "discarded":
         raise RequestError(f"run {run_id} is open; there is nothing to reopen")
     if not missing:
         raise RequestError(f"run {run_id} has all its markets; fetch one again with: releases replay {run_id}")
     return f"Run {run_id} is open again: {' '.join(missing)} will be asked for."
+
+
+def removal(table: str, run_id: str) -> str:
+    """The command that empties a run's partition; a person gives it, since nothing brings the rows back but a load."""
+    sql = f'DELETE FROM `{table}` WHERE load_date = "{run_id}"'  # noqa: S608 -- shown, and both are checked names
+    return f"bq query --use_legacy_sql=false '{sql}'"
 
 
 def _stands(newest: RevisionStatus) -> bool:
@@ -171,10 +198,10 @@ class Backfill:
     """What loading one run again from the raw bucket does."""
 
     run_id: str
-    action: Literal["reload", "request", "keep", "nothing"]
+    action: Literal["reload", "request", "keep", "nothing", "unreadable"]
     """reload: order a new revision of a known run; request: make the run known again, with the markets whose raw
     parts are there; keep: leave it as it was loaded, since some of its raw parts have gone; nothing: there is no raw
-    part."""
+    part; unreadable: its manifest has to be repaired first."""
     markets: tuple[str, ...]
 
 
@@ -185,6 +212,7 @@ def plan_backfill(
     raw: Mapping[str, Collection[str]],
     known: Collection[str],
     gone: Mapping[str, Collection[str]],
+    unreadable: Collection[str] = (),
 ) -> tuple[Backfill, ...]:
     """One step for each run of a span that the bucket knows of.
 
@@ -194,6 +222,7 @@ def plan_backfill(
         raw: Markets with a raw part, by run.
         known: Runs that have a manifest.
         gone: Markets that were decided and have no raw part any more, by run.
+        unreadable: Known runs whose manifest cannot be read.
 
     Raises:
         RequestError: the span is reversed.
@@ -202,7 +231,12 @@ def plan_backfill(
         raise RequestError(f"--from {first} is after --to {last}; turn them round")
     within = sorted(run_id for run_id in {*raw, *known} if first <= run_id <= last)
     there = {run_id: tuple(sorted(raw.get(run_id, ()))) for run_id in within}
-    return tuple(_backfill(run_id, there[run_id], known, gone.get(run_id, ())) for run_id in within)
+    return tuple(
+        Backfill(run_id, "unreadable", there[run_id])
+        if run_id in unreadable
+        else _backfill(run_id, there[run_id], known, gone.get(run_id, ()))
+        for run_id in within
+    )
 
 
 def _backfill(run_id: str, markets: tuple[str, ...], known: Collection[str], gone: Collection[str]) -> Backfill:

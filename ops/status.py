@@ -5,7 +5,7 @@ receipted them, so that nobody who only looks needs a permission in Dataproc.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -25,11 +25,11 @@ from contracts.documents import (
     ThrottledRecord,
 )
 from contracts.names import RAW_DAYS, Market, Revision, RunId, job_id, quarantine_prefix, trace_id
-from eventing.ledger import RunIndex, RunLedger
+from eventing.ledger import RunIndex, RunLedger, Unreadable
 from eventing.objects import ObjectStore
 
 MarketState = Literal["requested", "throttled", "landed", "missing", "dead_lettered"]
-RunState = Literal["fetching", "loading", "loaded", "partial", "failed"]
+RunState = Literal["fetching", "loading", "loaded", "partial", "failed", "discarded"]
 
 
 class MarketStatus(Document):
@@ -51,6 +51,22 @@ class MarketStatus(Document):
     """Whether a job has loaded exactly this part."""
     is_gone: bool = False
     """Whether its part was decided and does not lie in the bucket any more."""
+
+
+class SetAside(Document):
+    """An object among the run's documents that nobody can use: it is taken for absent."""
+
+    name: str
+    reason: str
+    """Why, and what to do."""
+
+
+class UnreadableRun(Document):
+    """A run of which nothing can be told, since its manifest cannot be read."""
+
+    run_id: RunId
+    state: Literal["unreadable"] = "unreadable"
+    reason: str
 
 
 class RevisionStatus(Document):
@@ -99,6 +115,9 @@ class RunStatus(Document):
     seen_at: datetime
     archived: bool = False
     """Whether nothing was written about it for as long as a part lives; no sweep looks at it."""
+    set_aside: tuple[SetAside, ...] = ()
+    left_out: tuple[Market, ...] = ()
+    """Configured markets that nobody asked for: the run is a trial of the others."""
 
     @property
     def newest(self) -> RevisionStatus | None:
@@ -113,7 +132,7 @@ class RunStatus(Document):
     @property
     def is_finished(self) -> bool:
         """Whether nothing more happens by itself."""
-        return self.state in ("loaded", "partial", "failed")
+        return self.state in ("loaded", "partial", "failed", "discarded")
 
     @property
     def rows(self) -> int | None:
@@ -121,6 +140,16 @@ class RunStatus(Document):
         receipts = [entry.receipt for entry in self.revisions if entry.receipt and entry.receipt.warehouse]
         counted = receipts[-1].warehouse if receipts else None
         return counted.rows if counted else None
+
+    @property
+    def waits_for(self) -> str | None:
+        """What Google refused last for a revision that is not loaded yet: of which type, where, and in which words."""
+        claim = self.clusters[-1] if self.clusters else None
+        newest = self.newest
+        if claim is None or newest is None or newest.receipt or claim.revision != newest.decision.revision:
+            return None
+        where = f" in {claim.zone}" if claim.zone else ""
+        return claim.refused and f"{claim.cluster}, {claim.machine_type}{where}: {claim.refused}"
 
     def count(self, state: MarketState) -> int:
         """How many markets are in a state."""
@@ -151,6 +180,9 @@ class Documents:
     throttled: Mapping[str, ThrottledRecord] = field(default_factory=dict)
     bucket: str = ""
     archived: bool = False
+    set_aside: tuple[SetAside, ...] = ()
+    newest_decision: int = 0
+    """Its number, also where it cannot be read."""
 
 
 def status_of(found: Documents, now: datetime) -> RunStatus:
@@ -174,10 +206,17 @@ def status_of(found: Documents, now: datetime) -> RunStatus:
         trace_id=trace_id(manifest.run_id),
         seen_at=now,
         archived=found.archived,
+        set_aside=found.set_aside,
+        left_out=manifest.left_out,
     )
 
 
 def _state(found: Documents) -> RunState:
+    if found.orders and found.orders[-1].kind == "discard":
+        return "discarded"
+    newest = found.decisions[-1].revision if found.decisions else 0
+    if found.newest_decision > newest:
+        return "loading"
     if not found.decisions:
         return "fetching"
     receipt = found.receipts.get(found.decisions[-1].revision)
@@ -280,21 +319,46 @@ async def read(
 
     Raises:
         Retryable: the bucket cannot be reached.
-        Permanent: a document cannot be read.
+        Unreadable: its manifest cannot be read.
     """
-    ledger = RunLedger(store)
+    aside: list[SetAside] = []
+    ledger = RunLedger(store, lambda name, reason: aside.append(SetAside(name=name, reason=reason)))
     manifest = await ledger.manifest(run_id)
     if manifest is None:
         return None
     index = await ledger.index(run_id)
     found = await _documents(manifest, index, ledger, bucket)
-    return status_of(replace(found, archived=index.is_archived(now, raw_days)), now)
+    archived, unused = index.is_archived(now, raw_days), (*aside, *_strangers(index))
+    return status_of(replace(found, archived=archived, set_aside=unused), now)
+
+
+async def read_each(
+    runs: Sequence[str], *, store: ObjectStore, bucket: str, now: datetime, raw_days: int = RAW_DAYS
+) -> list[RunStatus | UnreadableRun]:
+    """Read runs, in order; one that cannot be read keeps none of the others from being seen.
+
+    Raises:
+        Retryable: the bucket cannot be reached.
+    """
+
+    async def one(run_id: str) -> RunStatus | UnreadableRun | None:
+        try:
+            return await read(run_id, store=store, bucket=bucket, now=now, raw_days=raw_days)
+        except Unreadable as error:
+            return UnreadableRun(run_id=run_id, reason=str(error))
+
+    found = await asyncio.gather(*(one(run_id) for run_id in runs))
+    return [run for run in found if run is not None]
+
+
+def _strangers(index: RunIndex) -> tuple[SetAside, ...]:
+    why = "its name is none of a run's documents, so that nobody reads it; remove it"
+    return tuple(SetAside(name=name, reason=why) for name in index.strangers)
 
 
 async def _documents(manifest: Manifest, index: RunIndex, ledger: RunLedger, bucket: str) -> Documents:
     run_id = manifest.run_id
     landing = await ledger.landing(run_id)
-    decisions = await asyncio.gather(*(ledger.decision(run_id, number) for number in index.decisions))
     receipts = await asyncio.gather(*(ledger.receipt(run_id, number) for number in index.receipts))
     loads = await asyncio.gather(*(ledger.load_result(run_id, number) for number in index.decisions))
     return Documents(
@@ -302,11 +366,12 @@ async def _documents(manifest: Manifest, index: RunIndex, ledger: RunLedger, buc
         parts=landing.parts,
         unusable=landing.unusable,
         metadata=await ledger.parts_metadata(run_id),
-        decisions=tuple(decision for decision in decisions if decision),
+        decisions=tuple(await ledger.decisions(index)),
+        newest_decision=index.newest_decision,
         receipts={receipt.revision: receipt for receipt in receipts if receipt},
         loads={load.revision: load for load in loads if load},
-        clusters=tuple(await ledger.cluster_claims(run_id)),
-        jobs=tuple(await ledger.job_claims(run_id)),
+        clusters=(await ledger.cluster_claims(run_id)).readable,
+        jobs=(await ledger.job_claims(run_id)).readable,
         orders=tuple(await ledger.orders(index)),
         dead_letters=await ledger.dead_letters(index),
         throttled=await ledger.throttled(index),

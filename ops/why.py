@@ -115,14 +115,13 @@ def _notes(run_id: str, market: str, documents: Sequence[ObjectInfo]) -> list[St
         for info in documents
         if info.name in known
     ]
-    askings = names.asking_name(run_id, 0).rsplit("/", 1)[0]
-    announced = names.announced_prefix(run_id)
     for info in documents:
-        if info.name.startswith(f"{askings}/"):
+        found = names.parse_run_object(info.name)
+        if found is not None and found.folder == "askings":
             what = "a sweep asked again for the markets that were missing"
             steps.append(Step(at=info.updated, kind="asked_again", what=what, ids={"document": info.name}))
-        if info.name.startswith(announced):
-            what = f"revision {int(info.name.removeprefix(announced).removesuffix('.json'))} was announced"
+        if found is not None and found.folder == "announced":
+            what = f"revision {found.number} was announced"
             steps.append(Step(at=info.updated, kind="announced", what=what))
     return steps
 

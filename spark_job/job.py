@@ -51,6 +51,7 @@ def into_table(rows: DataFrame, arguments: Arguments) -> None:
         rows,
         table=arguments.table,
         load_date=arguments.load_date,
+        revision=arguments.revision,
         temporary_bucket=arguments.temporary_bucket,
     )
 
@@ -71,7 +72,8 @@ def run(spark: SparkSession, arguments: Arguments, *, load: Load = into_table) -
     except Exception as error:
         log.exception("the load failed")
         failure = error
-        report = report.failed(verdict.cause_of(_text_of(error)))
+        text = _text_of(error)
+        report = report.failed(verdict.cause_of(text), load_job=verdict.load_job_of(text))
     objects.write(arguments.result, report.document(run_id=arguments.run_id, revision=arguments.revision))
     if report.error is not None:
         raise JobError(report.error) from failure

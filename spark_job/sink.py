@@ -12,7 +12,7 @@ from datetime import date
 from pyspark.sql import DataFrame
 
 
-def options(*, load_date: date, temporary_bucket: str) -> dict[str, str]:
+def options(*, load_date: date, revision: int, temporary_bucket: str) -> dict[str, str]:
     """The connector's options. Source: spark-bigquery-connector, README, "Properties"."""
     return {
         "writeMethod": "indirect",
@@ -31,10 +31,15 @@ def options(*, load_date: date, temporary_bucket: str) -> dict[str, str]:
         # connector was seen to ask for a new table beside this one, under a name that holds the day, which BigQuery
         # refuses: nothing would be loaded.
         "partitionOverwriteMode": "STATIC",
+        # The connector draws the load job's id and tells it only in an error; by these labels the job is found.
+        "bigQueryJobLabel.run": load_date.isoformat(),
+        "bigQueryJobLabel.revision": str(revision),
     }
 
 
-def replace_partition(rows: DataFrame, *, table: str, load_date: date, temporary_bucket: str) -> None:
+def replace_partition(
+    rows: DataFrame, *, table: str, load_date: date, revision: int, temporary_bucket: str
+) -> None:
     """Replace the partition of this date with these rows, all of which must be of this date."""
-    chosen = options(load_date=load_date, temporary_bucket=temporary_bucket)
+    chosen = options(load_date=load_date, revision=revision, temporary_bucket=temporary_bucket)
     rows.write.format("bigquery").options(**chosen).mode("overwrite").save(table)

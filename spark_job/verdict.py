@@ -14,6 +14,10 @@ from spark_job.decision import NUMBERED, Decision, Part
 SKIPPED: Final = ("albums_without_tracks", "null_tracks", "null_artists", "odd_values")
 _LONGEST_CAUSE: Final = 1000
 _FRAMES: Final = re.compile(r"\n\s+(?:at |\.\.\. |Suppressed: )")  # where Java's list of calls begins
+# "Failed to load to TABLE in job JobId{project=P, job=ID, location=L}. BigQuery error was …", or "the load job ID: …".
+_LOAD_JOB: Final = re.compile(
+    r"\b(?:in|load) job (?:JobId\{[^}]*?\bjob=)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b"
+)
 _BESIDE_A_CAUSE: Final = ("SQLSTATE: ", "An error occurred while calling ")
 
 
@@ -130,6 +134,8 @@ class Report:
 
     parts: tuple[Judged, ...] = ()
     error: str | None = None
+    load_job: str | None = None
+    """Id of BigQuery's load job, where the error names it."""
 
     @property
     def good(self) -> tuple[Judged, ...]:
@@ -149,9 +155,9 @@ class Report:
         """What was skipped in the good parts."""
         return {name: sum(judged.found.skipped[name] for judged in self.good) for name in SKIPPED}
 
-    def failed(self, error: str) -> "Report":
+    def failed(self, error: str, *, load_job: str | None = None) -> "Report":
         """The same, and nothing was loaded for this reason."""
-        return replace(self, error=error)
+        return replace(self, error=error, load_job=load_job)
 
     def document(self, *, run_id: str, revision: int) -> bytes:
         """The result object; it depends on the input alone, so a re-run writes the same bytes.
@@ -164,6 +170,7 @@ class Report:
             "revision": revision,
             "loaded": self.error is None,
             "error": self.error,
+            "load_job": self.load_job,
             "parts": [_told(judged) for judged in sorted(self.parts, key=lambda judged: judged.part.market)],
             "files": len(self.good),
             "albums": self.total("albums"),
@@ -226,6 +233,12 @@ def _too_bad(report: Report, threshold: float, quarantine: str) -> str | None:
 def told(parts: Iterable[Judged]) -> str:
     """Parts and what is wrong with them, in a line."""
     return "; ".join(f"{judged.part.file} {judged.reason}" for judged in parts)
+
+
+def load_job_of(text: str) -> str | None:
+    """The id of the load job that an error names, as the connector and the local stand-in word it."""
+    found = _LOAD_JOB.search(text)
+    return found[1] if found else None
 
 
 def cause_of(text: str) -> str:

@@ -1,11 +1,16 @@
-"""Real emulators, started once for a test session. A test uses a project and a bucket of its own."""
+"""Real emulators, started once for a test session. A test uses a project and a bucket of its own.
+
+Where several workers share the suite, each takes a file at a time, the longest first.
+"""
 
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # xdist has no types
 
 from local import tools
 from local.bigquery import BigQuery
@@ -13,6 +18,49 @@ from local.processes import Supervisor
 from local.pubsub import PubSub
 from local.storage import Storage
 from ops.surroundings import past_proxies
+
+TOGETHER = ("tests/spark", "tests/browser")
+"""Folders whose files share what is costly to start: a JVM with Spark, a Chromium. One worker takes them."""
+LONGEST = (
+    "tests/e2e/test_command_line.py",
+    "tests/integration/test_local_commands.py",
+    "tests/spark",
+    "tests/chaos",
+    "tests/e2e",
+    "tests/browser",
+    "tests/docs/test_readme_commands.py",
+    "tests/integration/test_doctor.py",
+    "tests/integration/test_dead_letters.py",
+    "tests/packaging",
+    "tests/integration",
+    "tests/simulation",
+    "tests/fuzz",
+)
+"""What is begun first: what is long, so that no worker ends with it alone. All else is small, and fills up."""
+
+
+class ByFile(LoadFileScheduling):  # type: ignore[misc]  # the same
+    """Files to workers, but folders that belong together as a whole."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return next((folder for folder in TOGETHER if file.startswith(f"{folder}/")), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | None:
+    """In place of xdist's own, where files are asked for."""
+    return ByFile(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The longest first, for workers; alone, the suite goes from folder to folder."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _turn(item.nodeid))
+
+
+def _turn(nodeid: str) -> int:
+    return next((turn for turn, place in enumerate(LONGEST) if nodeid.startswith(place)), len(LONGEST))
 
 
 def pytest_configure() -> None:

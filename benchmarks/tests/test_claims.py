@@ -53,9 +53,6 @@ GOOD: dict[str, Figures] = {
         "requests": 1000,
         "runs": {
             "ours": _run(0.12),
-            "unlogged": _run(0.115),
-            "read": _run(0.11),
-            "bare": _run(0.1),
             "functions-framework": _run(0.5),
         },
     },
@@ -107,7 +104,6 @@ BAD: list[tuple[str, Path, Any]] = [
     ("barrier", ("runs", "10000", "decided_early"), 1),
     ("barrier", ("runs", "10000", "decided"), False),
     ("receive", ("runs", "functions-framework"), _run(0.2)),
-    ("receive", ("runs", "bare"), _run(0.07)),
     ("overload", ("services", "scheduler", "lost"), 1),
     ("demo", ("job",), 10.0),
     ("cost", ("jobs", "ours"), 400.0),

@@ -4,22 +4,21 @@ Source: cloud.google.com/pubsub/docs/push; real pushes say ids and times in both
 """
 
 import base64
-import binascii
 from datetime import UTC, date, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
-from contracts.envelope.checking import validate
+from contracts.envelope.checking import json_object, validate
 from contracts.envelope.messages import Message
 from contracts.faults import ContractError, Fault
 
 PUBSUB_PUBLISHED = "google.cloud.pubsub.topic.v1.messagePublished"
 """The type of the CloudEvent in which Eventarc wraps a push."""
-BODY_LIMIT = 1024 * 1024  # bytes; our largest event, a request for all markets, is below 10 KiB
-ANY_MESSAGE = (
-    16 * 1024 * 1024
-)  # bytes; a message has at most 10 MB, which are 13.4 MB in base64, and its attributes
+BODY_LIMIT = 1024 * 1024
+"""Bytes. Our largest event, a request for all markets, is below 10 KiB."""
+ANY_MESSAGE = 16 * 1024 * 1024
+"""Bytes. A message has at most 10 MB, which are 13.4 MB in base64, and its attributes."""
 
 
 def _usable(moment: datetime) -> datetime:
@@ -71,13 +70,14 @@ class Push(BaseModel):
         """Short name of the subscription that brings the message."""
         return self.subscription.rsplit("/", 1)[-1] if self.subscription else None
 
-    def data(self) -> bytes:
-        """The message's data.
+    def content(self) -> dict[str, Any]:
+        """The JSON object that the message's data is.
 
         Raises:
-            ContractError: it is not base64.
+            ContractError: it is none.
         """
         try:
-            return base64.b64decode(self.message.data, validate=True)
-        except (binascii.Error, ValueError):
+            data = base64.b64decode(self.message.data, validate=True)
+        except ValueError:
             raise ContractError([Fault("message.data", "is not base64; encode the data")]) from None
+        return json_object(data, "message.data")

@@ -6,7 +6,7 @@
   const LOOK = 2000; // milliseconds between two looks at a run that goes on
   const GLANCE = 15_000; // at one that is finished: a late market may make a new revision
   const STATES = { landed: "landed", requested: "on its way", throttled: "waits for quota", missing: "missing", dead_lettered: "given up" };
-  const RUN_STATES = { fetching: "fetching", loading: "loading", loaded: "loaded", partial: "loaded in part", failed: "failed" };
+  const RUN_STATES = { fetching: "fetching", loading: "loading", loaded: "loaded", partial: "loaded in part", failed: "failed", discarded: "discarded" };
   const STAGES = { fetch: "all markets fetched", decide: "batch closed", cluster: "cluster started", spark: "Spark job", receipt: "rows counted" };
 
   let runs = [];
@@ -65,7 +65,7 @@
     const rows = run.rows;
     const took = newest && newest.receipt && newest.receipt.seconds.total;
     const figures = [
-      ["state", RUN_STATES[run.state], run.is_finished ? `finished ${moment(newest.receipt.finished_at)}` : `closes at the latest ${moment(run.deadline)}`],
+      ["state", RUN_STATES[run.state], run.is_finished && newest && newest.receipt ? `finished ${moment(newest.receipt.finished_at)}` : `closes at the latest ${moment(run.deadline)}`],
       ["landed", `${run.counts.landed} of ${run.markets.length}`, "markets landed"],
       ["rows", rows === null || rows === undefined ? "–" : number(rows), "rows in the table"],
       ["took", took ? span(took) : span((new Date(run.seen_at) - new Date(run.requested_at)) / 1000), took ? "from tick to receipt" : "since the tick"],
@@ -139,7 +139,7 @@
     fill(
       "cluster",
       facts([
-        ...run.clusters.map((claim) => [`Cluster ${claim.attempt}`, `${claim.cluster}, claimed ${clock(claim.claimed_at)}`]),
+        ...run.clusters.map((claim) => [`Cluster ${claim.attempt}`, `${claim.cluster}, claimed ${clock(claim.claimed_at)}${claim.refused ? `, refused (${claim.machines}): ${claim.refused}` : ""}`]),
         ["State", receipt ? "its job is over, so it goes" : "under way"],
         ["Size", receipt && receipt.machine_type ? `${receipt.machine_type}${receipt.workers ? ` and ${receipt.workers} workers` : ", one machine"}` : null],
         ["Cost", receipt && typeof receipt.cost_estimate === "number" ? `about $${receipt.cost_estimate.toFixed(3)} by list prices` : null],
@@ -172,12 +172,13 @@
 
   function drawDead() {
     const bad = run.revisions.filter((entry) => entry.load && entry.load.quarantined);
-    if (!run.dead_letters.length && !bad.length && !run.orders.length) return fill("dead", none("Nothing: no market was given up, no record is in quarantine."));
+    if (!run.dead_letters.length && !bad.length && !run.orders.length && !run.set_aside.length) return fill("dead", none("Nothing: no market was given up, no record is in quarantine."));
     fill(
       "dead",
       facts([
         ...run.dead_letters.map((record) => [marketName(record.market), `given up ${moment(record.recorded_at)}${record.delivery_count ? ` after ${record.delivery_count} deliveries` : ""}: ${record.reason}`]),
         ...bad.map((entry) => [`Revision ${entry.decision.revision}`, `${number(entry.load.quarantined)} records in quarantine: ${entry.quarantine_uri || ""}`]),
+        ...run.set_aside.map((found) => ["Set aside", `${found.name}: ${found.reason}`]),
         ...run.orders.map((order) => [`Order ${order.number}`, `${order.kind}, ${moment(order.ordered_at)}: ${order.reason}`]),
       ]),
     );
@@ -185,6 +186,7 @@
 
   async function draw() {
     enter("ready");
+    get("run").hidden = false;
     get("title").textContent = `Run of ${day(run.run_id)}`;
     document.title = `Run ${run.run_id} · New Releases`;
     get("kicker").textContent = `asked for ${moment(run.requested_at)}: ${run.reason}`;
@@ -211,6 +213,8 @@
         return "Every market is in the table.";
       case "partial":
         return `The run is in the table, but for ${away} ${away === 1 ? "market" : "markets"}.`;
+      case "discarded":
+        return "An operator discarded it: it is left alone.";
       default:
         return "Nothing was loaded; the receipt says why.";
     }
@@ -237,6 +241,12 @@
       get("error-text").textContent = `${error.message}. It is tried again by itself.`;
       if (run) get("error").hidden = false;
       else enter("error");
+      if (!run && runs.length) {
+        // One run that cannot be shown hides none of the others.
+        drawList();
+        get("content").hidden = false;
+        get("run").hidden = true;
+      }
     }
     timer = setTimeout(() => (document.hidden ? sleep() : look()), run && !run.is_finished ? LOOK : GLANCE);
   }

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
 from enum import Enum, auto
+from itertools import chain
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ import typer
 from contracts import topology
 from ops.cli import render
 from ops.cli.session import AsJson, Exit, act, console, say_json
-from ops.doctor import examination, proof, site
+from ops.doctor import documents, examination, proof, site
 from ops.doctor.findings import Finding, is_healthy
 from ops.target import INFRA, TOPOLOGY, Stack
 
@@ -45,7 +46,9 @@ def doctor(
 
     async def work(stack: Stack) -> int:
         findings: list[Finding] = []
-        for finding in _findings(stack, sought, proof.Patience(timedelta(seconds=timeout))):
+        patience = proof.Patience(timedelta(seconds=timeout))
+        read = [] if sought is Sought.CANARY else await _documents(stack)
+        for finding in chain(read, _findings(stack, sought, patience)):
             findings.append(finding)
             if not as_json:
                 console.print(render.finding_line(finding))
@@ -57,6 +60,11 @@ def doctor(
         return Exit.DONE if healthy else Exit.REFUSED
 
     act(context, work)
+
+
+async def _documents(stack: Stack) -> list[Finding]:
+    target = stack.target
+    return await documents.look(stack.store, bucket=target.bucket, now=stack.clock(), raw_days=target.raw_days)
 
 
 def _findings(stack: Stack, sought: Sought, patience: proof.Patience) -> Iterator[Finding]:

@@ -23,11 +23,12 @@ from ops.cli.session import (
     act,
     console,
     known_run,
-    run_status,
+    run_statuses,
     say_json,
 )
 from ops.cli.watching import watch
 from ops.requests import Backfill, has_failed, is_replaced, markets_of, plan_backfill, plan_replay, run_id_of
+from ops.status import RunStatus, UnreadableRun
 from ops.target import Stack, Target
 
 _MAXIMUM_BYTES = 10 * 1024**3  # one partition is some megabytes; a runaway query must not cost
@@ -174,8 +175,9 @@ def backfill(
         raw = await _raw_markets(stack)
         known = [index.run_id for index in await stack.ledger.indexes() if index.has_manifest]
         span = (run_id_of(first), run_id_of(last))
-        gone = await _gone_markets(stack, [run_id for run_id in known if span[0] <= run_id <= span[1]])
-        steps = plan_backfill(*span, raw=raw, known=known, gone=gone)
+        found = await run_statuses(stack, [run_id for run_id in known if span[0] <= run_id <= span[1]])
+        unreadable = [run.run_id for run in found if isinstance(run, UnreadableRun)]
+        steps = plan_backfill(*span, raw=raw, known=known, gone=_gone_markets(found), unreadable=unreadable)
         if not steps:
             raise CommandError(f"the bucket holds nothing of a run from {first} to {last}")
         if not dry_run:
@@ -199,12 +201,10 @@ async def _raw_markets(stack: Stack) -> dict[str, list[str]]:
     return found
 
 
-async def _gone_markets(stack: Stack, runs: list[str]) -> dict[str, list[str]]:
+def _gone_markets(runs: list[RunStatus | UnreadableRun]) -> dict[str, list[str]]:
     """Markets that were decided and have no raw part any more, by run."""
-    found = [await run_status(stack, run_id) for run_id in runs]
-    return {
-        status.run_id: [market.market for market in status.markets if market.is_gone] for status in found if status
-    }
+    readable = [run for run in runs if isinstance(run, RunStatus)]
+    return {run.run_id: [market.market for market in run.markets if market.is_gone] for run in readable}
 
 
 async def _backfill(stack: Stack, step: Backfill, reason: str) -> None:
@@ -213,7 +213,8 @@ async def _backfill(stack: Stack, step: Backfill, reason: str) -> None:
             stack.ledger, stack.publisher, run_id=step.run_id, kind="reload", reason=reason, now=stack.clock()
         )
     elif step.action == "request":
-        event = RunRequested(run_id=step.run_id, markets=step.markets, reason=reason)
+        # Their parts are there: whatever they are, nobody has to fetch them.
+        event = RunRequested(run_id=step.run_id, markets=step.markets, reason=reason, force=True)
         await stack.publisher.publish([event], cause=f"operator/{stack.clock().isoformat()}")
 
 
@@ -224,6 +225,7 @@ def _tell_backfill(steps: tuple[Backfill, ...], *, dry_run: bool) -> None:
         "request": f"{be} made known again, with these markets",
         "keep": "stands as it was loaded, since raw parts of it have gone; fetch all anew with replay --all. Left",
         "nothing": "has no raw parts any more; nothing can be done",
+        "unreadable": "cannot be read, see releases run list. Left",
     }
     for step in steps:
         console.print(f"run {step.run_id} {told[step.action]}: {len(step.markets)} markets")

@@ -1,18 +1,51 @@
-"""How runs look in a terminal. Text in, rich renderables out; nothing is read or sent."""
+"""How runs look in a terminal. Text in, rich renderables out; nothing is read or sent.
 
+Much of the text was written by others: album names, reasons, whatever lies in a dead letter. It is shown and never
+obeyed: `Terminal` takes no markup in it, and lets no control character through.
+"""
+
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Final
 
+from rich import console
 from rich.columns import Columns
 from rich.console import Group, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from contracts.documents import Decision, Receipt
 from ops.dead_letters import Group as LetterGroup
 from ops.doctor.findings import Finding, Status
-from ops.status import MarketState, RevisionStatus, RunStatus, Span
+from ops.status import MarketState, RevisionStatus, RunStatus, Span, UnreadableRun
 from ops.why import Story
+
+_OBEYED: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and line feed, DEL, C1: what begins an escape sequence is here
+    "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"  # what turns the direction of text, or breaks a line
+)
+
+
+def plain(text: str) -> str:
+    """A text with a mark in place of each character that a terminal would obey instead of showing it."""
+    return _OBEYED.sub("\ufffd", text)
+
+
+class Terminal(console.Console):
+    """A console for text of others: everything that is printed passes `render`."""
+
+    def __init__(self, *, width: int | None = None) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, width=width)
+
+    def render(
+        self, renderable: RenderableType, options: console.ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """See `Console.render`. Sequences of rich's own are not text: they stay."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(plain(segment.text), segment.style)
+
 
 STATE_STYLE = {
     "fetching": "cyan",
@@ -20,6 +53,8 @@ STATE_STYLE = {
     "loaded": "green",
     "partial": "yellow",
     "failed": "bold red",
+    "unreadable": "bold red",
+    "discarded": "dim",
     "requested": "dim",
     "throttled": "yellow",
     "landed": "green",
@@ -44,10 +79,16 @@ _NONE = "-"
 _BAR = 40  # columns of a full waterfall
 
 
-def runs_table(statuses: Iterable[RunStatus]) -> Table:
-    """Runs, one a line."""
+def runs_table(statuses: Iterable[RunStatus | UnreadableRun]) -> RenderableType:
+    """Runs, one a line; below them what is set aside."""
     table = Table("run", "state", "markets", "revision", "rows", "requested", "took", title="Runs")
+    notes = []
     for status in statuses:
+        if isinstance(status, UnreadableRun):
+            table.add_row(status.run_id, Text(status.state, STATE_STYLE[status.state]))
+            notes.append(Text(status.reason, "yellow"))
+            continue
+        notes += [Text(f"{status.run_id}: {note}", "yellow") for note in _notes(status)]
         table.add_row(
             status.run_id,
             Text(status.state, STATE_STYLE[status.state]),
@@ -57,7 +98,19 @@ def runs_table(statuses: Iterable[RunStatus]) -> Table:
             f"{status.requested_at:%Y-%m-%d %H:%M} UTC",
             _took(status),
         )
-    return table
+    return Group(table, *notes)
+
+
+def _notes(status: RunStatus) -> list[str]:
+    """What a line of the table does not tell."""
+    aside, left_out = len(status.set_aside), len(status.left_out)
+    told = {
+        f"{aside} objects are set aside; see releases run show {status.run_id}": aside,
+        f"{left_out} configured markets were not asked for; releases run start --date {status.run_id} adds them": (
+            left_out
+        ),
+    }
+    return [note for note, count in told.items() if count]
 
 
 def _took(status: RunStatus) -> str:
@@ -157,6 +210,11 @@ def _troubles(status: RunStatus) -> list[Text]:
             lines.append(
                 Text(f"{market.market} {market.state.replace('_', '-')}{until}: {market.reason}", "yellow")
             )
+    if status.waits_for:
+        lines.append(Text(f"waits for machines; refused was {status.waits_for}", "yellow"))
+    if status.left_out:
+        lines.append(Text(f"not asked for: {' '.join(status.left_out)}", "yellow"))
+    lines += [Text(f"set aside: {found.name}: {found.reason}", "yellow") for found in status.set_aside]
     return [Text(), *lines] if lines else []
 
 

@@ -1,6 +1,5 @@
 """`releases run …`: ask for a run, look at runs, close and reopen them."""
 
-import asyncio
 from datetime import datetime
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -21,10 +20,11 @@ from ops.cli.session import (
     console,
     known_run,
     run_status,
+    run_statuses,
     say_json,
 )
 from ops.cli.watching import summary, watch
-from ops.requests import RequestError, StartPlan, effect_of, markets_of, plan_start, run_id_of
+from ops.requests import RequestError, StartPlan, effect_of, markets_of, plan_start, removal, run_id_of
 from ops.status import RunStatus
 from ops.target import Stack
 
@@ -44,6 +44,7 @@ def start(
     *,
     date: Annotated[str | None, typer.Option(help="The run; today in --time-zone where it is not given.")] = None,
     market: Markets = None,
+    force: Annotated[bool, typer.Option("--force", help="Also markets that are none of the pipeline's.")] = False,
     reason: Reason = "asked for by an operator",
     time_zone: Annotated[str, typer.Option(envvar="TIME_ZONE", help="The schedule's own zone.")] = _ZONE,
     dry_run: DryRun = False,
@@ -51,11 +52,12 @@ def start(
     timeout: Timeout = 3600,
     as_json: AsJson = False,
 ) -> None:
-    """Ask for a run; one that stands already is completed, never doubled."""
+    """Ask for a run; one that stands already is completed or widened, never doubled."""
 
     async def work(stack: Stack) -> int:
         run_id = run_id_of(date) if date else _today(time_zone)
-        plan = plan_start(run_id, markets_of(market or []), reason, await run_status(stack, run_id))
+        standing, today = await run_status(stack, run_id), stack.clock().date()
+        plan = plan_start(run_id, markets_of(market or []), reason, standing, today=today, force=force)
         if not dry_run:
             await stack.publisher.publish([plan.event], cause=f"operator/{stack.clock().isoformat()}")
         follow = wait and not dry_run
@@ -107,8 +109,7 @@ def list_runs(
     async def work(stack: Stack) -> None:
         known = [index.run_id for index in await stack.ledger.indexes() if index.has_manifest]
         newest = sorted(known, reverse=True)[:limit]
-        found = await asyncio.gather(*(run_status(stack, run_id) for run_id in newest))
-        statuses = [status for status in found if status is not None]
+        statuses = await run_statuses(stack, newest)
         if as_json:
             say_json([summary(status) for status in statuses])
         elif statuses:
@@ -172,8 +173,37 @@ def reopen(
     act(context, lambda stack: _order(stack, run, "reopen", reason, dry_run=dry_run, as_json=as_json))
 
 
+@app.command()
+def discard(
+    context: typer.Context,
+    run: Run,
+    *,
+    reason: Demanded,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it; without this it is only shown.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take back a run that was a mistake: it is left alone. Says how to remove its rows; reopen takes it back."""
+
+    async def work(stack: Stack) -> None:
+        await _order(stack, run, "discard", reason, dry_run=not yes, as_json=as_json)
+        if not as_json:
+            console.print(
+                "rows it has are removed by:", removal(stack.target.table_id, run_id_of(run)), soft_wrap=True
+            )
+            if not yes:
+                console.print("nothing was done; add --yes to do it")
+
+    act(context, work)
+
+
 async def _order(
-    stack: Stack, run: str, kind: Literal["close", "reopen"], reason: str, *, dry_run: bool, as_json: bool
+    stack: Stack,
+    run: str,
+    kind: Literal["close", "reopen", "discard"],
+    reason: str,
+    *,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     status = await known_run(stack, run)
     effect = effect_of(kind, status)

@@ -7,24 +7,24 @@ than the time given.
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 
 from contracts.faults import ContractError
 from eventing.errors import Permanent, Retryable
 from ops import target as targets
+from ops.cli.render import Terminal, plain
 from ops.requests import RequestError, run_id_of
-from ops.status import RunStatus, read
+from ops.status import RunStatus, UnreadableRun, read, read_each
 from ops.target import GOOGLE_ERRORS, Stack, TargetError, Wanted
 
 _PLAIN_WIDTH: Final = 140
-console: Final = Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+console: Final = Terminal(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for scripts.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with what you asked for.")]
@@ -88,7 +88,7 @@ def _errors_told() -> Iterator[None]:
 
 
 def _end(message: str, status: Exit) -> None:
-    sys.stderr.write(f"error: {message}\n")
+    sys.stderr.write(f"error: {plain(message)}\n")
     raise typer.Exit(status)
 
 
@@ -113,6 +113,12 @@ async def run_status(stack: Stack, run_id: str) -> RunStatus | None:
     return await read(
         run_id, store=stack.store, bucket=stack.target.bucket, now=stack.clock(), raw_days=stack.target.raw_days
     )
+
+
+async def run_statuses(stack: Stack, runs: Sequence[str]) -> list[RunStatus | UnreadableRun]:
+    """Runs as they are now; one that cannot be read says so."""
+    bucket, now, days = stack.target.bucket, stack.clock(), stack.target.raw_days
+    return await read_each(runs, store=stack.store, bucket=bucket, now=now, raw_days=days)
 
 
 def say_json(value: object) -> None:

@@ -11,7 +11,7 @@ from rich.text import Text
 from eventing.errors import Retryable
 from ops.cli.render import run_view
 from ops.cli.session import CommandError, Exit, console, run_status, say_line
-from ops.status import RunStatus
+from ops.status import RunStatus, UnreadableRun
 from ops.target import Stack
 
 _LOOK: Final = {"local": 0.5, "cloud": 3.0}
@@ -71,8 +71,10 @@ def line(status: RunStatus) -> str:
     return f"run {status.run_id} {status.state}: {', '.join([landed, *troubles])}{revision}{rows}"
 
 
-def summary(status: RunStatus) -> dict[str, object]:
+def summary(status: RunStatus | UnreadableRun) -> dict[str, object]:
     """A run in a few fields, for scripts."""
+    if isinstance(status, UnreadableRun):
+        return status.model_dump()
     return {
         "run_id": status.run_id,
         "state": status.state,
@@ -84,4 +86,5 @@ def summary(status: RunStatus) -> dict[str, object]:
         "revision": status.revision,
         "rows": status.rows,
         "requested_at": status.requested_at.isoformat(),
+        "set_aside": len(status.set_aside),
     }

@@ -2,15 +2,16 @@
 
 Sets of markets and generations, never counters: a duplicate, a reordering or a replayed event log changes nothing.
 
-An order is obeyed once: a decision carries the number of the newest order that was known when it was made. An order
-to reopen is in force from when it is given until a decision carries it. It asks for the missing markets once, and
-gives a run without a load as much time again as its manifest had given it, counted from the order.
+An order is obeyed once: a decision carries the number of the newest order that was known when it was made. Of several
+that no decision knows, the newest counts that does something. An order to reopen is in force from when it is given
+until a decision carries it. It asks for the missing markets once, and gives a run without a load as much time again as
+its manifest had given it, counted from the order.
 
 A part that has gone is no news, and no decision leaves out a market that a load may have brought into the table: only
 a person may. What proved bad, or has gone, is asked for again, at most `MOST_REPAIRS` times a run.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
@@ -30,6 +31,9 @@ from contracts.documents import (
 
 MOST_REPAIRS: Final = 2
 """How often a run asks by itself for parts that proved bad or have gone: what is bad a third time needs a person."""
+_TAKEN_BACK: Final = (
+    "loaded once more: a load of an older revision, without its driver, had ended after the newest"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +51,12 @@ class Facts:
     """What the job of the newest decision found, once that has its receipt."""
     dead_letters: Mapping[str, DeadLetterRecord] = field(default_factory=dict)
     throttled: Mapping[str, ThrottledRecord] = field(default_factory=dict)
-    order: Order | None = None
-    """The newest order of an operator."""
+    orders: Sequence[Order] = ()
+    """All that an operator wanted, in order."""
     reopened: Collection[int] = ()
     """Numbers of the orders to reopen whose markets were asked for again."""
+    taken_back: bool = False
+    """Whether the second look found that an older load had taken the table back from the newest decision."""
     repaired: Collection[int] = ()
     """Revisions whose bad or vanished parts were asked for again."""
 
@@ -111,26 +117,39 @@ Step = Wait | WaitQuiet | Announce | AskAgain | Repair | Close
 
 def decide(facts: Facts, now: datetime) -> Step:
     """What the barrier does now."""
-    if (order := _closing_order(facts)) is not None:
+    if facts.orders and facts.orders[-1].kind == "discard":
+        return Wait(f"order {facts.orders[-1].number} discards it; any later order takes that back")
+    order = _order(facts)
+    if order is not None and order.kind != "reopen":
         return _close_by(order, facts)
-    reopening = _reopening_order(facts)
+    reopening = order
     if reopening is not None and reopening.number not in facts.reopened and (wanted := _to_ask(facts, now)):
         return AskAgain(reopening, wanted)
-    if facts.newest is None or (reopening is not None and facts.newest.verdict == "fail"):
+    if facts.newest is None or _is_narrow(facts) or (reopening is not None and facts.newest.verdict == "fail"):
         return _open(facts, now, _deadline(facts.manifest, reopening))
     return _after(facts, facts.newest, now)
+
+
+def _is_narrow(facts: Facts) -> bool:
+    """Whether the newest decision does not know of markets that were asked for since: the run is open for them."""
+    newest, manifest = facts.newest, facts.manifest
+    if newest is None or manifest.widened_at is None:
+        return False
+    known = {part.market for part in newest.parts} | {gone.market for gone in newest.missing}
+    return not known.issuperset(manifest.markets)
 
 
 def _after(facts: Facts, newest: Decision, now: datetime) -> Step:
     """A decision stands: what has landed since makes the next one, unless a market would be lost by it."""
     news, gone = _news(facts, newest), sorted(_held(facts) - facts.parts.keys())
-    if news and not gone:
+    wants = bool(news) or facts.taken_back
+    if wants and not gone:
         return _later(facts, newest, now)
     if not facts.newest_has_receipt:
         return Announce(newest.revision)
     if news and (remaining := _until_quiet(facts, news, now)) > timedelta(0):
         return WaitQuiet(remaining)
-    wanted = _unless_waiting([*_bad_still(facts, newest), *(gone if news else ())], facts, now)
+    wanted = _unless_waiting([*_bad_still(facts, newest), *(gone if wants else ())], facts, now)
     if wanted and newest.revision not in facts.repaired and len(facts.repaired) < MOST_REPAIRS:
         return Repair(newest.revision, wanted)
     if news:
@@ -138,26 +157,27 @@ def _after(facts: Facts, newest: Decision, now: datetime) -> Step:
     return Wait("the newest decision holds all that has landed")
 
 
-def _closing_order(facts: Facts) -> Order | None:
-    """An order to close, or to load again, that no decision has obeyed yet, and that would change something."""
-    order, newest = facts.order, facts.newest
-    if order is None or order.kind == "reopen" or (newest is not None and order.number <= newest.order):
-        return None
+def _order(facts: Facts) -> Order | None:
+    """The order in force: the newest that no decision knows and that does something to the run as it is.
+
+    One that does nothing, such as to load again what was never loaded, keeps none before it from being obeyed.
+    """
+    known = facts.newest.order if facts.newest else 0
+    unknown = (order for order in reversed(facts.orders) if order.number > known)
+    return next((order for order in unknown if _does_something(order, facts)), None)
+
+
+def _does_something(order: Order, facts: Facts) -> bool:
+    newest = facts.newest
+    if order.kind == "discard":
+        return False
     if order.kind == "reload":
-        return order if newest is not None and facts.parts else None
-    if newest is None:
-        return order
+        return newest is not None and bool(facts.parts)
+    if order.kind == "reopen" or newest is None:
+        return True
     stands = {market: part.generation for market, part in facts.parts.items()} == _decided(newest)
     loads = newest.verdict == "load" and (facts.load is None or facts.load.loaded)
-    return None if stands and loads else order
-
-
-def _reopening_order(facts: Facts) -> Order | None:
-    """The order to reopen that is in force."""
-    order, newest = facts.order, facts.newest
-    if order is None or order.kind != "reopen" or (newest is not None and order.number <= newest.order):
-        return None
-    return order
+    return not (stands and loads)
 
 
 def _to_ask(facts: Facts, now: datetime) -> tuple[str, ...]:
@@ -194,7 +214,7 @@ def _close_by(order: Order, facts: Facts) -> Close:
 
 
 def _open(facts: Facts, now: datetime, deadline: datetime) -> Step:
-    """A run that has nothing loaded: it has no decision yet, or failed and was reopened."""
+    """A run that waits for its markets: it has no decision yet, was widened since, or failed and was reopened."""
     missing = missing_markets(facts)
     if not missing:
         return _close(facts, "complete")
@@ -209,11 +229,12 @@ def _open(facts: Facts, now: datetime, deadline: datetime) -> Step:
 
 
 def _later(facts: Facts, newest: Decision, now: datetime) -> Step:
-    remaining = _until_quiet(facts, _news(facts, newest), now)
-    missing = missing_markets(facts)
+    news, missing = _news(facts, newest), missing_markets(facts)
+    remaining = _until_quiet(facts, news, now) if news else timedelta(0)
     if remaining > timedelta(0) and not _completes(newest, missing):
         return WaitQuiet(remaining)
     closed = _close(facts, "complete" if not missing else newest.close_reason)
+    closed = replace(closed, note=_TAKEN_BACK if facts.taken_back else None)
     if newest.verdict == "fail":
         return closed
     # Nothing is lost since a batch that was loaded: an operator's word on the quorum goes on to count.

@@ -8,7 +8,7 @@ from contracts.documents import Decision
 from contracts.events import BatchReady, DeadLettered, Delivery, MarketRequested, ObjectFinalized, SweepRequested
 from contracts.names import parse_part_name
 from contracts.wording import shown
-from eventing import logs
+from eventing import logs, sweeping
 from eventing.app import Handler
 from eventing.coalescing import Coalescer
 from eventing.errors import Permanent, Retryable
@@ -26,7 +26,6 @@ from services.batch_trigger.decisions import (
     decide,
 )
 from services.batch_trigger.ports import Ports
-from services.batch_trigger.settings import UNKNOWN_RUN_RETRY
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +73,15 @@ async def on_dead_lettered(delivery: Delivery, *, ports: Ports, coalescer: Coale
 async def on_sweep(_delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -> None:
     """Look at every run that a lost event may have left behind; an archived one has nothing that could be loaded."""
     now = ports.clock()
-    known = [index for index in await ports.ledger.indexes() if index.has_manifest]
-    await coalescer.run_each(index.run_id for index in known if not index.is_archived(now, ports.raw_days))
+    known = {index.run_id: index for index in await ports.ledger.indexes() if index.has_manifest}
+
+    async def look(run_id: str) -> None:
+        if not await ports.ledger.is_discarded(known[run_id]):
+            await coalescer.run(run_id)
+
+    await sweeping.each(
+        (run_id for run_id, index in known.items() if not index.is_archived(now, ports.raw_days)), look
+    )
 
 
 async def reconcile(run_id: str, *, ports: Ports) -> None:
@@ -92,10 +98,11 @@ async def reconcile(run_id: str, *, ports: Ports) -> None:
 async def _facts(run_id: str, ledger: RunLedger) -> Facts:
     manifest = await ledger.manifest(run_id)
     if manifest is None:
-        raise Retryable(f"run {run_id} has no manifest (yet); request it first", after=UNKNOWN_RUN_RETRY)
+        raise Retryable(f"run {run_id} has no manifest (yet); request it first")
     index = await ledger.index(run_id)
     # The decision is read before the parts: a part that lands in between is then news, never overlooked.
     newest = await ledger.decision(run_id, index.newest_decision) if index.newest_decision else None
+    look = await ledger.look(run_id, index.newest_decision) if index.newest_decision in index.looked else None
     landing = await ledger.landing(run_id)
     return Facts(
         manifest=manifest,
@@ -106,8 +113,9 @@ async def _facts(run_id: str, ledger: RunLedger) -> Facts:
         load=await ledger.load_result(run_id, index.newest_decision) if index.is_finished else None,
         dead_letters=await ledger.dead_letters(index),
         throttled=await ledger.throttled(index),
-        order=await ledger.newest_order(index),
+        orders=await ledger.orders(index),
         reopened=index.reopened,
+        taken_back=look is not None and look.taken_back,
         repaired=index.repaired,
     )
 
@@ -118,7 +126,7 @@ async def _act(step: Step, facts: Facts, ports: Ports) -> None:
         case Wait(reason):
             log.info("batch_waits", extra={"run_id": run_id, "reason": reason})
         case WaitQuiet(remaining):
-            raise Retryable(f"run {run_id} waits for quiet before a new revision", after=remaining)
+            raise Retryable(f"run {run_id} waits for quiet before a new revision, for {remaining}")
         case Announce(revision):
             await _announce(run_id, revision, ports)
         case AskAgain():
@@ -172,7 +180,7 @@ async def _close(step: Close, facts: Facts, ports: Ports) -> None:
         missing=step.missing,
         decided_at=ports.clock(),
         owner=ports.owner,
-        order=facts.order.number if facts.order else 0,
+        order=facts.orders[-1].number if facts.orders else 0,
         note=step.note,
         least=step.least,
         holds=step.holds,

@@ -22,7 +22,3 @@ class Settings(ServiceSettings):
         ge=1,
         description="Days that parts live; a run without a newer document is left in peace.",
     )
-
-
-UNKNOWN_RUN_RETRY = timedelta(seconds=15)
-"""When a part of an unknown run is looked at again: its manifest may not be visible yet, or never come."""

@@ -7,13 +7,18 @@ actions of one step; the next event or sweep asks again.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Final, assert_never
 
-from contracts.documents import ClusterClaim, Decision, JobClaim, WarehouseCount
+from contracts.documents import ClusterClaim, Decision, JobClaim, Receipt, WarehouseCount
 from contracts.names import cluster_name
+from eventing.ledger import RunIndex
 from services.cluster_manager.capacity import is_refusal, not_before, placed
 from services.cluster_manager.ports import Cluster, ClusterState, Job, JobState
 from services.cluster_manager.sizing import ClusterSize, SizeLimits, size_for
+
+SECOND_LOOK_AFTER: Final = timedelta(hours=7)
+"""A load job whose driver has ended runs on, for six hours at most (cloud.google.com/bigquery/quotas#load_jobs); and an
+hour for what it may have waited before it ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,18 @@ class Facts:
     """Ours by label, and whatever bears the newest claim's name."""
     jobs: Sequence[Job]
     """In order of revision and attempt."""
+    unreadable: str = ""
+    """Why the newest decision cannot be told."""
+    last_job: int = 0
+    """The highest number that is taken by a claim of a job, readable or not."""
+    last_attempt: int = 0
+    """The same of clusters."""
+    former: Sequence[Job] = ()
+    """Jobs of the same names that ended before the newest decision was made: of a run whose documents were lost."""
     table: WarehouseCount | None = None
-    """What the table holds of the run; counted only where it decides (`needs_table`)."""
+    """What the table holds of the run; counted only where it decides (`needs_table`, `look_is_due`)."""
+    receipt: Receipt | None = None
+    """The newest decision's; read only where a second look is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +152,16 @@ class DeleteCluster:
     uuid: str
 
 
+@dataclass(frozen=True, slots=True)
+class NoteLook:
+    """Put on record what the table held at the second look; the barrier does what is to be done about it."""
+
+    revision: int
+    table: WarehouseCount
+    taken_back: bool
+    """Whether an older load has come after the newest."""
+
+
 Action = (
     Wait
     | ClaimCluster
@@ -148,16 +173,20 @@ Action = (
     | Finish
     | AnnounceAgain
     | DeleteCluster
+    | NoteLook
 )
 
 
 def decide(facts: Facts, now: datetime, limits: Limits) -> list[Action]:
     """The next step of a run, in the order in which its actions are to be done."""
+    facts = _of_this_life(facts)
     facts = replace(facts, jobs=[_as_it_ended(job, facts, now, limits) for job in facts.jobs])
     untold: list[Action] = [AnnounceAgain(revision) for revision in sorted(facts.receipts - facts.announced)]
     if active := [job for job in facts.jobs if is_active(job.state)]:
         # A job under way is always left to end, even when a newer decision stands: two writers never overlap.
         return [*untold, _on_active(active[0], facts, now, limits)]
+    if facts.unreadable:
+        return [*untold, *_delete_all(facts, keep=None), Wait(facts.unreadable)]
     if _is_overtaken(facts):
         return [*untold, Wait("a newer decision than the one read has a job")]
     if (claimed := _claimed_not_submitted(facts)) is not None:
@@ -174,6 +203,22 @@ class _Work:
     revision: int
     attempt: int
     claimed: bool = False
+
+
+def _of_this_life(facts: Facts) -> Facts:
+    """Dataproc remembers jobs longer than a bucket whose documents are lost: such a job has loaded nothing decided."""
+    newest = facts.newest
+    if newest is None:
+        return facts
+    former = [
+        job
+        for job in facts.jobs
+        if job.revision >= newest.revision
+        and not is_active(job.state)
+        and job.since
+        and job.since < newest.decided_at
+    ]
+    return replace(facts, jobs=[job for job in facts.jobs if job not in former], former=former)
 
 
 def _as_it_ended(job: Job, facts: Facts, now: datetime, limits: Limits) -> Job:
@@ -211,7 +256,7 @@ def _submitted_at(job: Job, facts: Facts, now: datetime) -> datetime:
         *(c.claimed_at for c in facts.job_claims if (c.revision, c.attempt) == (job.revision, job.attempt)),
         *(claim.claimed_at for claim in facts.claims if claim.cluster == job.cluster),
     ]
-    return job.started_at or next(iter(told), now)
+    return job.started_at or next(iter(told), job.since or now)
 
 
 def _is_overtaken(facts: Facts) -> bool:
@@ -245,10 +290,29 @@ def _newest(facts: Facts, now: datetime, limits: Limits) -> list[Action]:
     if newest is None:
         return [*_delete_all(facts, keep=None)] or [Wait("no decision yet")]
     if newest.revision in facts.receipts:
-        return _delete_all(facts, keep=None) or [Wait("finished and clean")]
+        return _delete_all(facts, keep=None) or _second_look(facts) or [Wait("finished and clean")]
     if newest.verdict == "fail":
         return [Finish(newest.revision, None, why_failed(newest)), *_delete_all(facts, keep=None)]
     return _load(facts, newest.revision, now, limits)
+
+
+def look_is_due(index: RunIndex, now: datetime) -> bool:
+    """Whether the table is to be looked at once more: a load whose driver had ended may have come after the newest.
+
+    Of one job alone there is no older load. A run is looked at once for each newest decision.
+    """
+    if index.finished_at is None or not index.is_settled or index.newest_decision in index.looked:
+        return False
+    return index.jobs > 1 and now - index.finished_at > SECOND_LOOK_AFTER
+
+
+def _second_look(facts: Facts) -> list[Action]:
+    """What the table holds after all loads have ended; what a failed decision left there is a person's to judge."""
+    newest, receipt, table = facts.newest, facts.receipt, facts.table
+    if newest is None or receipt is None or table is None:
+        return []
+    older = table.revision not in (None, newest.revision)
+    return [NoteLook(newest.revision, table, taken_back=older and receipt.outcome != "failed")]
 
 
 def why_failed(decision: Decision) -> str:
@@ -263,9 +327,10 @@ def _load(facts: Facts, revision: int, now: datetime, limits: Limits) -> list[Ac
     last = jobs[-1] if jobs else None
     if last is not None and last.state == "DONE":
         return [Finish(revision, last, None), *_delete_all(facts, keep=None)]
-    if last is not None and (last.attempt >= limits.job_attempts or _is_loaded(facts)):
+    if last is not None and (len(jobs) >= limits.job_attempts or _is_loaded(facts)):
         return [Finish(revision, last, _ended_badly(last)), *_delete_all(facts, keep=None)]
-    return _on_cluster(facts, _Work(revision, last.attempt + 1 if last else 1), now, limits)
+    taken = [job.attempt for job in (*jobs, *facts.former) if job.revision == revision]
+    return _on_cluster(facts, _Work(revision, max(taken, default=0) + 1), now, limits)
 
 
 def needs_table(facts: Facts) -> bool:
@@ -336,7 +401,7 @@ def _refused(facts: Facts, revision: int) -> list[ClusterClaim]:
 def _submit(facts: Facts, work: _Work, cluster: str) -> Action:
     if work.claimed:
         return SubmitJob(work.revision, work.attempt, cluster)
-    number = max((claim.number for claim in facts.job_claims), default=0) + 1
+    number = max([facts.last_job, *(claim.number for claim in facts.job_claims)]) + 1
     return ClaimJob(number, work.revision, work.attempt, cluster)
 
 
@@ -369,7 +434,7 @@ def _usable(facts: Facts) -> Cluster | None:
 
 
 def _next_attempt(facts: Facts) -> int:
-    return max((claim.attempt for claim in facts.claims), default=0) + 1
+    return max([facts.last_attempt, *(claim.attempt for claim in facts.claims)]) + 1
 
 
 def _delete_all(facts: Facts, *, keep: str | None) -> list[Action]:

@@ -3,19 +3,18 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from contracts.documents import ClusterClaim, JobClaim, Receipt
+from contracts.documents import ClusterClaim, Decision, JobClaim, Receipt, SecondLook
 from contracts.events import BatchReady, DataprocOperation, Delivery, RunFinished, SweepRequested
 from contracts.names import is_run_id, receipt_name, run_of_resource
 from contracts.truth import source_report
-from eventing import logs
+from eventing import logs, sweeping
 from eventing.app import Handler
 from eventing.coalescing import Coalescer
 from eventing.errors import Permanent, Retryable
-from eventing.ledger import RunLedger
+from eventing.ledger import RunIndex, RunLedger, Unreadable
 from services.cluster_manager.decisions import (
     Action,
     AnnounceAgain,
@@ -27,11 +26,13 @@ from services.cluster_manager.decisions import (
     Facts,
     Finish,
     Limits,
+    NoteLook,
     NoteRefusal,
     SubmitJob,
     Wait,
     decide,
     expected_cluster,
+    look_is_due,
     needs_table,
 )
 from services.cluster_manager.ports import Cluster, JobRequest, NoMachines, Ports
@@ -73,20 +74,31 @@ async def on_dataproc_operation(delivery: Delivery, *, coalescer: Coalescer) -> 
 
 
 async def on_sweep(_delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -> None:
-    """Look at every run that is not settled nor archived, and at every run that still has a cluster."""
+    """Look at every run that has something left to do, unless it is archived, and at every run with a cluster."""
     now = ports.clock()
     known = [index for index in await ports.ledger.indexes() if not index.is_archived(now, ports.raw_days)]
-    unsettled = {index.run_id for index in known if index.decisions and not index.is_settled}
+    decided = [index for index in known if index.decisions]
+    unsettled = {index.run_id for index in decided if not index.is_settled or look_is_due(index, now)}
     labelled = {cluster.labels.get("run", "") for cluster in await ports.dataproc.clusters()}
     open_runs = sorted(unsettled | {run for run in labelled if is_run_id(run)})
-    await coalescer.run_each(open_runs)
+    await sweeping.each(open_runs, coalescer.run)
 
 
 async def reconcile(run_id: str, *, ports: Ports, limits: Limits) -> None:
-    """Take the next step of one run."""
+    """Take the next step of one run. An action that is refused keeps none of the others from being done.
+
+    Raises:
+        Permanent: an action was refused, or nobody can tell what is to be loaded.
+    """
     facts = await _facts(run_id, ports)
+    refused = [Permanent(facts.unreadable)] if facts.unreadable else []
     for action in decide(facts, ports.clock(), limits):
-        await _act(action, facts, ports)
+        try:
+            await _act(action, facts, ports)
+        except Permanent as error:
+            refused.append(error)
+    if refused:
+        raise refused[0]
 
 
 async def _facts(run_id: str, ports: Ports) -> Facts:
@@ -96,19 +108,41 @@ async def _facts(run_id: str, ports: Ports) -> Facts:
     claims = await ports.ledger.cluster_claims(run_id)
     job_claims = await ports.ledger.job_claims(run_id)
     index = await ports.ledger.index(run_id)
+    newest, unreadable = await _newest(index, ports.ledger)
     facts = Facts(
         run_id=run_id,
-        newest=await ports.ledger.decision(run_id, index.newest_decision) if index.newest_decision else None,
+        newest=newest,
+        unreadable=unreadable,
         receipts=frozenset(index.receipts),
         announced=frozenset(index.announced),
-        job_claims=job_claims,
-        claims=claims,
+        job_claims=job_claims.readable,
+        last_job=job_claims.last,
+        claims=claims.readable,
+        last_attempt=claims.last,
         clusters=clusters,
         jobs=jobs,
     )
-    if needs_table(facts):
+    if look_is_due(index, ports.clock()):
+        facts = await _with_second_look(facts, index, ports)
+    elif needs_table(facts):
         facts = replace(facts, table=await ports.warehouse.count(run_id))
     return await _with_claimed_cluster(facts, ports)
+
+
+async def _with_second_look(facts: Facts, index: RunIndex, ports: Ports) -> Facts:
+    return replace(
+        facts,
+        table=await ports.warehouse.count(facts.run_id),
+        receipt=await ports.ledger.receipt(facts.run_id, index.newest_decision),
+    )
+
+
+async def _newest(index: RunIndex, ledger: RunLedger) -> tuple[Decision | None, str]:
+    """The newest decision, or why it cannot be told."""
+    try:
+        return await ledger.decision(index.run_id, index.newest_decision) if index.newest_decision else None, ""
+    except Unreadable as error:
+        return None, str(error)
 
 
 async def _with_claimed_cluster(facts: Facts, ports: Ports) -> Facts:
@@ -147,6 +181,22 @@ async def _act(action: Action, facts: Facts, ports: Ports) -> None:  # noqa: C90
             await _announce(run_id, revision, ports)
         case DeleteCluster(name, uuid):
             await ports.dataproc.delete_cluster(name, uuid)
+        case NoteLook():
+            await _note_look(run_id, action, ports)
+
+
+async def _note_look(run_id: str, found: NoteLook, ports: Ports) -> None:
+    if found.taken_back:
+        fields = {"run_id": run_id, "revision": found.revision, "stands": found.table.revision}
+        log.warning("table_taken_back", extra=fields)
+    look = SecondLook(
+        run_id=run_id,
+        revision=found.revision,
+        table=found.table,
+        taken_back=found.taken_back,
+        looked_at=ports.clock(),
+    )
+    await ports.ledger.note_looked(look)
 
 
 async def _claim(run_id: str, wanted: ClaimCluster, ports: Ports) -> None:
@@ -161,7 +211,7 @@ async def _claim(run_id: str, wanted: ClaimCluster, ports: Ports) -> None:
     )
     if not await ports.ledger.create_cluster_claim(claim):
         # Whoever won creates it, at the size that its claim says; if it fails to, the next look does.
-        raise Retryable(f"run {run_id}: cluster {claim.cluster} was claimed first", after=timedelta(seconds=5))
+        raise Retryable(f"run {run_id}: cluster {claim.cluster} was claimed first")
     await _create(claim, wanted.size, ports)
 
 
@@ -189,7 +239,7 @@ async def _claim_job(run_id: str, action: ClaimJob, ports: Ports) -> None:
     standing = await ports.ledger.claim_job(wanted)
     if (standing.revision, standing.attempt) != (action.revision, action.attempt):
         reason = f"run {run_id}: the job of revision {standing.revision} was claimed first"
-        raise Retryable(reason, after=timedelta(seconds=5))
+        raise Retryable(reason)
     await ports.dataproc.submit_job(JobRequest(run_id, action.revision, action.attempt, action.cluster))
 
 
@@ -252,7 +302,7 @@ async def _announce(run_id: str, revision: int, ports: Ports) -> None:
     """Publish what the standing receipt says."""
     standing = await ports.ledger.receipt(run_id, revision)
     if standing is None:
-        raise Permanent(f"receipt {revision} of run {run_id} vanished; restore it")
+        raise Permanent(f"receipt {revision} of run {run_id} vanished or cannot be read; restore it")
     event = RunFinished(
         run_id=run_id,
         revision=revision,

@@ -54,7 +54,7 @@ _TRACK_PAGE_SIZES = (50, 20, 10, 5)
 _TRACK_PAGES = 400  # 20,000 tracks, 2,000 where pages are small; the longest albums have some thousand
 _BELIEVED_FOR = timedelta(hours=1)  # that an album is gone, or has not the tracks that a listing names
 _SECOND_LOOK, _LAST_LOOK = timedelta(seconds=1), timedelta(minutes=2)
-_REFUSED_AFTER, _REFUSED_REST = timedelta(minutes=1), timedelta(minutes=10)
+_REFUSED_REST = timedelta(minutes=10)
 _OUTAGE_PATIENCE = timedelta(minutes=1)  # an outage that lasts longer must not cost a call for each album again
 
 
@@ -188,7 +188,7 @@ class Albums:
         found = await self._look(wanted, self._reader.alone(album_id), self._time.now())
         if isinstance(found, Absent):
             if found.cause == "refused":
-                raise Retryable(f"album {album_id}: {found.reason}", after=_REFUSED_AFTER)
+                raise Retryable(f"album {album_id}: {found.reason}")
             log.warning("album_absent", extra={"album": album_id, "cause": found.cause, "reason": found.reason})
             found = replace(found, sure=True)
         self._memory[found.id] = found
@@ -199,13 +199,13 @@ class Albums:
         if not is_outage(len(absent), listed):
             for entry in absent:
                 if entry.cause == "refused":
-                    raise Retryable(f"album {entry.id}: {entry.reason}", after=_REFUSED_AFTER)
+                    raise Retryable(f"album {entry.id}: {entry.reason}")
             return
         reason = f"{len(absent)} of {listed} listed albums cannot be had, which is an outage: {absent[0].reason}"
         self._failing_since = self._failing_since or self._time.now()
         if self._time.now() - self._failing_since >= _OUTAGE_PATIENCE:
             raise self._api.rest(_REFUSED_REST, reason)
-        raise Retryable(reason, after=_REFUSED_AFTER)
+        raise Retryable(reason)
 
     # --- one look ----------------------------------------------------------------------------------------------
 

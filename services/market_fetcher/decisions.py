@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Literal
@@ -19,15 +19,14 @@ from eventing.errors import Permanent, Retryable
 from services.market_fetcher.ports import Flaw, Json, Refused, Throttled
 from services.market_fetcher.values import parse
 
-_FLOOR = 1.0  # seconds; `Retry-After: 0` must not become a hot loop
-_CEILING = 7 * 86400.0  # seconds; Pub/Sub keeps a message no longer, and 86400 is the longest wait reported
-_BACKOFF_FIRST, _BACKOFF_MOST = 0.5, 8.0  # seconds
+_FLOOR_SECONDS = 1.0  # `Retry-After: 0` must not become a hot loop
+_CEILING_SECONDS = 7 * 86400.0  # Pub/Sub keeps a message no longer, and 86400 is the longest wait reported
+_BACKOFF_FIRST_SECONDS, _BACKOFF_MOST_SECONDS = 0.5, 8.0
 _MESSAGE_SHOWN = 300  # characters
-_QUOTA_REST = 3600.0  # seconds, where Spotify does not say how long; asking on makes it longer
+_QUOTA_REST_SECONDS = 3600.0  # where Spotify does not say how long; asking on makes it longer
 _ERROR_READ = 16 * 1024  # bytes
 _INVALID_ID = re.compile(r"invalid\b.*\bid\b", re.IGNORECASE)
 _OUTAGE_LEAST, _OUTAGE_SHARE = 3, 5  # albums, and the part of a list that they are at least: a fifth
-_EMPTY_AGAIN = timedelta(minutes=10)
 
 AbsenceCause = Literal["gone", "unusable", "refused"]
 
@@ -63,8 +62,8 @@ class Again:
     """A fault that passes."""
 
     reason: str
-    at_least: float = 0.0
-    """Seconds the service asks to be left alone."""
+    at_least_seconds: float = 0.0
+    """How long the service asks to be left alone."""
     nonsense: bool = False
     """Whether there was an answer, in good order, but not of the kind that was asked for."""
 
@@ -102,7 +101,7 @@ def judge(answer: Answer, *, flaw: Flaw, waits: int, now: datetime) -> Verdict:
 def _wait(told: float | None, quota: bool, waits: int) -> Wait:  # noqa: FBT001 -- a fact, not a choice
     """A quota is not there again after a second: such a Retry-After tells no more than a missing one."""
     if quota:
-        return Wait(told if told is not None and told > _FLOOR else _QUOTA_REST, quota=True)
+        return Wait(told if told is not None and told > _FLOOR_SECONDS else _QUOTA_REST_SECONDS, quota=True)
     return Wait(told if told is not None else min(2.0**waits, 30.0), quota=False)
 
 
@@ -146,12 +145,12 @@ def retry_after(header: str | None, now: datetime) -> float | None:
             seconds = (parsedate_to_datetime(text) - now).total_seconds()
         except (ValueError, TypeError):
             return None
-    return min(max(seconds, _FLOOR), _CEILING) if not math.isnan(seconds) else None
+    return min(max(seconds, _FLOOR_SECONDS), _CEILING_SECONDS) if not math.isnan(seconds) else None
 
 
 def backoff(failures: int, draw: float) -> float:
     """Seconds before the next attempt after `failures` (from 1); `draw` from [0, 1) spreads the callers."""
-    most = min(_BACKOFF_FIRST * 2.0 ** (failures - 1), _BACKOFF_MOST)
+    most = min(_BACKOFF_FIRST_SECONDS * 2.0 ** (failures - 1), _BACKOFF_MOST_SECONDS)
     return most * (0.5 + draw / 2)
 
 
@@ -169,7 +168,7 @@ def listing_refused(refusal: Refused, request_market: str) -> Retryable | Perman
     """The end of a delivery whose listing was refused: the request's own fault only where Spotify says so."""
     if refusal.status == HTTPStatus.BAD_REQUEST and not is_refused_for_its_limit(refusal):
         return Permanent(f"market {request_market}: {refusal}; take the market out of MARKETS, or see the message")
-    return Retryable(f"market {request_market}: {refusal}", after=timedelta(minutes=5))
+    return Retryable(f"market {request_market}: {refusal}")
 
 
 def absence(refusal: Refused) -> AbsenceCause:
@@ -193,7 +192,7 @@ def run_refused(request: MarketRequested, markets: Collection[str] | None) -> Re
     """Why a request is not one of its run; `markets` are those of the run's manifest, None while it has none."""
     if markets is None:
         reason = f"run {request.run_id} has no manifest, which is written before any market is asked for"
-        return Retryable(f"{reason}; ask for the run first", after=timedelta(minutes=1))
+        return Retryable(f"{reason}; ask for the run first")
     if request.market not in markets:
         reason = f"market {request.market} is not one of run {request.run_id}, by its manifest"
         return Permanent(f"{reason}; ask for one of {', '.join(sorted(markets))}")
@@ -210,9 +209,9 @@ def would_empty(standing: Mapping[str, str] | None) -> Retryable | None:
     try:
         albums = PartMetadata.of(standing).album_count
     except ContractError as error:
-        return Retryable(f"Spotify lists no album, and what stands cannot be told: {error}", after=_EMPTY_AGAIN)
+        return Retryable(f"Spotify lists no album, and what stands cannot be told: {error}")
     reason = f"Spotify lists no album, where {albums} stand; an empty list never replaces albums"
-    return Retryable(reason, after=_EMPTY_AGAIN) if albums else None
+    return Retryable(reason) if albums else None
 
 
 def throttled_record(request: MarketRequested, throttled: Throttled) -> ThrottledRecord:

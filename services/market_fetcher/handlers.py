@@ -22,8 +22,6 @@ from services.market_fetcher.shapes import Absent, Album, Listing, part_body, pa
 
 log = logging.getLogger(__name__)
 
-_OUT_OF_TIME = timedelta(seconds=10)
-
 
 def handlers(ports: Ports, budget: timedelta) -> Mapping[type, Handler]:
     """The events this service takes; `budget` is what one delivery may take."""
@@ -43,8 +41,9 @@ async def on_market_requested(delivery: Delivery, *, ports: Ports, budget: timed
                 await _fetch(name, delivery, ports, known)
     except TimeoutError as error:
         reason = f"{name}: not done within {budget.total_seconds():.0f} s; what was fetched is kept"
-        raise Retryable(reason, after=_OUT_OF_TIME) from error
+        raise Retryable(reason) from error
     except Throttled as error:
+        log.warning("market_waits", extra={"until": error.until.isoformat(), "reason": str(error)})
         await ports.ledger.record_throttled(throttled_record(request, error))
         raise
     await ports.ledger.clear_throttled(request.run_id, request.market)

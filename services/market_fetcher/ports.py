@@ -40,10 +40,13 @@ class Nonsense(Retryable):
 
 
 class Throttled(Retryable):
-    """Spotify, or our own caution, allows no such call until `until`; none is made before."""
+    """Spotify, or our own caution, allows no such call until `until`.
 
-    def __init__(self, reason: str, *, now: datetime, until: datetime) -> None:
-        super().__init__(reason, after=max(until - now, timedelta(seconds=1)))
+    That is obeyed by the limiter, which makes none before, and by the sweep, which reads it in the throttled record.
+    """
+
+    def __init__(self, reason: str, *, until: datetime) -> None:
+        super().__init__(reason)
         self.until = until
 
 

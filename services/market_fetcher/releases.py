@@ -76,7 +76,7 @@ class Releases:
         try:
             return await self._newest(market)
         except Nonsense as error:
-            raise Nonsense(f"market {market}: {error}", after=error.after) from error
+            raise Nonsense(f"market {market}: {error}") from error
         except Refused as error:
             if error.status == HTTPStatus.FORBIDDEN or (is_closed(error) and self.source == "browse"):
                 raise self._not_allowed(error) from error

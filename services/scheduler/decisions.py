@@ -10,6 +10,7 @@ from cronsim import CronSim
 
 from contracts.documents import CompletenessPolicy, Manifest, ThrottledRecord
 from contracts.events import MarketRequested, RunRequested
+from contracts.names import MARKETS, MOST_AHEAD, is_too_far_ahead
 from eventing.ledger import Landing
 
 EARLY: Final = timedelta(minutes=5)
@@ -28,15 +29,47 @@ class Plan:
 
 def manifest_for(request: RunRequested, run_id: str, *, plan: Plan, now: datetime, event_id: str) -> Manifest:
     """What a new run expects."""
+    markets = request.markets or plan.markets
     return Manifest(
         run_id=run_id,
-        markets=request.markets or plan.markets,
+        markets=markets,
+        left_out=_left_out(plan, markets),
         reason=request.reason,
         created_at=now,
         deadline=now + plan.deadline,
         policy=plan.policy,
         requested_by=event_id,
     )
+
+
+def widened(standing: Manifest, wanted: Manifest, *, plan: Plan, now: datetime) -> Manifest | None:
+    """The manifest with the markets that a later request names beside those it has; None where it has them all.
+
+    The new markets get as much time as those of a new run.
+    """
+    added = [market for market in wanted.markets if market not in standing.markets]
+    if not added:
+        return None
+    markets = (*standing.markets, *added)
+    grown = {"markets": markets, "left_out": _left_out(plan, markets), "widened_at": now}
+    return standing.model_copy(update={**grown, "deadline": max(standing.deadline, wanted.deadline)})
+
+
+def _left_out(plan: Plan, markets: Collection[str]) -> tuple[str, ...]:
+    return tuple(market for market in plan.markets if market not in markets)
+
+
+def why_refused(request: RunRequested, *, plan: Plan, now: datetime) -> str | None:
+    """Why a run is not to be: it is dated in a mistyped year, or names a market that is none of the pipeline's."""
+    if request.run_id is not None and is_too_far_ahead(request.run_id, now.date()):
+        days = MOST_AHEAD.days
+        return (
+            f"run_id: {request.run_id} is more than {days} days ahead, when no tick is due yet; look at its year"
+        )
+    strange = sorted(set(request.markets or ()) - {*plan.markets, *MARKETS})
+    if strange and not request.force:
+        return f"markets: {', '.join(strange)} are neither configured nor known; set force to ask for them all the same"
+    return None
 
 
 def requests_on_tick(manifest: Manifest, landing: Landing) -> list[MarketRequested]:

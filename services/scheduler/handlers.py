@@ -8,9 +8,12 @@ from functools import partial
 
 from contracts.documents import Manifest
 from contracts.events import Delivery, MarketRequested, RunRequested, SweepRequested
-from eventing import logs
+from eventing import logs, sweeping
 from eventing.app import Handler
+from eventing.errors import Permanent, Retryable
+from eventing.ledger import RunIndex
 from services.scheduler.decisions import (
+    Due,
     Plan,
     Waiting,
     Watch,
@@ -22,6 +25,8 @@ from services.scheduler.decisions import (
     requests_on_tick,
     run_id_at,
     slot_of,
+    why_refused,
+    widened,
 )
 from services.scheduler.ports import Ports
 
@@ -45,13 +50,20 @@ def handlers(ports: Ports, plan: Plan, ask_again: AskAgain, watch: Watch | None)
 
 
 async def on_run_requested(delivery: Delivery, *, ports: Ports, plan: Plan, watch: Watch | None) -> None:
-    """Create the run's manifest once, then ask for every market that has no part yet."""
+    """Create the run's manifest once, or widen it, then ask for every market that has no part yet."""
     request: RunRequested = delivery.event
     now = ports.clock()
+    if (refusal := why_refused(request, plan=plan, now=now)) is not None:
+        raise Permanent(refusal)
     run_id = request.run_id or run_id_at(delivery.publish_time or now, plan.zone, watch)
     logs.bind_run(run_id)
+    if await ports.ledger.is_discarded(await ports.ledger.index(run_id)):
+        log.warning(
+            "run_discarded", extra={"remedy": f"./releases run reopen {run_id}, if it is wanted after all"}
+        )
+        return
     wanted = manifest_for(request, run_id, plan=plan, now=now, event_id=delivery.event_id)
-    manifest = await ports.ledger.create_manifest(wanted)
+    manifest = await _widened(await ports.ledger.create_manifest(wanted), wanted, plan=plan, ports=ports)
     if request.markets and set(request.markets) != set(manifest.markets):
         log.warning("markets_stand", extra={"asked": request.markets, "manifest": manifest.markets})
     landing = await ports.ledger.landing(run_id)
@@ -60,37 +72,71 @@ async def on_run_requested(delivery: Delivery, *, ports: Ports, plan: Plan, watc
     log.info("markets_requested", extra={"requested": len(requests), "landed": len(landing.parts)})
 
 
+async def _widened(standing: Manifest, wanted: Manifest, *, plan: Plan, ports: Ports) -> Manifest:
+    """What the run expects from now on: a trial of some markets keeps its week from none of the others."""
+    wider = widened(standing, wanted, plan=plan, now=ports.clock())
+    if wider is None:
+        return standing
+    if not await ports.ledger.widen_manifest(standing, wider):
+        raise Retryable(f"run {standing.run_id}: another request changed its manifest")
+    added = wider.markets[len(standing.markets) :]
+    log.warning("run_widened", extra={"run_id": standing.run_id, "added": added, "expected": len(wider.markets)})
+    return wider
+
+
 async def on_sweep(delivery: Delivery, *, ports: Ports, ask_again: AskAgain, watch: Watch | None) -> None:
     """Ask again, once per interval, for the missing markets of every recent run; tell of a run that never began."""
     now = ports.clock()
     owner = delivery.message_id or delivery.event_id
-    indexes = [index for index in await ports.ledger.indexes() if index.has_manifest]
-    for index in indexes:
-        if index.is_archived(now, ports.raw_days) or not is_recent(index.run_id, now, ask_again.during):
-            continue
-        manifest = await ports.ledger.manifest(index.run_id)
-        if manifest is None or now - manifest.created_at > ask_again.during:
-            continue
-        waiting = Waiting(
-            landing=await ports.ledger.landing(index.run_id),
-            dead=index.dead_letters,
-            throttled=await ports.ledger.throttled(index),
-        )
-        requests = requests_on_sweep(manifest, waiting, now)
-        slot = slot_of(manifest, now, ask_again.every)
-        if requests and slot > 0 and await ports.ledger.claim_asking(index.run_id, slot, owner):
-            await _ask(requests, manifest, slot, ports=ports)
-    if watch is not None:
-        _look_for_a_lost_tick({index.run_id: index.began_at for index in indexes}, watch, now)
+    indexes = {index.run_id: index for index in await ports.ledger.indexes() if index.has_manifest}
+    recent = [
+        run_id
+        for run_id, index in indexes.items()
+        if not index.is_archived(now, ports.raw_days) and is_recent(run_id, now, ask_again.during)
+    ]
+    due = newest_due(watch, now) if watch is not None else None
+    if due is not None:
+        _look_for_a_lost_tick({run_id: index.began_at for run_id, index in indexes.items()}, due)
+
+    async def look(run_id: str) -> None:
+        await _look_at(indexes[run_id], owner, ports=ports, ask_again=ask_again, due=due)
+
+    await sweeping.each(recent, look)
 
 
-def _look_for_a_lost_tick(runs: Mapping[str, datetime | None], watch: Watch, now: datetime) -> None:
+async def _look_at(index: RunIndex, owner: str, *, ports: Ports, ask_again: AskAgain, due: Due | None) -> None:
+    """Ask for the missing markets of one run."""
+    now = ports.clock()
+    if await ports.ledger.is_discarded(index):
+        return
+    manifest = await ports.ledger.manifest(index.run_id)
+    if manifest is None or now - manifest.created_at > ask_again.during:
+        return
+    if due is not None and index.run_id == due.run_id and manifest.left_out:
+        # A person asked for some markets, and the tick that asks for the others did not come.
+        _tell_of(due, f"{len(manifest.left_out)} configured markets were never asked for")
+    waiting = Waiting(
+        landing=await ports.ledger.landing(index.run_id),
+        dead=index.dead_letters,
+        throttled=await ports.ledger.throttled(index),
+    )
+    requests = requests_on_sweep(manifest, waiting, now)
+    slot = slot_of(manifest, now, ask_again.every)
+    if requests and slot > 0 and await ports.ledger.claim_asking(index.run_id, slot, owner):
+        await _ask(requests, manifest, slot, ports=ports)
+
+
+def _look_for_a_lost_tick(runs: Mapping[str, datetime | None], due: Due) -> None:
     """Tell of it, from a listing alone: the run before may be archived, or long gone from anybody's mind."""
-    due = newest_due(watch, now)
     before = [began_at for run_id, began_at in runs.items() if run_id < due.run_id]
     if is_missing(due, runs, before[-1] if before else None):
-        remedy = f"./releases run start --date {due.run_id}; then see why new-releases-weekly-tick did not come"
-        log.error("run_missing", extra={"run_id": due.run_id, "due": due.at.isoformat(), "remedy": remedy})
+        _tell_of(due, "the run has no manifest")
+
+
+def _tell_of(due: Due, reason: str) -> None:
+    remedy = f"./releases run start --date {due.run_id}; then see why new-releases-weekly-tick did not come"
+    told = {"run_id": due.run_id, "due": due.at.isoformat(), "reason": reason, "remedy": remedy}
+    log.error("run_missing", extra=told)
 
 
 async def _ask(requests: list[MarketRequested], manifest: Manifest, slot: int, *, ports: Ports) -> None:

@@ -25,6 +25,7 @@ from pyspark.sql.types import ArrayType, BooleanType, DateType, LongType, String
 from local.spark.data_source.pyspark_bigquery import DefaultSource, LoadError, UnsupportedError, Writer
 from local.storage import Storage
 from spark_job import sink
+from spark_job.verdict import load_job_of
 
 pytestmark = pytest.mark.emulator
 RECORDED = json.loads((Path(__file__).parent / "bigquery_connector" / "one_day.json").read_text())
@@ -113,20 +114,24 @@ def asked(bucket: Bucket, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> 
 
 def writer() -> Writer:
     """The stand-in's, with the job's own options as Spark hands them over."""
-    options = sink.options(load_date=date(2030, 1, 2), temporary_bucket="made-up") | {"path": TABLE}
+    options = sink.options(load_date=date(2030, 1, 2), revision=3, temporary_bucket="made-up") | {"path": TABLE}
     return DefaultSource({name.lower(): value for name, value in options.items()}).writer(SCHEMA, overwrite=True)
 
 
 def plain(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Requests without what is made up for each: of a folder, a file and a job."""
+    """Requests without what is made up for each: of a folder, a file and a job.
+
+    Without labels, too: those who recorded the connector gave it none.
+    """
     text = re.sub(
         r"\.spark-bigquery-[^/\"]+/part-[^\"]+?\.snappy",
         ".spark-bigquery-FOLDER/part-FILE.snappy",
         json.dumps(requests),
     )
-    return [
-        request for request, _ in itertools.groupby(json.loads(re.sub(r'("jobId": )"[^"]+"', r'\1"JOB"', text)))
-    ]
+    told = json.loads(re.sub(r'("jobId": )"[^"]+"', r'\1"JOB"', text))
+    for request in told:
+        request.get("body", {}).get("configuration", {}).pop("labels", None)
+    return [request for request, _ in itertools.groupby(told)]
 
 
 def test_one_day_is_written_by_the_requests_of_the_connector(asked: Recorder, bucket: Bucket) -> None:
@@ -139,6 +144,13 @@ def test_one_day_is_written_by_the_requests_of_the_connector(asked: Recorder, bu
     assert plain(asked.requests) == RECORDED
     assert [table.to_pylist() for table in asked.loaded] == [ROWS.to_pylist()]
     assert list(bucket.list_blobs()) == []
+
+
+def test_the_load_job_is_found_by_its_run_and_revision(asked: Recorder) -> None:
+    """Its id is drawn anew for each; a load that goes on without its driver could not be told from others."""
+    given = writer()
+    given.commit([given.write(iter([ROWS]))])
+    assert asked.requests[-1]["body"]["configuration"]["labels"] == {"run": "2030-01-02", "revision": "3"}
 
 
 def test_no_rows_are_one_file_with_the_columns_alone(asked: Recorder) -> None:
@@ -170,8 +182,9 @@ def test_a_refused_load_leaves_no_file(asked: Recorder, bucket: Bucket) -> None:
     """The reason is BigQuery's, and the folder is removed as after a load."""
     asked.problem = "Some rows belong to different partitions"
     given = writer()
-    with pytest.raises(LoadError, match="Some rows belong"):
+    with pytest.raises(LoadError, match="Some rows belong") as refused:
         given.commit([given.write(iter([ROWS]))])
+    assert load_job_of(str(refused.value)) == asked.requests[-1]["body"]["jobReference"]["jobId"]
     assert asked.loaded != []
     assert list(bucket.list_blobs()) == []
 

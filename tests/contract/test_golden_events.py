@@ -149,6 +149,92 @@ def test_each_bad_field_is_named_and_has_a_remedy(kind: str, data: dict[str, Any
     assert all(";" in fault.problem for fault in caught.value.faults)
 
 
+CONTEXT = {"ce-id": "1", "ce-source": "x", "ce-specversion": "1.0", "ce-type": "newreleases.batch.ready.v1"}
+BATCH = b'{"run_id": "2026-11-23", "revision": 1}'
+
+
+def faults_of(headers: dict[str, str], body: bytes) -> dict[str, str]:
+    with pytest.raises(ContractError) as caught:
+        reading.parse(headers, body)
+    return {fault.field: fault.problem for fault in caught.value.faults}
+
+
+def test_attributes_and_data_are_judged_together() -> None:
+    """One reading names each fault of both, with what was there and what to write in its place."""
+    faults = faults_of({**CONTEXT, "ce-id": "", "ce-time": "soon"}, b'{"run_id": "2026-11-31", "revision": 1}')
+    assert faults.keys() == {"ce-id", "ce-time", "data.run_id"}
+    assert faults["ce-time"] == "is not a time, got 'soon'; write it with its zone, as 2026-11-23T00:00:00Z"
+    assert faults_of({**CONTEXT, "ce-source": ""}, b"[").keys() == {"ce-source", "body"}
+    assert "known are" in faults_of({**CONTEXT, "ce-type": "x"}, BATCH)["ce-type"]
+
+
+TIMES = [
+    "2026-11-23T00:00:00Z",
+    "2026-11-23T00:00:00.123456789Z",
+    "2026-11-23T02:00:00+02:00",
+    "2026-11-23 00:00:00Z",
+    "20261123T000000Z",
+    "2026-11-23T00%3A00%3A00Z",
+]
+NO_TIMES = ["", "2026-11-23T00:00:00", "2026-11-31T00:00:00Z", "1763852400", "2026-11-23T00:00:00Z\n", "\uff12026"]
+
+
+@pytest.mark.parametrize("time", TIMES)
+def test_a_time_is_read_in_each_of_its_forms(time: str) -> None:
+    """Whoever sends it writes it as their library does; as a header it may be percent-encoded."""
+    found = reading.parse({**CONTEXT, "ce-time": time}, BATCH).event_time
+    assert found is not None
+    assert found.replace(microsecond=0) == datetime(2026, 11, 23, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("time", NO_TIMES)
+def test_what_is_no_time_is_refused_by_name(time: str) -> None:
+    """A time without its zone could be any of a day; a number is a time only to whoever wrote it."""
+    assert faults_of({**CONTEXT, "ce-time": time}, BATCH).keys() == {"ce-time"}
+
+
+STRUCTURED = {"content-type": "application/cloudevents+json"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"data": json.loads(BATCH)},
+        {"data": BATCH.decode()},
+        {"data_base64": base64.b64encode(BATCH).decode(), "data": None},
+    ],
+)
+def test_data_is_read_in_each_form_that_json_has_for_it(data: dict[str, Any]) -> None:
+    """The JSON format lets the producer choose."""
+    event = {**{name.removeprefix("ce-"): value for name, value in CONTEXT.items()}, **data}
+    assert reading.parse(STRUCTURED, json.dumps(event).encode()).event.revision == 1
+
+
+@pytest.mark.parametrize(("given", "read"), [("00-1-2-01", "00-1-2-01"), (5, None)])
+def test_an_extension_may_be_spelled_anyhow_and_hold_anything(given: object, read: str | None) -> None:
+    """The trace is what we read of them; what is none is nothing to refuse an event for."""
+    event = {**{name.removeprefix("ce-"): value for name, value in CONTEXT.items()}, "data": json.loads(BATCH)}
+    sent = json.dumps({**event, "traceParent": given}).encode()
+    assert reading.parse(STRUCTURED, sent).traceparent == read
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        ({}, "data"),
+        ({"data": "nonsense"}, "data"),
+        ({"data": [1]}, "data"),
+        ({"data_base64": "e"}, "data_base64"),
+        ({"data_base64": 5}, "data_base64"),
+        ({"data": {}, "data_base64": "e30="}, "data_base64"),
+    ],
+)
+def test_data_that_is_none_is_refused_by_name(data: dict[str, Any], field: str) -> None:
+    """What is meant must not be guessed, least of all between two."""
+    event = {**{name.removeprefix("ce-"): value for name, value in CONTEXT.items()}, **data}
+    assert faults_of(STRUCTURED, json.dumps(event).encode()).keys() == {field}
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "field"),
     [

@@ -9,7 +9,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
 
 from eventing.errors import Retryable
-from eventing.objects import GcsObjectStore, ObjectStore
+from eventing.objects import GcsObjectStore, ObjectStore, TooLarge
 from tests.fakes.objects import MemoryObjectStore
 
 
@@ -75,6 +75,31 @@ async def test_creating_again_with_the_same_content_is_still_a_success(store: Ob
     """A retried upload whose first answer was lost has won, not lost."""
     assert await store.create("decisions/0001.json", b"mine") is True
     assert await store.create("decisions/0001.json", b"mine") is True
+
+
+async def test_a_write_in_place_of_one_generation_leaves_any_other_alone(store: ObjectStore) -> None:
+    """Whoever has read a document may change that document, and no newer one; a repeat of the same change has won."""
+    first = await store.write("manifest.json", b"narrow")
+    assert await store.replace("manifest.json", b"wide", first) is True
+    assert await store.replace("manifest.json", b"wide", first) is True
+    assert await store.replace("manifest.json", b"another's", first) is False
+    stored = await store.read("manifest.json")
+    assert stored is not None
+    assert stored.body == b"wide"
+    await store.delete("manifest.json")
+    assert await store.replace("manifest.json", b"wide again", stored.generation) is False
+
+
+async def test_no_more_is_read_than_is_wanted(store: ObjectStore) -> None:
+    """Whatever somebody left in the bucket must not fill the memory; what fits is read whole."""
+    await store.write("a.json", b"x" * 1_000_000)
+    await store.write("empty.json", b"")
+    with pytest.raises(TooLarge, match=r"'a.json' has more than 999,999 bytes"):
+        await store.read("a.json", most=999_999)
+    for name, size in (("a.json", 1_000_000), ("empty.json", 0)):
+        stored = await store.read(name, most=size)
+        assert stored is not None
+        assert len(stored.body) == size
 
 
 async def test_one_of_many_creators_wins(store: ObjectStore) -> None:

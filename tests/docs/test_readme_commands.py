@@ -11,12 +11,8 @@ import pytest
 from tests.docs.markdown_files import ROOT, code, shell
 
 README = ROOT / "README.md"
-DEMOS = {
-    "MARKETS=DK,SE make demo": {},
-    "SPOTIFY_SIMULATOR=developer make demo": {"MARKETS": "DK"},
-    "SPOTIFY_FAULTS=floats make demo": {"MARKETS": "DK"},
-}
-"""Run by a test below; in an environment that keeps it short."""
+DEMO = "MARKETS=DK,SE make demo"
+"""Run by a test below."""
 
 CHEAP = {"make help": "make demo", "./releases --help": "dead-letter"}
 """Run by a test below; what they print."""
@@ -30,6 +26,9 @@ ELSEWHERE = {
     "make up": ("tests/integration/test_local_commands.py", 'local("up"'),
     "make tick": ("tests/integration/test_local_commands.py", 'local("tick"'),
     "make down": ("tests/integration/test_local_commands.py", 'local("down"'),
+    # Both in one run; the verb hands on the environment as it is.
+    "SPOTIFY_SIMULATOR=developer make demo": ("tests/e2e/test_any_place.py", '"SPOTIFY_SIMULATOR": "developer"'),
+    "SPOTIFY_FAULTS=floats make demo": ("tests/e2e/test_any_place.py", '"SPOTIFY_FAULTS": "floats"'),
     # Needs an account; that the choice is understood is tested.
     "SPOTIFY_CLIENT_ID=… SPOTIFY_CLIENT_SECRET=… make demo": (
         "tests/unit/test_local_choices.py",
@@ -47,7 +46,7 @@ def commands() -> set[str]:
 
 def test_every_command_of_the_readme_is_run_somewhere() -> None:
     """A command that nobody runs is a promise that nobody keeps."""
-    assert commands() == set(DEMOS) | set(CHEAP) | set(ELSEWHERE)
+    assert commands() == {DEMO} | set(CHEAP) | set(ELSEWHERE)
 
 
 @pytest.mark.parametrize("command", ELSEWHERE)
@@ -75,11 +74,10 @@ def test_a_cheap_command_does_what_it_says(command: str) -> None:
 
 @pytest.mark.e2e
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("command", DEMOS)
-def test_a_demo_ends_with_a_table_and_nothing_running(command: str, tmp_path: Path) -> None:
+def test_a_demo_ends_with_a_table_and_nothing_running(tmp_path: Path) -> None:
     """The first thing a newcomer types works, as typed."""
-    done = run(command, LOCAL_FOLDER=str(tmp_path), **DEMOS[command])
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    done = run(DEMO, LOCAL_FOLDER=str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads((tmp_path / "demo.json").read_text(encoding="utf-8"))
     assert told["rows"] > 0
     assert told["clusters_left"] == 0

@@ -1,4 +1,4 @@
-"""The demo where nothing is as usual: the clone's path, the way out, the terminal and the Java that is named."""
+"""The demo where nothing is as usual: the clone's path, the way out, the terminal, the Java that is named, Spotify."""
 
 import json
 import os
@@ -39,10 +39,14 @@ def too_new(folder: Path) -> Path:
 
 
 def test_a_week_is_loaded_wherever_the_clone_lies_and_whatever_the_shell_says(tmp_path: Path) -> None:
-    """A folder of any name, dead proxies in every spelling, an ASCII terminal, a Java newer than Spark takes."""
+    """A folder of any name, dead proxies in every spelling, an ASCII terminal, a Java newer than Spark takes.
+
+    And a Spotify that lets a developer's app search alone, and writes 3.0 for 3.
+    """
     there = clone(tmp_path / "My Projects" / 'Bjørn\'s "R&D" #1 100%20 $HOME (a);`b`~|<e>!')
     kept = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
-    odd = {"JAVA_HOME": str(too_new(tmp_path / "java25")), "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    spotify = {"SPOTIFY_SIMULATOR": "developer", "SPOTIFY_FAULTS": "floats"}
+    odd = spotify | {"JAVA_HOME": str(too_new(tmp_path / "java25")), "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
     proxies = {name: DEAD for lower in PROXIES for name in (lower, lower.upper())}
     done = subprocess.run(
         [there / ".venv/bin/python", "-m", "local", "demo"],
@@ -59,3 +63,4 @@ def test_a_week_is_loaded_wherever_the_clone_lies_and_whatever_the_shell_says(tm
     assert "secret" not in done.stdout + done.stderr
     report = json.loads((there / ".local/demo.json").read_text())
     assert report["rows"] == report["tracks"] > 0
+    assert report["clusters_left"] == 0

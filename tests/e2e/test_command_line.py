@@ -22,6 +22,7 @@ from local.detached import Files, write_state
 from local.stack import Stack, sole_use
 from local.tools import ROOT
 from ops import record
+from tests import commands
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -50,8 +51,7 @@ def stack(folder: Path) -> Iterator[Stack]:
 
 def releases(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Give a command and wait for it."""
-    command = [str(ROOT / "releases"), "--stack", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    return commands.releases("--stack", folder, *arguments)
 
 
 def answer(folder: Path, *arguments: str) -> Any:
@@ -153,9 +153,8 @@ def test_a_run_is_closed_and_reopened_by_order(folder: Path, stack: Stack) -> No
     # Still down: once it answers, a delivery under way may bring it before the order is given.
     answer(folder, "run", "reopen", OTHER, "--reason", "Sweden is back")
     assert requests.post(control, json=[], timeout=10).status_code == 200
-    reopened = releases(folder, "replay", OTHER, "-m", "SE", "--reason", "at once", *WAIT, "--json")
-    assert reopened.returncode == 0, reopened.stderr
-    assert answer(folder, "run", "show", OTHER)["state"] == "loaded"
+    whole = last_line(folder, "run", "watch", OTHER, "--revision", "2", "--timeout", "240")
+    assert (whole["state"], whole["landed"]) == ("loaded", 2)
 
 
 def test_a_backfill_loads_again_what_is_still_there(folder: Path) -> None:
@@ -219,7 +218,7 @@ def give_up(stack: Stack, event: MarketRequested) -> None:
 
 def test_the_doctor_finds_a_healthy_stack(folder: Path) -> None:
     """Every part that a local stack has is looked at, and the canaries arrive."""
-    examined = answer(folder, "doctor", "--prove", "--timeout", "30")
+    examined = answer(folder, "doctor", "--prove", "--timeout", "15")
     assert examined["healthy"]
     heard = [one["what"] for one in examined["findings"] if one["check"] == "delivery" and one["status"] == "ok"]
     described = json.loads((ROOT / "infra" / "topology.json").read_text())

@@ -54,7 +54,7 @@ class MemoryDataproc:
             return
         if self.refusal is not None:
             self.refused += 1
-            raise NoMachines(f"dataproc: create cluster {name} failed: {self.refusal}", after=_SOON)
+            raise NoMachines(f"dataproc: create cluster {name} failed: {self.refusal}")
         self.created.append(name)
         labels = {"app": APP_LABEL, "run": run_id}
         self.machines[name] = Cluster(name, f"uuid-{len(self.created)}", "CREATING", labels, size=size)
@@ -65,7 +65,7 @@ class MemoryDataproc:
         if found is None or found.uuid != uuid:
             return
         if found.state == "DELETING":
-            raise Retryable(f"dataproc: {name} is being deleted", after=_SOON)
+            raise Retryable(f"dataproc: {name} is being deleted")
         self.deleted.append(name)
         self.machines[name] = replace(found, state="DELETING")
 
@@ -83,7 +83,7 @@ class MemoryDataproc:
             return
         cluster = self.machines.get(request.cluster)
         if cluster is None or not takes_jobs(cluster.state):
-            raise Retryable(f"dataproc: {request.cluster} takes no jobs", after=_SOON)
+            raise Retryable(f"dataproc: {request.cluster} takes no jobs")
         self.submitted[identity] = Job(
             identity, request.revision, request.attempt, "RUNNING", request.cluster, started_at=self.clock()
         )

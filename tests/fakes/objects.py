@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import google_crc32c
 
 from eventing.clock import Clock
-from eventing.objects import ObjectInfo, StoredObject
+from eventing.objects import ObjectInfo, StoredObject, TooLarge
 
 
 class MemoryObjectStore:
@@ -20,9 +20,11 @@ class MemoryObjectStore:
         self.listings: list[str] = []
         """Every prefix that was listed, in order."""
 
-    async def read(self, name: str) -> StoredObject | None:
+    async def read(self, name: str, *, most: int | None = None) -> StoredObject | None:
         """See `ObjectStore.read`."""
         found = self._objects.get(name)
+        if found and most is not None and len(found[0]) > most:
+            raise TooLarge(name, most)
         return StoredObject(found[0], found[1].generation) if found else None
 
     async def stat(self, name: str) -> ObjectInfo | None:
@@ -43,6 +45,14 @@ class MemoryObjectStore:
         info = ObjectInfo(name, self._generation, _crc32c(body), len(body), self._clock(), dict(metadata or {}))
         self._objects[name] = (body, info)
         return self._generation
+
+    async def replace(self, name: str, body: bytes, generation: int) -> bool:
+        """See `ObjectStore.replace`."""
+        found = self._objects.get(name)
+        if found is None or found[1].generation != generation:
+            return found is not None and found[0] == body
+        await self.write(name, body)
+        return True
 
     async def delete(self, name: str) -> None:
         """See `ObjectStore.delete`."""

@@ -62,9 +62,9 @@ class WatchedStore(MemoryObjectStore):
         super().__init__(clock)
         self.asked: list[str] = []
 
-    async def read(self, name: str) -> StoredObject | None:
+    async def read(self, name: str, *, most: int | None = None) -> StoredObject | None:
         self.asked.append(name)
-        return await super().read(name)
+        return await super().read(name, most=most)
 
     async def stat(self, name: str) -> ObjectInfo | None:
         self.asked.append(name)
@@ -73,6 +73,10 @@ class WatchedStore(MemoryObjectStore):
     async def write(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> int:
         self.asked.append(name)
         return await super().write(name, body, metadata)
+
+    async def replace(self, name: str, body: bytes, generation: int) -> bool:
+        self.asked.append(name)
+        return await super().replace(name, body, generation)
 
     async def delete(self, name: str) -> None:
         self.asked.append(name)
@@ -179,7 +183,8 @@ def _served(app: web.Application) -> Iterator[str]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="served")
     thread.start()
-    runner = web.AppRunner(app, access_log=None)
+    # A body that is refused half read is otherwise waited for, ten seconds long.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     try:
         port = asyncio.run_coroutine_threadsafe(_start(runner), loop).result(30)
         yield f"http://127.0.0.1:{port}"

@@ -1,6 +1,6 @@
 """The OpenAPI document against each service: schemathesis makes requests that fit it and requests that do not.
 
-`FUZZ=1000 pytest tests/fuzz` tries more.
+`make fuzz` tries more.
 """
 
 import os
@@ -22,7 +22,7 @@ from contracts.openapi import openapi
 from tests.fuzz.serving import Running, serving
 from tests.registry import SERVICES
 
-EXAMPLES = int(os.environ.get("FUZZ", "40"))
+EXAMPLES = int(os.environ.get("FUZZ", "20"))
 SCHEMA = schemathesis.openapi.from_dict(openapi())
 _JUDGED_HERE = [
     not_a_server_error,  # 503 is an answer of ours; any other 5xx fails below

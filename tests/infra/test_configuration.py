@@ -350,6 +350,7 @@ def test_the_secrets_are_for_the_fetcher_alone() -> None:
         (names.job_claim_name(RUN, 1), {"cluster_manager"}),
         (names.announced_name(RUN, 1), {"cluster_manager"}),
         (names.receipt_name(RUN, 1), {"cluster_manager"}),
+        (names.look_name(RUN, 1), {"cluster_manager"}),
         (names.load_name(RUN, 1), {"cluster"}),
         (names.quarantine_prefix(RUN, 1) + "part-0.json", {"cluster"}),
         ("jobs/spark_job.zip", {"builder"}),

@@ -14,8 +14,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud.bigquery import Client as BigQueryClient
 from google.cloud.storage import Client as StorageClient
 
-from local.choices import Choices
-from local.stack import FolderInUseError, Stack, sole_use
+from local.stack import FolderInUseError, sole_use
 from local.tools import ROOT
 from tests.waiting import eventually
 
@@ -99,24 +98,16 @@ def test_a_second_stack_needs_data_of_its_own(folder: Path, tmp_path: Path) -> N
     assert f"another stack, process {pid}, runs in {folder / 'up'}" in done.stderr
 
 
-def test_two_stacks_run_at_once(folder: Path, tmp_path: Path) -> None:
-    """On ports of their own, with data of their own."""
-    with Stack(Choices(home=tmp_path / "second", markets=("SE",)), os.environ) as second:
-        mine = exported(folder)
-        theirs = second.client_environment
-        hosts = [name for name in mine if name.endswith("_HOST")]
-        assert len(hosts) == 5
-        assert not {mine[name] for name in hosts} & {theirs[name] for name in hosts}
-        assert second.clusters() == []
-    assert processes_of(tmp_path) == []
-    assert processes_of(folder)
-
-
-def test_down_ends_everything(tmp_path: Path) -> None:
-    """After `down` no process and no address is left; the data are. A second one says that there is nothing."""
+def test_a_second_stack_has_its_own_ports_and_down_ends_all_of_it(folder: Path, tmp_path: Path) -> None:
+    """After `down` no process and no address is left, and the other stack is; a second one has nothing to end."""
     assert local("up", told(tmp_path)).returncode == 0
+    mine, theirs = exported(folder), exported(tmp_path)
+    hosts = [name for name in mine if name.endswith("_HOST")]
+    assert len(hosts) == 5
+    assert not {mine[name] for name in hosts} & {theirs[name] for name in hosts}
     assert processes_of(tmp_path)
     assert local("down", told(tmp_path)).returncode == 0
+    assert processes_of(folder)
     assert processes_of(tmp_path) == []
     assert not (tmp_path / "stack.json").exists()
     assert not (tmp_path / "env").exists()

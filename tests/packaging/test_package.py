@@ -20,6 +20,8 @@ import pytest
 
 from contracts import __version__
 from ops.dead_letters import topics_of
+from requirements.find_uv import find
+from requirements.install import surroundings
 
 pytestmark = pytest.mark.e2e
 
@@ -62,10 +64,10 @@ print(json.dumps({"at": str(INFRA), "topics": topics_of(TOPOLOGY), "schema": _sc
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with the package in it."""
     made = tmp_path_factory.mktemp("installed") / "environment"
-    venv.create(made, with_pip=True)
-    pip = (made / "bin/python", "-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
-    run(*pip, "--no-deps", "--require-hashes", "-r", ROOT / "requirements/build.txt")
-    run(*pip, "--no-deps", "--no-build-isolation", ROOT)
+    venv.create(made)
+    install = (find(), "pip", "install", "--quiet", "--python", made / "bin/python", "--no-deps")
+    run(*install, "--require-hashes", "-r", ROOT / "requirements/build.txt")
+    run(*install, "--no-build-isolation", ROOT)
     (packages(made) / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     return made
 
@@ -77,9 +79,10 @@ def packages(environment: Path) -> Path:
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
     """What a command prints, which must do its work; nothing of the environment leads it back into the clone."""
-    told = {
+    kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "GOOGLE_", "BUCKET"))
     }
+    told = surroundings(kept)
     done = subprocess.run(command, cwd=cwd, env=told, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout

@@ -8,16 +8,18 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Literal, Protocol, TypeVar
 
-Fate = Literal["fails", "crash before", "crash after", "answer lost", "late"]
+Fate = Literal["fails", "hangs", "crash before", "crash after", "answer lost", "late"]
 """What becomes of a call to the outside, but for the usual.
 
-fails: no effect and an error; answer lost: the effect and an error; late: an error, and the effect some time
-afterwards; crash before and after: the calling process dies before the effect, or before it learns of it.
+fails: no effect and an error; hangs: no effect, and an error at the call's deadline; answer lost: the effect and an
+error; late: an error, and the effect some time afterwards; crash before and after: the calling process dies before the
+effect, or before it learns of it.
 """
 ChosenT = TypeVar("ChosenT")
 
 MOST: Mapping[str, float] = {
     "call fails": 0.1,
+    "call hangs": 0.04,
     "call answer lost": 0.06,
     "call late": 0.06,
     "call crash before": 0.03,
@@ -28,7 +30,9 @@ MOST: Mapping[str, float] = {
     "acknowledgement lost": 0.1,
     "notification lost": 0.5,
     "audit entry lost": 0.5,
-    "cluster refused": 0.4,
+    "audit entries of others": 0.5,
+    "cluster refused for quota": 0.4,
+    "zone out of machines": 0.4,
     "cluster fails": 0.4,
     "cluster hangs": 0.3,
     "cluster dies": 0.4,
@@ -36,6 +40,7 @@ MOST: Mapping[str, float] = {
     "job fails": 0.4,
     "job hangs": 0.2,
     "load outlives its job": 0.5,
+    "orphaned load takes hours": 0.5,
     "load's answer lost": 0.3,
     "spotify 500": 0.1,
     "spotify 429 at once": 0.1,
@@ -96,6 +101,8 @@ class Chance:
         """See `Fates.of`."""
         if self.hit("call fails"):
             return "fails"
+        if self.hit("call hangs"):
+            return "hangs"
         if not changes:
             return None
         fates: Sequence[Fate] = ("answer lost", "late", "crash before", "crash after")

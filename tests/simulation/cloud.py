@@ -14,6 +14,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from google.api_core.exceptions import InvalidArgument
+from google.rpc import code_pb2
+
 from contracts.documents import Decision, LoadResult, WarehouseCount
 from contracts.envelope.dead_letters import DEAD_LETTER_SOURCE
 from contracts.envelope.messages import Message
@@ -21,6 +24,7 @@ from contracts.names import cluster_claim_name, decision_name, parse_part_name, 
 from contracts.parts import PartMetadata
 from eventing.errors import Retryable
 from local.dataproc import audit
+from local.dataproc.world import NO_MACHINES, NO_QUOTA
 from services.cluster_manager.adapters import dataproc as adapter
 from services.cluster_manager.adapters.dataproc import ClusterShape, JobShape, cluster_message, job_message
 from services.cluster_manager.decisions import is_active, takes_jobs
@@ -240,6 +244,8 @@ class Load(NamedTuple):
     run_id: str
     revision: int
     rows: tuple[Row, ...]
+    orphan: bool = False
+    """Whether its driver was dead."""
 
 
 @dataclass
@@ -348,6 +354,12 @@ class SimulatedDataproc(MemoryDataproc):
         self._begun: dict[str, Load] = {}
         """Loads that BigQuery may have begun already, by job."""
         self._examined: dict[str, Examined] = {}
+        self.quota_from: datetime = outside.now()
+        """Until then there is none."""
+        self.orphaned: dict[str, float] = {}
+        """Jobs whose driver is to die while BigQuery loads, and after how many seconds that load ends."""
+        self.orphans: dict[str, datetime] = {}
+        """When the load of a job without a driver ends, or has ended."""
 
     # The port --------------------------------------------------------------------------------------------------
 
@@ -360,8 +372,8 @@ class SimulatedDataproc(MemoryDataproc):
             self.stranger(name)
         if name in self.machines:
             return  # ALREADY_EXISTS
-        if chance.hit("cluster refused"):
-            raise Retryable("dataproc: quota", after=timedelta(seconds=20))
+        if now < self.quota_from or chance.hit("cluster refused for quota"):
+            raise self._refusal(name)
         self._asked[name] = now
         if self._bucket.body(cluster_claim_name(run_id, int(name.rsplit("-c", 1)[-1]))) is None:
             self._outside.broken(f"3: cluster {name} was created without a claim on record")
@@ -376,6 +388,14 @@ class SimulatedDataproc(MemoryDataproc):
         self._make(name, message["labels"], ttls)
         self.machines[name] = replace(self.machines[name], size=size)
         self.created.append(name)
+
+    def _refusal(self, name: str) -> Exception:
+        """What the adapter makes of Google's words; the call leaves an entry in the audit log all the same."""
+        self._outside.note(f"cluster {name} is refused: {NO_QUOTA}")
+        call = _call("ClusterController.CreateCluster", f"clusters/{name}", name, "")
+        failure = audit.Failure(code_pb2.INVALID_ARGUMENT, NO_QUOTA)
+        self._write(audit.refused_entry(call, at=self._outside.now(), failure=failure), f"{name} refused")
+        return adapter._translated(f"create cluster {name}", InvalidArgument(NO_QUOTA))
 
     def stranger(self, name: str) -> None:
         """Somebody else makes a cluster of this name, without our labels."""
@@ -414,7 +434,7 @@ class SimulatedDataproc(MemoryDataproc):
             return
         cluster = self.machines.get(message["placement"]["cluster_name"])
         if cluster is None or not takes_jobs(cluster.state):
-            raise Retryable(f"dataproc: {request.cluster} takes no jobs", after=timedelta(seconds=5))
+            raise Retryable(f"dataproc: {request.cluster} takes no jobs")
         self._check_submission(identity, request, cluster)
         self.submitted[identity] = Job(
             identity, request.revision, request.attempt, "PENDING", request.cluster, started_at=self.clock()
@@ -442,8 +462,9 @@ class SimulatedDataproc(MemoryDataproc):
         await asyncio.sleep(chance.between(60, 150))
         if not self._is(made, "CREATING"):
             return
-        fails = chance.hit("cluster fails")
-        self._turn(made, "ERROR" if fails else "RUNNING")
+        sold_out = chance.hit("zone out of machines")
+        fails = sold_out or chance.hit("cluster fails")
+        self._turn(made, "ERROR" if fails else "RUNNING", NO_MACHINES if sold_out else "")
         made.idle_since = self._outside.now()
         self._audit("ClusterController.CreateCluster", f"clusters/{made.name}", cluster, last=True)
         if not fails and chance.hit("cluster dies"):
@@ -485,6 +506,7 @@ class SimulatedDataproc(MemoryDataproc):
     async def _drive(self, identity: str, arguments: Arguments, cluster: Cluster) -> None:
         chance, made = self._outside.chance, self.made[cluster.uuid]
         fails = chance.number(3) if chance.hit("job fails") else None
+        fails = 1 if identity in self.orphaned else fails
         hangs = chance.number(3) if chance.hit("job hangs") else None
         await asyncio.sleep(chance.between(3, 10))
         self.submitted[identity] = replace(self.submitted[identity], state="RUNNING", started_at=self.clock())
@@ -548,12 +570,21 @@ class SimulatedDataproc(MemoryDataproc):
         self._outside.note(f"table: {len(load.rows)} rows of {load.run_id} by {load.job}")
         frame: Any = Frame(load._replace(at=self._outside.now()), self._table)
         date = datetime.fromisoformat(load.run_id).date()
-        sink.replace_partition(frame, table="table", load_date=date, temporary_bucket=BUCKET)
+        sink.replace_partition(
+            frame, table="table", load_date=date, revision=load.revision, temporary_bucket=BUCKET
+        )
 
     async def _orphan(self, load: Load) -> None:
-        """BigQuery goes on with a load whose driver is dead."""
-        await asyncio.sleep(self._outside.chance.between(1, 20))
-        self._replace(load)
+        """BigQuery goes on with a load whose driver is dead, for hours at most."""
+        chance = self._outside.chance
+        takes = (
+            chance.between(600, 5.9 * 3600) if chance.hit("orphaned load takes hours") else chance.between(1, 20)
+        )
+        takes = self.orphaned.get(load.job, takes)
+        chance.injected["load without a driver"] += 1
+        self.orphans[load.job] = self._outside.now() + timedelta(seconds=takes)
+        await asyncio.sleep(takes)
+        self._replace(load._replace(orphan=True))
 
     def _kill_jobs(self, made: Made, why: str) -> None:
         for job in self._jobs_on(made):
@@ -566,7 +597,7 @@ class SimulatedDataproc(MemoryDataproc):
     def _end(self, identity: str, state: JobState, details: str, made: Made) -> None:
         self.end_job(identity, state, details)
         begun = self._begun.pop(identity, None)
-        if begun is not None and self._outside.chance.hit("load outlives its job"):
+        if begun is not None and (identity in self.orphaned or self._outside.chance.hit("load outlives its job")):
             self._outside.spawn(self._orphan(begun))
         made.idle_since = self._outside.now()
         self._outside.note(f"job {identity} is {state} {details}")
@@ -580,29 +611,37 @@ class SimulatedDataproc(MemoryDataproc):
         found = self.machines.get(made.name)
         return found is not None and found.uuid == made.uuid and found.state == state
 
-    def _turn(self, made: Made, state: Any) -> None:
-        self._outside.note(f"cluster {made.name} ({made.uuid}) is {state}")
-        self.turn(made.name, state)
+    def _turn(self, made: Made, state: Any, details: str = "") -> None:
+        self._outside.note(f"cluster {made.name} ({made.uuid}) is {state} {details}")
+        self.turn(made.name, state, details)
 
     def _audit(self, method: str, resource: str, cluster: Cluster, *, last: bool) -> None:
-        if self._outside.chance.hit("audit entry lost"):
-            return
-        path = f"projects/{PROJECT}/regions/{REGION}"
-        call = audit.Call(
-            method=method,
-            project=PROJECT,
-            region=REGION,
-            cluster_name=cluster.name,
-            cluster_uuid=cluster.uuid,
-            resource_name=f"{path}/{resource}",
-            operation=f"{path}/operations/{resource}",
-            request={},
-        )
-        now = self._outside.now()
-        entry = (
-            audit.last_entry(call, at=now, response={}, failure=None)
-            if last
-            else audit.first_entry(call, at=now, response={})
-        )
-        about = f"{resource} {'ended' if last else 'began'}"
-        self._publish("dataproc-operations", Message(json.dumps(entry).encode(), {"about": about}))
+        self._tell(_call(method, resource, cluster.name, cluster.uuid), last=last)
+        if self._outside.chance.hit("audit entries of others"):
+            for end in (False, True):
+                self._tell(_call(method, "clusters/analytics", "analytics", "uuid-of-another"), last=end)
+
+    def _tell(self, call: audit.Call, *, last: bool) -> None:
+        now, about = self._outside.now(), call.resource_name.split("/", 4)[-1]
+        if last:
+            self._write(audit.last_entry(call, at=now, response={}, failure=None), f"{about} ended")
+        else:
+            self._write(audit.first_entry(call, at=now, response={}), f"{about} began")
+
+    def _write(self, entry: Mapping[str, Any], about: str) -> None:
+        if not self._outside.chance.hit("audit entry lost"):
+            self._publish("dataproc-operations", Message(json.dumps(entry).encode(), {"about": about}))
+
+
+def _call(method: str, resource: str, cluster: str, uuid: str) -> audit.Call:
+    path = f"projects/{PROJECT}/regions/{REGION}"
+    return audit.Call(
+        method=method,
+        project=PROJECT,
+        region=REGION,
+        cluster_name=cluster,
+        cluster_uuid=uuid,
+        resource_name=f"{path}/{resource}",
+        operation=f"{path}/operations/{resource}",
+        request={},
+    )

@@ -1,14 +1,44 @@
-"""What hands other than the fetcher's do to the raw objects of a run: parts are spoilt, and strays lie beside them."""
+"""What hands other than the services' do to the objects of a run: parts are spoilt, strays and litter lie about."""
 
 import gzip
 import json
 from typing import Literal, get_args
 
-from contracts.names import part_name, raw_prefix
+from contracts.names import part_name, raw_prefix, run_prefix
+from tests.simulation.chance import Chance
 from tests.simulation.cloud import Bucket
 
 Harm = Literal["vanishes", "is cut", "is emptied", "is foreign", "is short", "is glued"]
 HARMS: tuple[Harm, ...] = get_args(Harm)
+LITTERED = "2026-11-18"
+"""A run of which there is nothing but what nobody can read; every sweep comes by, and receipts are compared with it."""
+BODIES = (
+    b"",
+    b'{"run_id": "2026-11-',
+    b"\xff\x00",
+    b'["foreign"]',
+    b'{"run_id": "2026-11-18", "version": 9, "expects": {"markets": "all"}}',
+    (
+        b'{"run_id": "2026-11-18", "markets": ["DK"], "reason": "r", "created_at": "2026-11-18T00:00:00",'
+        b' "deadline": "2026-11-18T06:00:00", "requested_by": "somebody"}'
+    ),
+)
+"""Empty, cut short, no text, foreign, of a later version, and with times that have no zone."""
+_DOCUMENTS = (
+    "decisions/0001.json",
+    "receipts/0001.json",
+    "clusters/0001.json",
+    "jobs/0001.json",
+    "orders/0001.json",
+)
+_STRANGERS = (
+    "receipts/0001 (1).json",
+    "orders/0001-draft.json",
+    "decisions/1.json",
+    "announced/0001.json.bak",
+    "throttled/dk.json",
+    "README",
+)
 STRANGER = "XK"
 """A market that no run here expects."""
 
@@ -45,6 +75,14 @@ def _spoilt(body: bytes, market: str, how: Harm) -> bytes:
 def _of_another_market(body: bytes, market: str) -> bytes:
     ours, theirs = f'"market":"{market}"'.encode(), f'"market":"{STRANGER}"'.encode()
     return gzip.compress(gzip.decompress(body).replace(ours, theirs), mtime=0)
+
+
+async def litter(bucket: Bucket, run_id: str, chance: Chance) -> None:
+    """Leave documents that nobody can read in a run of their own, and names that are none of ours in this one."""
+    for name in ("manifest.json", *_DOCUMENTS, *_STRANGERS):
+        await bucket.write(f"{run_prefix(LITTERED)}{name}", chance.one_of(BODIES))
+    for name in _STRANGERS:
+        await bucket.write(f"{run_prefix(run_id)}{name}", chance.one_of(BODIES))
 
 
 async def stray(bucket: Bucket, run_id: str, market: str) -> None:

@@ -10,7 +10,6 @@ from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -21,6 +20,7 @@ from contracts.envelope import reading
 from contracts.envelope.messages import Message
 from contracts.events import Delivery
 from contracts.faults import ContractError
+from eventing import deadlines
 from eventing.app import Service, settle
 from eventing.coalescing import Coalescer
 from eventing.errors import Retryable
@@ -151,6 +151,11 @@ class Process:
             self._must_live()
         if fate == "fails":
             raise error(f"{what} failed")
+        if fate == "hangs":
+            # Looked up late: a deadline that is too long is one of the planted mistakes.
+            await asyncio.sleep(deadlines.CALL.seconds)
+            self._must_live()
+            raise error(f"{what} did not answer")
         if fate == "late":
             self.shared.outside.spawn(_later(chance.between(1, 60), act))
             raise error(f"{what} timed out")
@@ -204,7 +209,7 @@ def _forget(owner: Process, task: asyncio.Task[Any]) -> None:
 
 
 def retryable(reason: str) -> Retryable:
-    return Retryable(reason, after=timedelta(seconds=10))
+    return Retryable(reason)
 
 
 @dataclass
@@ -217,9 +222,9 @@ class StorePort:
     async def _call(self, what: str, act: Callable[[], Awaitable[ResultT]], *, changes: bool = False) -> ResultT:
         return await self.process.call(what, act, changes=changes, error=retryable)
 
-    async def read(self, name: str) -> StoredObject | None:
+    async def read(self, name: str, *, most: int | None = None) -> StoredObject | None:
         """See `ObjectStore.read`."""
-        return await self._call(f"read {name}", lambda: self.bucket.read(name))
+        return await self._call(f"read {name}", lambda: self.bucket.read(name, most=most))
 
     async def stat(self, name: str) -> ObjectInfo | None:
         """See `ObjectStore.stat`."""
@@ -232,6 +237,11 @@ class StorePort:
     async def write(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> int:
         """See `ObjectStore.write`."""
         return await self._call(f"write {name}", lambda: self.bucket.write(name, body, metadata), changes=True)
+
+    async def replace(self, name: str, body: bytes, generation: int) -> bool:
+        """See `ObjectStore.replace`."""
+        what = f"replace {name}"
+        return await self._call(what, lambda: self.bucket.replace(name, body, generation), changes=True)
 
     async def delete(self, name: str) -> None:
         """See `ObjectStore.delete`."""

@@ -4,7 +4,7 @@ import pytest
 
 from tests.simulation.crash_points import CASES, Plan
 
-SAMPLE = 60
+SAMPLE = 20
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -7,16 +7,18 @@ import asyncio
 import contextlib
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame
 
+from contracts import names
 from contracts.events import DeadLettered, Delivery, MarketRequested
-from contracts.names import cluster_name, parse_part_name, raw_prefix
+from contracts.names import RunObject, cluster_name, parse_part_name, raw_prefix
+from eventing import deadlines, sweeping
 from eventing.ledger import RunIndex
 from services.batch_trigger import decisions as barrier
 from services.batch_trigger import handlers as batch_trigger
@@ -34,8 +36,9 @@ from services.market_fetcher.shapes import Absent
 from spark_job import sink, verdict
 from spark_job.decision import PART_SUFFIX, Part
 from tests.simulation import job as spark
-from tests.simulation.chance import Chance
+from tests.simulation.chance import Chance, Fates
 from tests.simulation.crash_points import CASES, COMPLETE, Plan
+from tests.simulation.test_simulation import ORPHANED, SHORT, Hanging, sold_out
 from tests.simulation.world import Case, simulate
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -84,8 +87,8 @@ def a_random_job_id(patch: pytest.MonkeyPatch) -> None:
 
 
 def an_append_load(patch: pytest.MonkeyPatch) -> None:
-    def append(rows: DataFrame, *, table: str, load_date: date, temporary_bucket: str) -> None:
-        chosen = sink.options(load_date=load_date, temporary_bucket=temporary_bucket)
+    def append(rows: DataFrame, *, table: str, load_date: date, revision: int, temporary_bucket: str) -> None:
+        chosen = sink.options(load_date=load_date, revision=revision, temporary_bucket=temporary_bucket)
         rows.write.format("bigquery").options(**chosen).mode("append").save(table)
 
     patch.setattr(sink, "replace_partition", append)
@@ -128,7 +131,7 @@ def a_decision_whose_event_is_lost(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_hot_loop_on_retry_after_0(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(fetching, "_FLOOR", 0.0)
+    patch.setattr(fetching, "_FLOOR_SECONDS", 0.0)
 
 
 def redrive_to_the_topic(patch: pytest.MonkeyPatch) -> None:
@@ -195,6 +198,67 @@ def archived_runs_are_swept(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RunIndex, "is_archived", lambda _self, _now, _raw_days: False)
 
 
+def a_refusals_entry_wakes(patch: pytest.MonkeyPatch) -> None:
+    handle = cluster_manager.on_dataproc_operation
+
+    async def woken(delivery: Delivery, *, coalescer: Any) -> None:
+        news = delivery.event.model_copy(update={"last": True})
+        await handle(delivery.model_copy(update={"event": news}), coalescer=coalescer)
+
+    patch.setattr(cluster_manager, "on_dataproc_operation", woken)
+
+
+def no_pause_after_a_refusal(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(life_cycle, "not_before", lambda refused: refused[-1].claimed_at)
+
+
+def a_refusal_taken_for_a_fault_of_the_request(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(adapter, "is_refusal", lambda _words: False)
+
+
+def a_stockout_taken_for_a_broken_cluster(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(life_cycle, "is_refusal", lambda _words: False)
+
+
+def no_second_look(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(cluster_manager, "look_is_due", lambda _index, _now: False)
+
+
+def a_second_look_too_soon(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(life_cycle, "SECOND_LOOK_AFTER", timedelta(hours=1))
+
+
+def a_second_look_that_is_not_noted(patch: pytest.MonkeyPatch) -> None:
+    async def forget(_run_id: str, _found: life_cycle.NoteLook, _ports: ManagerPorts) -> None:
+        pass
+
+    patch.setattr(cluster_manager, "_note_look", forget)
+
+
+def a_call_without_a_deadline(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(deadlines, "CALL", deadlines.Deadline(600))
+
+
+def a_sweep_that_ends_at_the_first_trouble(patch: pytest.MonkeyPatch) -> None:
+    async def one_after_the_other(runs: Iterable[str], look: Callable[[str], Awaitable[None]]) -> None:
+        for run_id in runs:
+            await look(run_id)
+
+    patch.setattr(sweeping, "each", one_after_the_other)
+
+
+def a_name_taken_for_a_number(patch: pytest.MonkeyPatch) -> None:
+    def whatever_it_is(name: str) -> RunObject | None:
+        _, run_id, folder, *rest = f"{name}/".split("/")
+        if not rest or not rest[0]:
+            return RunObject(run_id) if folder == "manifest.json" else None
+        stem = rest[0].removesuffix(".json")
+        by_market = folder in ("throttled", "dead-letters")
+        return RunObject(run_id, folder, market=stem) if by_market else RunObject(run_id, folder, int(stem))
+
+    patch.setattr(names, "parse_run_object", whatever_it_is)
+
+
 # --- the checks ------------------------------------------------------------------------------------------------
 
 
@@ -233,6 +297,24 @@ def crash_points(case: Case) -> Check:
     return check
 
 
+def frugal(
+    case: Case, most: dict[str, int], chance: Callable[[], Chance] = Chance.none, fates: Fates | None = None
+) -> Check:
+    """One simulation: calls that begin so are bounded, no delivery outlives its deadline, and all is loaded."""
+
+    def check() -> str | None:
+        found = simulate("frugal", case=case, chance=chance(), fates=fates)
+        made = {what: sum(n for call, n in found.calls.items() if call.startswith(what)) for what in most}
+        over = [
+            f"{made[what]} calls {what!r}, {bound} at most" for what, bound in most.items() if made[what] > bound
+        ]
+        over += [f"{found.overdue} deliveries outlived their deadline"] if found.overdue else []
+        over += [f"{run_id} ended {end}" for run_id, (end, _) in found.ends.items() if end != "loaded"]
+        return next(iter([*found.broken, *over]), None)
+
+    return check
+
+
 @dataclass(frozen=True)
 class Mistake:
     """A mistake and the check that must catch it."""
@@ -246,8 +328,10 @@ class Mistake:
         return self.plant.__name__.replace("_", " ")
 
 
+SHORT_OF_QUOTA = replace(SHORT, no_quota=3600)
 STORMY = Case(storm=1800, log_replayed=False)
 REPLAYED = replace(STORMY, share=0.5, replays=((500, "DK", False),))
+LITTERED = replace(STORMY, litter=60)
 REPEATED = replace(STORMY, share=0.5, harms=((180, "SE", "vanishes"),))
 MISTAKES = [
     Mistake(a_barrier_that_counts, storms(STORMY, {"message doubled": 0.7, "message delayed": 0.3})),
@@ -269,6 +353,18 @@ MISTAKES = [
     Mistake(counts_that_are_not_compared, quiet(Case(share=0.5, harms=((400, "SE", "is short"),)))),
     Mistake(a_job_tried_again_after_its_load, storms(REPEATED, {"load's answer lost": 0.7})),
     Mistake(archived_runs_are_swept, quiet(Case.season())),
+    Mistake(a_refusals_entry_wakes, frugal(SHORT_OF_QUOTA, {"cluster_manager: list clusters": 24})),
+    Mistake(no_pause_after_a_refusal, storms(replace(STORMY, no_quota=1800), {"message doubled": 0.5})),
+    Mistake(a_refusal_taken_for_a_fault_of_the_request, frugal(replace(SHORT_OF_QUOTA, no_quota=7200), {})),
+    Mistake(a_stockout_taken_for_a_broken_cluster, frugal(STORMY, {}, sold_out)),
+    Mistake(no_second_look, quiet(ORPHANED)),
+    Mistake(a_second_look_too_soon, quiet(ORPHANED)),
+    Mistake(
+        a_second_look_that_is_not_noted, frugal(replace(ORPHANED, storm=36000), {"cluster_manager: count": 5})
+    ),
+    Mistake(a_call_without_a_deadline, frugal(STORMY, {}, fates=Hanging("cluster_manager: list jobs"))),
+    Mistake(a_sweep_that_ends_at_the_first_trouble, quiet(LITTERED)),
+    Mistake(a_name_taken_for_a_number, quiet(LITTERED)),
 ]
 CAUGHT: dict[str, str] = {}
 

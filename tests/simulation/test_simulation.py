@@ -1,16 +1,18 @@
-"""Storms of faults by seed: whatever was injected, the ten invariants hold and an end comes."""
+"""Storms of faults by seed: whatever was injected, the eleven invariants hold and an end comes."""
 
+import asyncio
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
+from tests.builders import RUN
 from tests.simulation.__main__ import Totals
-from tests.simulation.chance import MOST, Chance
+from tests.simulation.chance import MOST, Chance, Fate
 from tests.simulation.hands import HARMS, Harm
-from tests.simulation.world import Case, simulate
+from tests.simulation.world import Case, Outcome, simulate
 
-BATCHES, IN_A_BATCH = 20, 8
+BATCHES, IN_A_BATCH = 6, 8
 SWEEPS_TO_SETTLE = 24
 """Within so many sweeps after the last fault, or the deadline where one is needed, everything is settled."""
 
@@ -88,6 +90,31 @@ def test_a_part_that_is_spoilt_by_hand_comes_again(how: Harm, at: float) -> None
         assert (end[0], len(end[1])) == ("loaded", 18), outcome.story()
 
 
+def test_a_trial_before_the_tick_takes_the_week_from_nobody() -> None:
+    """The market that was tried is loaded, then all of them: two loads, and the end of a run without a trial."""
+    whole, tried = (
+        simulate("trial", case=Case(storm=3600, trial=at), chance=Chance.none()) for at in (None, 1200.0)
+    )
+    assert not tried.broken, tried.story()
+    assert tried.ends == whole.ends
+    decided = [line for _, line in tried.history if f"create runs/{RUN}/decisions/" in line]
+    assert len(decided) == 2, tried.story()
+
+
+def test_what_nobody_can_read_in_one_run_delays_no_other() -> None:
+    """Beside a run that is nothing but litter, and among strangers, a run comes to the same end at the same moment."""
+    clean, littered = (
+        simulate("litter", case=Case(storm=1800, litter=at), chance=Chance.none()) for at in (None, 0.0)
+    )
+    assert not littered.broken, littered.story()
+    assert littered.ends == clean.ends
+    receipts = [
+        [at for at, line in one.history if f"create runs/{RUN}/receipts/0001.json" in line]
+        for one in (clean, littered)
+    ]
+    assert receipts[0] == pytest.approx(receipts[1], abs=1), "virtual seconds"
+
+
 def test_a_year_of_runs_costs_nothing_once_their_raw_objects_are_gone() -> None:
     """Raw objects live 90 days: neither on the day they go nor ever after is anything asked, read or loaded."""
     outcome = simulate("year", case=Case.season(52), chance=Chance.none())
@@ -98,10 +125,122 @@ def test_a_year_of_runs_costs_nothing_once_their_raw_objects_are_gone() -> None:
     assert len(decided) == 52
 
 
+SHORT = Case(storm=600, log_replayed=False)
+AN_HOUR = 3600.0
+
+
+def calls(outcome: Outcome, what: str) -> int:
+    """How often the services made calls of which the name begins so."""
+    return sum(count for call, count in outcome.calls.items() if call.startswith(what))
+
+
+def test_an_hour_of_short_quota_costs_few_creations_and_ends_with_the_load() -> None:
+    """A refusal is on record and comes back as an audit entry: taken for news it once made thousands of creations."""
+    short, plenty = (
+        simulate("quota", case=replace(SHORT, no_quota=seconds), chance=Chance.none()) for seconds in (AN_HOUR, 0)
+    )
+    assert not short.broken, short.story()
+    assert [end for end, _ in short.ends.values()] == ["loaded"]
+    created = calls(short, "cluster_manager: create cluster")
+    assert 5 <= created <= 10, short.story()
+    # Each of seven sweeps is pushed to two services and tells of the decision again; each refusal leaves an entry.
+    assert short.pushes - plenty.pushes <= 7 * 4 + created, short.story()
+
+
+def test_the_audit_entry_of_a_refusal_and_those_of_others_cost_no_look_at_dataproc() -> None:
+    """Whoever looks at each entry is asked by everybody's clusters, and by his own refusals."""
+    case = replace(SHORT, no_quota=AN_HOUR, storm=2 * AN_HOUR)
+    noisy, silent = (
+        simulate("noise", case=case, chance=Chance("noise", rates, quiet=True))
+        for rates in ({"audit entries of others": 1.0}, {"audit entry lost": 1.0})
+    )
+    assert not noisy.broken, noisy.story()
+    assert noisy.injected["audit entries of others"] > 0
+    looks = calls(noisy, "cluster_manager: list clusters") - calls(silent, "cluster_manager: list clusters")
+    # The ends of one creation and one deletion are worth a look each, and of the job's.
+    assert looks <= 3, noisy.story()
+
+
+def sold_out() -> Chance:
+    """No zone has a machine while there are faults."""
+    return Chance("sold out", {"zone out of machines": 1.0}, quiet=True)
+
+
+def test_zones_without_machines_are_outlasted() -> None:
+    """A stockout comes minutes after the cluster was accepted; three of them used up every attempt at a cluster."""
+    outcome = simulate("sold out", case=replace(SHORT, storm=AN_HOUR), chance=sold_out())
+    assert not outcome.broken, outcome.story()
+    assert 3 < outcome.injected["zone out of machines"] <= 10
+    assert [end for end, _ in outcome.ends.values()] == ["loaded"]
+
+
+ORPHANED = replace(SHORT, replays=((900, "SE", False),), orphans=((1, 1, 3 * AN_HOUR),))
+"""The driver of revision 1 dies while BigQuery loads; revision 2 is loaded long before that load ends."""
+
+
+def test_an_orphaned_load_that_ends_after_a_newer_one_does_not_keep_the_table() -> None:
+    """The receipt of revision 2 says what the table holds: within hours that is true again, by itself and once."""
+    outcome = simulate("orphan", case=ORPHANED, chance=Chance.none())
+    assert not outcome.broken, outcome.story()
+    (end,) = outcome.ends.values()
+    assert (end[0], len(end[1])) == ("loaded", 18), outcome.story()
+    loads = [line.rsplit("-", 2)[-2] for _, line in outcome.history if line.startswith("table:")]
+    assert loads == ["r1", "r2", "r1", "r3"], outcome.story()
+    assert calls(outcome, "cluster_manager: create runs/2026-11-23/looks/") == 1
+
+
+def test_an_orphaned_load_that_ends_first_costs_one_count_and_no_load() -> None:
+    """What is right is counted once and noted; a sweep every ten minutes must not pay for it again."""
+    case = replace(ORPHANED, orphans=((1, 1, 30.0),), storm=10 * AN_HOUR)
+    outcome = simulate("orphan", case=case, chance=Chance.none())
+    assert not outcome.broken, outcome.story()
+    # One for each of the two receipts, one where the driver had died, and the second look.
+    assert calls(outcome, "cluster_manager: count") == 4, outcome.story()
+    assert calls(outcome, "batch_trigger: create runs/2026-11-23/decisions/") == 2
+
+
+@dataclass
+class Hanging:
+    """Every call of this name hangs for an hour."""
+
+    what: str
+    hung: int = 0
+
+    def of(self, what: str, *, changes: bool) -> Fate | None:
+        """See `Fates.of`."""
+        if not what.startswith(self.what) or asyncio.get_running_loop().time() > AN_HOUR:
+            return None
+        self.hung += 1
+        return "hangs"
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "cluster_manager: list jobs",
+        "cluster_manager: create cluster",
+        "cluster_manager: count",
+        "batch_trigger: list",
+    ],
+)
+def test_calls_that_never_answer_end_in_time_and_the_run_goes_on_after_them(what: str) -> None:
+    """Each delivery is given back within its deadline: one that outlives it is worked on twice at a time."""
+    fates = Hanging(what)
+    outcome = simulate("hangs", case=SHORT, chance=Chance.none(), fates=fates)
+    assert not outcome.broken, outcome.story()
+    assert 0 < fates.hung < 100, outcome.story()
+    assert outcome.overdue == 0, outcome.story()
+    assert [end for end, _ in outcome.ends.values()] == ["loaded"]
+
+
 @pytest.mark.parametrize("kind", MOST)
 def test_every_kind_of_fault_alone_is_overcome(kind: str) -> None:
     """A fault that is never injected is a promise that nobody checks; alone, nothing else hides what it does."""
-    companions = {"job fails": 0.6, "cluster dies": 0.5} if kind == "load outlives its job" else {}
+    dying = {"job fails": 0.6, "cluster dies": 0.5}
+    companions = {
+        "load outlives its job": dying,
+        "orphaned load takes hours": dying | {"load outlives its job": 0.9},
+    }.get(kind, {})
     injected = 0
     for seed in range(6):
         name = f"{kind}/{seed}"

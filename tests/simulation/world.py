@@ -18,12 +18,13 @@ from contracts.documents import Manifest, Redrive
 from contracts.envelope.dead_letters import DEAD
 from contracts.envelope.messages import Message, Origin, to_message
 from contracts.events import Delivery, MarketRequested, OwnEvent, RunRequested, SweepRequested
-from contracts.names import RAW_DAYS, manifest_name, part_name, run_prefix
+from contracts.names import RAW_DAYS, job_id, manifest_name, part_name, run_prefix
 from eventing.ledger import RunLedger
 from eventing.settings import load
 from ops import dead_letters
 from ops.orders import Kind, give_order
 from services.cluster_manager import wiring as cluster_wiring
+from services.cluster_manager.decisions import SECOND_LOOK_AFTER
 from services.cluster_manager.settings import Settings as ClusterManagerSettings
 from services.market_fetcher.adapters.http import Request, Unreachable
 from services.market_fetcher.decisions import Answer
@@ -32,7 +33,7 @@ from tests.fakes.spotify import FakeSpotify, album, error
 from tests.simulation import invariants
 from tests.simulation.chance import Chance, Fates
 from tests.simulation.cloud import Bucket, Outside, PubSub, SimulatedDataproc, Subscription, Table
-from tests.simulation.hands import HARMS, Harm, harm, stray
+from tests.simulation.hands import HARMS, Harm, harm, litter, stray
 from tests.simulation.job import Row
 from tests.simulation.processes import ENVIRONMENT, SERVICES, Process, Shared, task_factory
 from tests.simulation.source import OddSpotify
@@ -85,11 +86,21 @@ class Case:
     """When which market's part of the first run is spoilt, and how."""
     strays: tuple[float, ...] = ()
     """When objects that are no parts are left among those of the first run."""
+    litter: float | None = None
+    """When documents that nobody can read, and names that are none of ours, are left among those of the runs."""
+    trial: float | None = None
+    """Seconds before the tick at which somebody asks for one market of the first run."""
     clock_off: float = 0.0
     """Seconds by which the clock of the operator's machine is ahead."""
     weekly: bool = False
     """Whether the runs begin a week apart, and their raw objects come to the end of their life."""
+    no_quota: float = 0.0
+    """Seconds for which Google has no quota for a cluster."""
+    orphans: tuple[tuple[int, int, float], ...] = ()
+    """Jobs of the first run, by revision and attempt, whose driver dies while BigQuery loads, and for how many seconds
+    that load goes on."""
     sweeps: bool = True
+    first_sweep: float = SWEEP
     log_replayed: bool = True
 
     @classmethod
@@ -111,7 +122,7 @@ class Case:
         """Two of each service, slow on the way between a look and an act, while revisions follow each other."""
         chance.rates |= {"slow call": 0.25, "message doubled": 0.3, "notification lost": 0.3}
         replays = tuple((chance.between(60, 1200), chance.one_of(MARKETS[:3]), False) for _ in range(3))
-        return cls(instances=2, storm=2400, replays=replays)
+        return cls(instances=2, storm=2400, replays=replays, litter=chance.between(0, 2400))
 
     @classmethod
     def _long(cls, chance: Chance) -> "Case":
@@ -137,6 +148,8 @@ class Case:
             reopens=() if chance.number(4) else (chance.between(600, storm + 8 * 3600),),
             redrives=() if chance.number(4) else (chance.between(600, storm + 3600),),
             poison=chance.between(60, storm) if few and chance.number(1) else None,
+            no_quota=0.0 if chance.number(7) else chance.between(600, storm),
+            orphans=() if chance.number(5) else ((1, 1, chance.between(60, 5.9 * 3600)),),
             **cls._by_hand(chance, markets, storm),
         )
 
@@ -151,6 +164,8 @@ class Case:
             "share": chance.one_of((0.9, 0.5)),
             "harms": harms if chance.number(2) == 0 else (),
             "strays": () if chance.number(3) else (chance.between(60, storm),),
+            "trial": None if chance.number(3) else chance.between(1, 1800),
+            "litter": None if chance.number(2) else chance.between(0, storm),
             "clock_off": chance.one_of((0.0, -300.0, 300.0, -5 * 3600.0, 5 * 3600.0)),
         }
 
@@ -185,6 +200,10 @@ class World:
     begun: list[str] = field(default_factory=list)
     """Runs that were asked for."""
     pushes: int = 0
+    overdue: int = 0
+    """Pushes that were not answered within their subscription's deadline."""
+    calls: Counter[str] = field(default_factory=Counter)
+    """How often each call was made."""
     settled_after: float = 0.0
     """Seconds from the end of the faults, or the last deadline, until everything was settled."""
 
@@ -198,6 +217,12 @@ class World:
         settings = load(ClusterManagerSettings, ENVIRONMENT)
         shapes = cluster_wiring._cluster_shape(settings), cluster_wiring._job_shape(settings)
         self.dataproc = SimulatedDataproc(self.outside, self.pubsub.publish, shapes, self.table, self.bucket)
+        self.dataproc.quota_from = NOW + timedelta(seconds=self.case.no_quota)
+        if self.case.no_quota:
+            self.chance.injected["no quota for long"] += 1
+        self.dataproc.orphaned = {
+            job_id(self.case.runs[0], revision, attempt): takes for revision, attempt, takes in self.case.orphans
+        }
         known = {name: albums for name, albums in CATALOGUE.items() if name != self.case.unknown}
         long = {LONG: album(LONG, 55)} if any(LONG in ids for ids in known.values()) else {}
         self.spotify = FakeSpotify.of(known, albums=long, trick=self._trick)
@@ -277,12 +302,24 @@ class World:
         process = self.chance.one_of(alive)
         task = process.start(process.receive(body))
         await asyncio.wait([task], timeout=subscription.ack_deadline)
+        self.overdue += not task.done()
         if not task.done() or task.cancelled():
             return 503
         status, delivery = task.result()
         if status == 204 and delivery is not None:
             self._acknowledged(process, delivery)
+        if (
+            delivery is not None
+            and isinstance(delivery.event, SweepRequested)
+            and status != 204
+            and self._is_calm()
+        ):
+            self.breaks(f"11: {process} answered a sweep with {status}, and nothing outside of it fails")
         return status
+
+    def _is_calm(self) -> bool:
+        """Whether no call of a service fails, nor is on its way since some did."""
+        return not any(self.chance.rates.values()) or self.loop.time() > self.case.storm + 300
 
     def _acknowledged(self, process: Process, delivery: Delivery) -> None:
         if (fault := invariants.of_acknowledgement(self.bucket, delivery)) is not None:
@@ -301,6 +338,7 @@ class World:
 
     def _asked(self, what: str) -> None:
         """Every call of a service: one about a run that is past its life is one too many."""
+        self.calls[what] += 1
         named = _RUN.search(what) if self.case.weekly else None
         if named is not None and self._is_past("-".join(named.groups())):
             self.breaks(f"10: {what}, of a run whose raw objects are past their life")
@@ -320,6 +358,10 @@ class World:
         self.pubsub.publish(event.topic, to_message(event, origin))
 
     async def _tick(self) -> None:
+        if self.case.trial is not None:
+            run_id, markets = self.case.runs[0], self.case.markets[:1]
+            self.publish(RunRequested(run_id=run_id, markets=markets, reason="trial"), f"trial/{run_id}")
+            await asyncio.sleep(self.case.trial)
         for run_id in self.case.runs:
             event = RunRequested() if run_id == RUN else RunRequested(run_id=run_id)
             self.publish(event, f"tick/{run_id}")
@@ -339,11 +381,12 @@ class World:
 
     async def _sweep(self) -> None:
         number = 0
+        await asyncio.sleep(self.case.first_sweep)
         while True:
-            # Of a season that is all settled a sweep a day shows as much.
-            await asyncio.sleep(DAY if self.case.weekly and not invariants.left_to_do(self) else SWEEP)
             number += 1
             self.publish(SweepRequested(), f"sweep/{number}")
+            # Of a season that is all settled a sweep a day shows as much.
+            await asyncio.sleep(DAY if self.case.weekly and not invariants.left_to_do(self) else SWEEP)
 
     async def _replay(self, at: float, market: str, *, fresh: bool) -> None:
         await asyncio.sleep(at)
@@ -360,6 +403,11 @@ class World:
         await asyncio.sleep(at)
         self.chance.injected["strays beside the parts"] += 1
         await stray(self.bucket, self.case.runs[0], self.case.markets[0])
+
+    async def _litter(self, at: float) -> None:
+        await asyncio.sleep(at)
+        self.chance.injected["litter among the documents"] += 1
+        await litter(self.bucket, self.case.runs[0], self.chance)
 
     async def _order(self, at: float, kind: Kind) -> None:
         await asyncio.sleep(at)
@@ -417,6 +465,8 @@ class World:
             self.spawn(self._harm(at, market, how))
         for at in self.case.strays:
             self.spawn(self._stray(at))
+        if self.case.litter is not None:
+            self.spawn(self._litter(self.case.litter))
         if self.case.poison is not None:
             self.spawn(self._poison(self.case.poison))
 
@@ -427,11 +477,20 @@ class World:
         quiet_from = max([self.loop.time(), *lasts])
         await asyncio.sleep(quiet_from - self.loop.time())
         while (left := invariants.left_to_do(self)) and not self.broken:
-            await asyncio.sleep(30)
+            await asyncio.sleep(30 if self.loop.time() >= quiet_from else SWEEP / 2)
+            quiet_from = max([quiet_from, *self._second_looks()])
             begins = max([quiet_from, *self._deadlines()])
             if self.loop.time() > begins + patience:
                 self.breaks(f"5: {patience / SWEEP:.0f} sweeps after the last fault: {'; '.join(left)}")
         self.settled_after = max(0.0, self.loop.time() - max([quiet_from, *self._deadlines()]))
+
+    def _second_looks(self) -> Iterator[float]:
+        """When loads without a driver end, and when what they did to the table is looked at."""
+        yield from ((ends - NOW).total_seconds() for ends in self.dataproc.orphans.values())
+        for run_id in self.begun:
+            if invariants.taken_back(self, run_id):
+                finished = invariants.receipts(self, run_id)[-1].finished_at
+                yield (finished + SECOND_LOOK_AFTER - NOW).total_seconds()
 
     def _deadlines(self) -> Iterator[float]:
         """Ends of the runs that need their deadline: some market is given up or missing."""
@@ -453,13 +512,15 @@ class World:
         asking for those again is what such a request is for. Where parts were spoilt nothing is delivered again.
         """
         whole = not any(invariants.missing(self, run_id) for run_id in self.case.runs)
-        before, made = invariants.memory(self), len(self.dataproc.made)
+        before, made, asked = invariants.memory(self), len(self.dataproc.made), invariants.askings(self)
         self.note("the whole log is delivered again")
         for published in reversed(list(self.pubsub.log)):
             for subscription in self.pubsub.subscriptions:
                 if subscription.topic == published.topic and (whole or published.topic != "run-requested"):
                     self.pubsub.deliver(subscription, published)
         await asyncio.sleep(1500)
+        if invariants.askings(self) != asked:
+            return  # the time had come to ask again for missing markets: what changed is no work of the log's
         after = invariants.memory(self)
         changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
         if changed:
@@ -493,6 +554,10 @@ class Outcome:
     """Simulated."""
     settled_after: float
     pushes: int
+    overdue: int
+    """Pushes that were not answered within their subscription's deadline."""
+    calls: Counter[str]
+    """How often the services made each call."""
     ends: dict[str, tuple[str, list[Row]]]
     """What each run came to: the newest receipt's outcome, and the rows of its partition."""
     history: list[tuple[float, str]]
@@ -537,6 +602,8 @@ async def _simulate(
         world.loop.time(),
         world.settled_after,
         world.pushes,
+        world.overdue,
+        world.calls,
         invariants.ends(world),
         world.history,
     )

@@ -67,6 +67,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say through what the rows went, since both pass the same tests."""
+    google = (connectors.FOLDER / connectors.BIGQUERY.file).is_file()
+    written = f"{connectors.BIGQUERY.title} {connectors.BIGQUERY.revision}" if google else "the stand-in for it"
+    terminalreporter.write_line(f"Spark wrote to BigQuery through {written}.")
+
+
 @pytest.fixture(autouse=True)
 def _own_garbage() -> Iterator[None]:
     """Those sockets are collected here and not in a later test that has nothing to do with Spark."""
@@ -162,11 +169,13 @@ def argument_list(run_id: str, revision: int, table: str, threshold: str = "0.01
 def shipped(java: tools.Java, storage: Storage, tmp_path: Path) -> Callable[[Sequence[str], str], submit.Command]:
     """The command line for the job as it is shipped: one file and one zip."""
     main, archive = package.build(tmp_path / "jobs")
+    found = connectors.found(java.home, os.environ)
 
     def give(args: Sequence[str], bigquery_host: str) -> submit.Command:
         submission = submit.Submission(
             java_home=java.home,
-            connectors=connectors.found(java.home, os.environ),
+            connectors=found,
+            class_archive=class_archive.existing(java.home, found),
             storage_emulator_host=storage.url,
             bigquery_emulator_host=bigquery_host,
             main_python_file=main,

@@ -432,6 +432,7 @@ def test_loading_again_replaces_the_partition_and_no_other(
         "revision": 2,
         "loaded": True,
         "error": None,
+        "load_job": None,
         "parts": [{"market": "DK", "reason": None, "albums": 1, "rows": 0, "quarantined": 0}],
         "files": 1,
         "albums": 1,
@@ -452,6 +453,12 @@ def test_rows_of_another_day_are_refused(
     inspected = transforms.inspect(transforms.read_records(spark, given.input, ["DK"]), run_id=RUN)
     rows = transforms.rows(inspected, run_id=RUN, load_date=date(2026, 11, 24), revision=1)
     with pytest.raises(Exception, match="Some rows belong to different partitions"):
-        replace_partition(rows, table=given.table, load_date=given.load_date, temporary_bucket=bucket.name)
+        replace_partition(
+            rows,
+            table=given.table,
+            load_date=given.load_date,
+            revision=given.revision,
+            temporary_bucket=bucket.name,
+        )
     assert warehouse.rows() == []
     assert bucket.names(".spark-bigquery-") == []

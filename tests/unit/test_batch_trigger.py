@@ -1,4 +1,4 @@
-"""The barrier: every row of the completeness table, then the handlers around it."""
+"""The barrier: what its decision table does not show (`test_decision_tables.py`), then the handlers around it."""
 
 import asyncio
 import re
@@ -19,7 +19,9 @@ from contracts.documents import (
     Order,
     Part,
     PartResult,
+    SecondLook,
     ThrottledRecord,
+    WarehouseCount,
 )
 from contracts.envelope.push import BODY_LIMIT
 from contracts.events import (
@@ -48,7 +50,7 @@ from services.batch_trigger.decisions import (
 )
 from services.batch_trigger.handlers import handlers, reconcile
 from services.batch_trigger.ports import Ports
-from tests.builders import NOW, RUN, START, TestClock, decision, delivery, manifest, part, parts
+from tests.builders import NOW, RUN, START, TestClock, decision, delivery, manifest, part, parts, receipt
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.publisher import MemoryPublisher
 
@@ -68,31 +70,22 @@ def throttled(market: str, hours: float) -> dict[str, ThrottledRecord]:
     return {market: ThrottledRecord(run_id=RUN, market=market, until=until, reason="quota")}
 
 
-def test_all_parts_close_the_batch() -> None:
-    """Complete is the set of expected markets, each once."""
+def test_a_decision_names_its_parts_in_the_order_of_markets() -> None:
+    """In whatever order they landed, the same parts make the same document."""
     step = decide(Facts(manifest(), parts("NO DK SE")), NOW)
     assert isinstance(step, Close)
-    assert (step.revision, step.close_reason, step.verdict_load, step.missing) == (1, "complete", True, ())
     assert [p.market for p in step.parts] == ["DK", "NO", "SE"]
 
 
-def test_a_missing_market_keeps_the_batch_open() -> None:
-    """No run is complete while a market is missing."""
-    assert isinstance(decide(Facts(manifest(), parts("DK SE")), NOW), Wait)
-
-
-def test_a_dead_lettered_market_is_resolved_but_not_landed() -> None:
-    """The batch need not wait for what will not come, and says what is missing and why."""
-    step = decide(Facts(manifest(), parts("DK SE"), dead_letters=dead("NO")), NOW)
-    assert isinstance(step, Close)
-    assert step.missing == (MissingMarket(market="NO", reason="dead-lettered: 403"),)
-    assert step.verdict_load
-
-
-def test_a_dead_letter_that_waits_for_quota_keeps_the_batch_open() -> None:
-    """A throttled market will be asked for again; it is not given up before the deadline."""
-    facts = Facts(manifest(), parts("DK SE"), dead_letters=dead("NO"), throttled=throttled("NO", 2))
-    assert isinstance(decide(facts, NOW), Wait)
+def test_what_is_missing_is_named_with_why() -> None:
+    """Given up, or still waiting for quota at the deadline: whoever reads the receipt need not look further."""
+    given_up = decide(Facts(manifest(), parts("DK SE"), dead_letters=dead("NO")), NOW)
+    assert isinstance(given_up, Close)
+    assert given_up.missing == (MissingMarket(market="NO", reason="dead-lettered: 403"),)
+    waiting = decide(Facts(manifest(), parts("DK SE"), throttled=throttled("NO", 24)), AFTER_DEADLINE)
+    assert isinstance(waiting, Close)
+    assert [entry.market for entry in waiting.missing] == ["NO"]
+    assert waiting.missing[0].reason.startswith("throttled until 2026-11-23T23:05")
 
 
 def test_a_part_makes_its_old_dead_letter_void() -> None:
@@ -100,25 +93,6 @@ def test_a_part_makes_its_old_dead_letter_void() -> None:
     step = decide(Facts(manifest(), parts("DK SE NO"), dead_letters=dead("NO")), NOW)
     assert isinstance(step, Close)
     assert step.missing == ()
-
-
-def test_the_deadline_closes_with_a_quorum() -> None:
-    """Most of Europe on Monday is better than all of it never; the rest is named."""
-    facts = Facts(manifest(), parts("DK SE"), throttled=throttled("NO", 24))
-    assert isinstance(decide(facts, AFTER_DEADLINE - MINUTE), Wait)
-    step = decide(facts, AFTER_DEADLINE)
-    assert isinstance(step, Close)
-    assert (step.close_reason, step.verdict_load) == ("deadline", True)
-    assert step.missing[0].market == "NO"
-    assert step.missing[0].reason.startswith("throttled until 2026-11-23T23:05")
-
-
-def test_the_deadline_without_a_quorum_fails_the_run() -> None:
-    """Too little to show is shown as a failure, not as a week without releases."""
-    step = decide(Facts(manifest(), parts("DK")), AFTER_DEADLINE)
-    assert isinstance(step, Close)
-    assert not step.verdict_load
-    assert [entry.market for entry in step.missing] == ["SE", "NO"]
 
 
 def test_nothing_landed_never_loads_even_where_the_policy_asks_for_nothing() -> None:
@@ -135,44 +109,13 @@ def test_the_quorum_is_rounded_up_without_binary_dust(markets: int, share: float
     assert least_markets(manifest(codes, minimum=share)) == least
 
 
-def test_a_standing_decision_without_a_receipt_is_announced_again() -> None:
-    """Its event may have been lost between the write and the publish."""
-    facts = Facts(manifest(), parts("DK SE NO"), newest=decision("DK SE NO"))
-    assert decide(facts, NOW) == Announce(1)
-
-
-def test_a_finished_decision_is_left_alone() -> None:
-    """Replaying the event log changes nothing."""
-    facts = Facts(manifest(), parts("DK SE NO"), newest=decision("DK SE NO"), newest_has_receipt=True)
-    assert isinstance(decide(facts, NOW), Wait)
-
-
-def test_a_replaced_part_waits_for_quiet_then_makes_a_revision() -> None:
-    """Several replays in a row make one new load, not one each."""
+def test_a_revision_holds_the_replaced_part_beside_the_others() -> None:
+    """The new generation of the one, and those of the others that were decided before."""
     landed = {**parts("DK SE"), "NO": part("NO", generation=2)}
     facts = Facts(manifest(), landed, newest=decision("DK SE NO"), newest_has_receipt=True)
-    assert decide(facts, NOW + timedelta(seconds=20)) == WaitQuiet(timedelta(seconds=40))
-    step = decide(facts, NOW + timedelta(seconds=60))
+    step = decide(facts, NOW + MINUTE)
     assert isinstance(step, Close)
-    assert (step.revision, step.close_reason) == (2, "complete")
     assert {p.market: p.generation for p in step.parts} == {"DK": 1, "SE": 1, "NO": 2}
-
-
-def test_a_late_part_makes_a_revision_at_once_when_it_was_the_last_missing() -> None:
-    """There is nothing more to be quiet for."""
-    early = decision("DK SE", close_reason="deadline", missing=(MissingMarket(market="NO", reason="x"),))
-    step = decide(Facts(manifest(), parts("DK SE NO"), newest=early, newest_has_receipt=True), NOW)
-    assert isinstance(step, Close)
-    assert (step.revision, step.close_reason, step.missing) == (2, "complete", ())
-
-
-def test_a_late_part_makes_a_failed_run_whole() -> None:
-    """A run that failed its deadline loads as soon as enough has landed after all."""
-    failed = decision("DK", verdict="fail", close_reason="deadline")
-    facts = Facts(manifest(), parts("DK SE"), newest=failed, newest_has_receipt=True)
-    step = decide(facts, NOW + 2 * MINUTE)
-    assert isinstance(step, Close)
-    assert (step.revision, step.verdict_load, step.close_reason) == (2, True, "deadline")
 
 
 def order(number: int = 1, kind: str = "close") -> Order:
@@ -181,12 +124,11 @@ def order(number: int = 1, kind: str = "close") -> Order:
     )
 
 
-def test_an_operator_may_close_early_and_the_reason_is_kept() -> None:
-    """A person overrides the quorum; who reads the decision later learns why."""
-    step = decide(Facts(manifest(), parts("DK"), order=order()), NOW)
+def test_the_reason_of_an_operator_is_kept() -> None:
+    """Who reads the decision later learns why a person overrode the quorum."""
+    step = decide(Facts(manifest(), parts("DK"), orders=(order(),)), NOW)
     assert isinstance(step, Close)
-    assert (step.close_reason, step.verdict_load, step.note) == ("operator", True, "enough for today")
-    assert [entry.market for entry in step.missing] == ["SE", "NO"]
+    assert step.note == "enough for today"
 
 
 @pytest.mark.parametrize(
@@ -209,29 +151,22 @@ def test_what_an_operator_closed_below_the_quorum_stays_closed(
     assert (step.close_reason, step.verdict_load) == ("operator", loads)
 
 
-def test_an_operator_cannot_load_nothing() -> None:
-    """An order to close with no part at all ends the run as failed."""
-    step = decide(Facts(manifest(), {}, order=order()), NOW)
-    assert isinstance(step, Close)
-    assert not step.verdict_load
-
-
 def test_an_order_is_obeyed_once() -> None:
     """A later part goes the usual way, through the quiet period, not through an old order."""
     obeyed = decision("DK", close_reason="operator", order=1)
-    facts = Facts(manifest(), parts("DK SE"), newest=obeyed, newest_has_receipt=True, order=order())
+    facts = Facts(manifest(), parts("DK SE"), newest=obeyed, newest_has_receipt=True, orders=(order(),))
     assert isinstance(decide(facts, NOW), WaitQuiet)
-    assert isinstance(decide(replace(facts, order=order(2)), NOW), Close)
+    assert isinstance(decide(replace(facts, orders=(order(2),)), NOW), Close)
 
 
 def test_an_order_changes_a_failed_run_into_a_load() -> None:
     """What failed its quorum can be loaded after all, if a person says so; what is loaded is not loaded again."""
     failed = decision("DK", verdict="fail", close_reason="deadline")
-    step = decide(Facts(manifest(), parts("DK"), newest=failed, newest_has_receipt=True, order=order()), NOW)
+    step = decide(Facts(manifest(), parts("DK"), newest=failed, newest_has_receipt=True, orders=(order(),)), NOW)
     assert isinstance(step, Close)
     assert (step.revision, step.verdict_load) == (2, True)
     loaded = decision("DK SE NO")
-    facts = Facts(manifest(), parts("DK SE NO"), newest=loaded, newest_has_receipt=True, order=order())
+    facts = Facts(manifest(), parts("DK SE NO"), newest=loaded, newest_has_receipt=True, orders=(order(),))
     assert isinstance(decide(facts, NOW), Wait)
 
 
@@ -241,7 +176,7 @@ REOPENED = AFTER_DEADLINE + timedelta(hours=10)
 def reopened(facts: Facts, number: int = 1, *, asked: bool = True) -> Facts:
     """The same run with an order to reopen, given long after its deadline."""
     given = order(number, "reopen").model_copy(update={"ordered_at": REOPENED})
-    return replace(facts, order=given, reopened=(number,) if asked else ())
+    return replace(facts, orders=(given,), reopened=(number,) if asked else ())
 
 
 def failed_run(landed: str = "DK", **known: Any) -> Facts:
@@ -324,23 +259,33 @@ def test_an_order_to_reopen_ends_with_the_decision_that_knows_it() -> None:
 def test_the_newest_order_counts() -> None:
     """An operator who reopened may close, and one who closed may reopen."""
     facts = reopened(failed_run("DK"))
-    closing = replace(facts, order=order(2))
+    closing = replace(facts, orders=(order(2),))
     assert isinstance(decide(closing, REOPENED), Close)
     closed = decision("DK", revision=2, close_reason="operator", order=2)
     assert isinstance(decide(reopened(replace(facts, newest=closed), 3, asked=False), REOPENED), AskAgain)
 
 
-def test_a_reload_makes_a_revision_of_what_is_there() -> None:
-    """Nothing landed anew, but a person wants it loaded again; an open run is no matter for it."""
-    loaded = Facts(manifest(), parts("DK SE NO"), newest=decision("DK SE NO"), newest_has_receipt=True)
-    step = decide(replace(loaded, order=order(kind="reload")), NOW)
-    assert isinstance(step, Close)
-    assert (step.revision, step.close_reason, step.verdict_load) == (2, "complete", True)
-    obeyed = replace(loaded, newest=decision("DK SE NO", revision=2, order=1), order=order(kind="reload"))
+def test_a_reload_is_of_what_was_loaded_and_done_once() -> None:
+    """An open run is no matter for it, nor one of which nothing is there any more."""
+    loaded = Facts(manifest(), parts("DK SE NO"), newest_has_receipt=True, orders=(order(kind="reload"),))
+    obeyed = replace(loaded, newest=decision("DK SE NO", revision=2, order=1))
     assert isinstance(decide(obeyed, NOW), Wait)
-    assert isinstance(decide(Facts(manifest(), parts("DK"), order=order(kind="reload")), NOW), Wait)
-    nothing = Facts(manifest(), {}, newest=decision(""), newest_has_receipt=True, order=order(kind="reload"))
+    assert isinstance(decide(Facts(manifest(), parts("DK"), orders=(order(kind="reload"),)), NOW), Wait)
+    nothing = Facts(manifest(), {}, newest=decision(""), newest_has_receipt=True, orders=(order(kind="reload"),))
     assert isinstance(decide(nothing, NOW), Wait)
+
+
+def test_a_table_that_was_taken_back_is_loaded_once_more_and_nothing_left_out() -> None:
+    """No person asked for it: what the table may hold is held, and what has gone is fetched, never left out."""
+    newest = decision("DK SE NO", least=2)
+    step = decide(loaded(parts("DK SE NO"), newest=newest, taken_back=True), NOW)
+    assert isinstance(step, Close)
+    assert (step.revision, step.verdict_load, step.holds) == (2, True, ("DK", "NO", "SE"))
+    assert (step.close_reason, step.least) == ("complete", 2)
+    assert "ended after the newest" in (step.note or "")
+    gone = loaded(parts("DK SE"), newest=newest, taken_back=True)
+    assert decide(gone, NOW) == Repair(1, ("NO",))
+    assert isinstance(decide(replace(gone, repaired=(1,)), NOW), Wait)
 
 
 def test_a_quota_wait_is_over_at_its_own_end() -> None:
@@ -360,7 +305,9 @@ def test_only_a_whole_reload_counts_as_complete() -> None:
     }
     for (kind, landed), reason in cases.items():
         newest = decision("DK SE", verdict="fail", close_reason="deadline")
-        given = Facts(manifest(), parts(landed), newest=newest, newest_has_receipt=True, order=order(kind=kind))
+        given = Facts(
+            manifest(), parts(landed), newest=newest, newest_has_receipt=True, orders=(order(kind=kind),)
+        )
         step = decide(given, NOW)
         assert isinstance(step, Close)
         assert step.close_reason == reason, (kind, landed)
@@ -434,7 +381,7 @@ def test_a_decision_that_nobody_was_told_of_is_told_though_parts_have_gone() -> 
 
 def test_a_person_may_let_a_market_go() -> None:
     """The load that a person asked for holds no market, and what follows holds what that load brought."""
-    facts = loaded(parts("DK SE"), order=order(), newest=decision("DK SE NO", holds=("SE",)))
+    facts = loaded(parts("DK SE"), orders=(order(),), newest=decision("DK SE NO", holds=("SE",)))
     facts = replace(facts, parts={**facts.parts, "DK": part("DK", generation=2)})
     step = decide(facts, NOW)
     assert isinstance(step, Close)
@@ -447,7 +394,7 @@ def test_a_person_may_let_a_market_go() -> None:
 
 def test_an_order_that_loads_nothing_lets_nothing_go() -> None:
     """The table holds what it held: a failed decision takes no market from it."""
-    facts = loaded(parts(""), order=order(), newest=decision("DK SE", holds=("NO",)))
+    facts = loaded(parts(""), orders=(order(),), newest=decision("DK SE", holds=("NO",)))
     step = decide(facts, NOW)
     assert isinstance(step, Close)
     assert (step.verdict_load, step.holds) == (False, ("DK", "NO", "SE"))
@@ -489,7 +436,7 @@ def test_the_word_of_an_operator_on_the_quorum_goes_on_to_count(before: int, lea
 @pytest.mark.parametrize(("landed", "least"), [("DK SE NO", 3), ("DK", 1)])
 def test_a_reload_needs_the_quorum_where_there_is_one(landed: str, least: int) -> None:
     """To load again is not to close: damaged parts must not replace a whole week by one market."""
-    facts = loaded(parts(landed), newest=decision(landed, least=3), order=order(kind="reload"))
+    facts = loaded(parts(landed), newest=decision(landed, least=3), orders=(order(kind="reload"),))
     step = decide(replace(facts, manifest=manifest(minimum=0.9)), NOW)
     assert isinstance(step, Close)
     assert (step.least, step.holds) == (least, ())
@@ -512,7 +459,7 @@ def test_a_bad_part_is_fetched_again_unless_something_newer_is_there_or_waits() 
 
 def test_an_order_to_close_loads_what_a_bad_part_had_kept_from_the_table() -> None:
     """The job loaded nothing for the sake of a market; a person may let that market go."""
-    facts = loaded(parts("DK SE NO"), "NO", order=order())
+    facts = loaded(parts("DK SE NO"), "NO", orders=(order(),))
     assert facts.load is not None
     assert isinstance(decide(facts, NOW), Repair)
     refused = replace(facts, load=facts.load.model_copy(update={"loaded": False}))
@@ -526,7 +473,7 @@ def test_a_run_without_any_album_is_not_loaded() -> None:
     for told in ({"empty": True, "albums": 0}, {"albums": 0}):
         none = {market: found.model_copy(update=told) for market, found in parts("DK SE NO").items()}
         facts = Facts(manifest(), none)
-        for known in (facts, replace(facts, order=order())):
+        for known in (facts, replace(facts, orders=(order(),))):
             step = decide(known, NOW)
             assert isinstance(step, Close)
             assert not step.verdict_load
@@ -563,6 +510,21 @@ class World:
     async def land(self, market: str) -> ObjectFinalized:
         name = names.part_name(RUN, market)
         return ObjectFinalized(bucket="b", name=name, generation=await self.store.write(name, b"x"))
+
+
+async def test_what_the_second_look_found_makes_one_decision() -> None:
+    """The decision that follows has not been looked at: the same look never makes another."""
+    world = World()
+    await world.start("DK")
+    await world.handle(await world.land("DK"))
+    await world.ports.ledger.create_receipt(receipt())
+    table = WarehouseCount(rows=30, markets=3, albums=9, revision=7)
+    for taken_back, decisions in ((False, (1,)), (True, (1, 2))):
+        look = SecondLook(run_id=RUN, revision=1, table=table, taken_back=taken_back, looked_at=NOW)
+        await world.store.write(names.look_name(RUN, 1), look.to_json())
+        for _ in range(2):
+            await world.handle(SweepRequested())
+        assert (await world.ports.ledger.index(RUN)).decisions == decisions
 
 
 async def test_the_last_part_brings_the_decision_and_its_event() -> None:
@@ -734,7 +696,7 @@ async def test_a_dead_letter_that_cannot_be_recorded_is_delivered_again() -> Non
 
     class Full(MemoryObjectStore):
         async def create(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> bool:
-            raise Retryable("no room", after=MINUTE)
+            raise Retryable("no room")
 
     world = World(Full())
     with pytest.raises(Retryable):
@@ -901,3 +863,34 @@ async def test_facts_hold_the_decision_before_the_parts() -> None:
 def test_the_test_delivery_is_a_delivery() -> None:
     """The builder the other tests lean on gives what the runtime gives."""
     assert delivery(SweepRequested()).message_id == "m-e1"
+
+
+def test_of_two_orders_at_once_the_one_that_does_something_is_obeyed() -> None:
+    """A close and a backfill within a second were both told that they are done: the run closes, once."""
+    close, reload = order(1, kind="close"), order(2, kind="reload")
+    step = decide(Facts(manifest(), parts("DK SE"), orders=(close, reload)), NOW)
+    assert isinstance(step, Close)
+    assert (step.close_reason, step.least) == ("operator", 1)
+    obeyed = decision("DK SE", close_reason="operator", order=2)
+    assert isinstance(
+        decide(Facts(manifest(), parts("DK SE"), newest=obeyed, orders=(close, reload)), NOW), Announce
+    )
+    reopen = order(2, kind="reopen")
+    asked = decide(Facts(manifest(), parts("DK SE"), orders=(close, reopen)), NOW)
+    assert isinstance(asked, AskAgain), "the newest counts where both do something"
+
+
+def test_a_run_that_was_widened_is_open_for_what_was_added() -> None:
+    """The decision of a trial stands until all that was added has landed, or its deadline: one more load, not many."""
+    trial = decision("DK")
+    wide = manifest("DK SE NO").model_copy(update={"widened_at": NOW})
+    facts = Facts(wide, parts("DK SE"), newest=trial, newest_has_receipt=True)
+    assert isinstance(decide(facts, NOW + timedelta(hours=1)), Wait)
+    whole = decide(replace(facts, parts=parts("DK SE NO")), NOW)
+    assert isinstance(whole, Close)
+    assert (whole.revision, whole.close_reason, whole.verdict_load, whole.holds) == (2, "complete", True, ("DK",))
+    late = decide(facts, wide.deadline)
+    assert isinstance(late, Close)
+    assert (late.close_reason, [gone.market for gone in late.missing]) == ("deadline", ["NO"])
+    done = replace(facts, parts=parts("DK SE NO"), newest=decision("DK SE NO", 2))
+    assert isinstance(decide(done, wide.deadline), Wait), "and once it knows them, it is closed"

@@ -14,7 +14,7 @@ from contracts.documents import ClusterClaim, JobClaim, LoadResult, MissingMarke
 from contracts.events import BatchReady, DataprocOperation, Delivery, RunFinished, SweepRequested
 from eventing.coalescing import Coalescer
 from eventing.errors import Permanent, Retryable
-from eventing.ledger import RunLedger
+from eventing.ledger import RunIndex, RunLedger
 from services.cluster_manager.capacity import is_refusal, placed
 from services.cluster_manager.decisions import (
     AnnounceAgain,
@@ -26,12 +26,14 @@ from services.cluster_manager.decisions import (
     Facts,
     Finish,
     Limits,
+    NoteLook,
     SubmitJob,
     Wait,
     decide,
     expected_cluster,
     is_active,
     is_coming,
+    look_is_due,
     needs_table,
     takes_jobs,
     why_failed,
@@ -325,9 +327,11 @@ class CountingWarehouse:
     """A table that says what it is told to say."""
 
     def __init__(self) -> None:
+        self.counts = 0
         self.answer = WarehouseCount(rows=30, markets=3, albums=5, revision=1)
 
     async def count(self, run_id: str) -> WarehouseCount:
+        self.counts += 1
         return self.answer
 
 
@@ -549,7 +553,7 @@ async def test_an_hour_without_machines_is_outlasted_and_leaves_nothing() -> Non
         world.clock.advance(minutes=10)
         await world.handle(SweepRequested(reason="sweep"))
     [name] = world.dataproc.machines
-    claims = await world.ports.ledger.cluster_claims(RUN)
+    claims = (await world.ports.ledger.cluster_claims(RUN)).readable
     assert [claim.refused for claim in claims] == [NO_ZONE] * 7 + [None]
     assert await world.ports.ledger.receipt(RUN, 1) is None
     world.dataproc.turn(name, "RUNNING")
@@ -778,6 +782,96 @@ def test_a_decision_to_fail_says_why() -> None:
     assert "missing" in why_failed(missing.model_copy(update={"parts": ()}))
 
 
+async def two_revisions(world: World) -> None:
+    """Both loaded, the second an hour after the first; no cluster is left."""
+    for revision in (1, 2):
+        await world.batch(revision)
+        [name] = [name for name in world.dataproc.machines if world.dataproc.machines[name].state == "CREATING"]
+        world.dataproc.turn(name, "RUNNING")
+        await world.operation(name)
+        await world.loaded(revision)
+        identity = names.job_id(RUN, revision, 1)
+        world.dataproc.end_job(identity, "DONE")
+        await world.operation(identity)
+        world.dataproc.vanish(name)
+        world.clock.advance(hours=1)
+
+
+async def look(world: World, revision: int = 2) -> tuple[int | None, bool] | None:
+    found = await world.ports.ledger.look(RUN, revision)
+    return (found.table.revision, found.taken_back) if found else None
+
+
+async def test_a_table_that_an_older_load_took_back_is_noted_for_the_barrier() -> None:
+    """A load job outlives its driver by up to six hours: what the receipt says would be untrue from then on."""
+    world = World()
+    await two_revisions(world)
+    world.warehouse.answer = WarehouseCount(rows=30, markets=3, albums=5, revision=1)
+    await world.handle(SweepRequested())
+    assert await look(world) is None
+    world.clock.advance(hours=6, seconds=1)
+    await world.handle(SweepRequested())
+    assert await look(world) == (1, True)
+
+
+async def test_a_second_look_that_finds_all_right_is_the_last() -> None:
+    """A sweep comes every ten minutes, and each count is a query that is paid for."""
+    world = World()
+    await two_revisions(world)
+    counted = world.warehouse.counts
+    world.clock.advance(hours=6, seconds=1)
+    for _ in range(3):
+        await world.handle(SweepRequested())
+    assert world.warehouse.counts == counted + 1
+    assert await look(world) == (2, False)
+
+
+async def test_a_run_past_its_raw_objects_life_is_not_looked_at_again() -> None:
+    """Nothing could be loaded in its place: its parts have gone."""
+    world = World()
+    await two_revisions(world)
+    counted = world.warehouse.counts
+    world.clock.advance(days=91)
+    await world.handle(SweepRequested())
+    assert world.warehouse.counts == counted
+
+
+def test_only_a_run_of_several_jobs_needs_a_second_look_and_only_once_it_is_settled() -> None:
+    """Of one job no older load can come after it; and while a load is under way the table is not what it will be."""
+    settled = RunIndex(
+        run_id=RUN, has_manifest=True, decisions=(1, 2), receipts=(1, 2), announced=(1, 2), dead_letters=(),
+        throttled=(), ordered_at={}, jobs=2, finished_at=NOW,
+    )  # fmt: skip
+    due = NOW + timedelta(hours=7, seconds=1)
+    assert look_is_due(settled, due)
+    assert not look_is_due(settled, NOW + timedelta(hours=7))
+    for change in ({"jobs": 1}, {"looked": (2,)}, {"announced": (1,)}, {"receipts": (1,)}, {"finished_at": None}):
+        assert not look_is_due(replace(settled, **change), due), change
+    assert look_is_due(replace(settled, looked=(1,)), due)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "stands", "taken_back"),
+    [
+        ("loaded", 1, True),
+        ("partial", 1, True),
+        ("failed", 1, False),
+        ("loaded", 2, False),
+        ("loaded", None, False),
+    ],
+)
+def test_only_an_older_revision_in_place_of_a_loaded_one_was_taken_back(
+    outcome: str,
+    stands: int | None,
+    taken_back: bool,  # noqa: FBT001 -- a case
+) -> None:
+    """What failed left something else there by right, and who emptied the table may have meant to."""
+    table = WarehouseCount(rows=30, markets=3, albums=5, revision=stands)
+    receipt = builders_receipt(2, outcome=outcome)
+    found = facts(newest=decision("DK SE NO", 2), receipts=frozenset({1, 2}), table=table, receipt=receipt)
+    assert decide(found, NOW, LIMITS) == [NoteLook(2, table, taken_back)]
+
+
 async def test_a_sweep_leaves_an_archived_run_alone() -> None:
     """What was not finished in three months is not begun anew: its parts have gone, and a cluster costs."""
     world = World()
@@ -786,7 +880,7 @@ async def test_a_sweep_leaves_an_archived_run_alone() -> None:
     world.clock.advance(days=90, seconds=1)
     await world.handle(SweepRequested())
     assert world.dataproc.created == []
-    assert await world.ports.ledger.cluster_claims(RUN) == []
+    assert (await world.ports.ledger.cluster_claims(RUN)).readable == ()
 
 
 async def test_the_receipt_says_what_the_parts_tell_of_their_source() -> None:
@@ -942,3 +1036,29 @@ async def test_a_job_without_its_decision_is_a_clear_error() -> None:
     await world.ports.ledger.create_decision(decision("DK", verdict="fail"))
     with pytest.raises(Permanent, match="no manifest or decision"):
         await world.handle(BatchReady(run_id=RUN, revision=1))
+
+
+def test_a_job_that_ended_before_its_decision_was_made_is_another_runs() -> None:
+    """The documents were lost and the run is made known again: Dataproc still has jobs of the names that come next.
+
+    The first backfill took such a job for its own, which had left no load result, and failed; a job of a later
+    revision would have been waited for until Dataproc forgot it.
+    """
+    long_ago = NOW - timedelta(days=3)
+    former = [replace(job("DONE", revision), since=long_ago) for revision in (1, 2)]
+    given = facts(claims=[claim(2)], clusters=[cluster(C2)], jobs=former)
+    assert decide(given, NOW, LIMITS) == [ClaimJob(1, 1, 2, C2)]
+    claimed = JobClaim(run_id=RUN, number=1, revision=1, attempt=2, claimed_at=NOW)
+    assert decide(replace(given, job_claims=[claimed]), NOW, LIMITS) == [SubmitJob(1, 2, C2)]
+    failed = replace(job("ERROR", 1, 2, C2), since=NOW + timedelta(minutes=9))
+    again = replace(given, job_claims=[claimed], jobs=[*former, failed])
+    assert decide(again, NOW, LIMITS) == [ClaimJob(2, 1, 3, C2)], "two attempts are this life's own"
+    done = replace(job("DONE", 1, 3, C2), since=NOW + timedelta(minutes=19))
+    [finish, *_] = decide(replace(again, jobs=[*former, failed, done]), NOW, LIMITS)
+    assert finish == Finish(1, done, None)
+
+
+def test_a_lost_job_needs_no_claim_to_be_taken_for_lost() -> None:
+    """Its claims may be gone or unreadable, and Dataproc may never have called it RUNNING: its state has an age."""
+    lost = replace(job("PENDING"), since=NOW - timedelta(hours=3), started_at=None)
+    assert decide(facts(jobs=[lost]), NOW, LIMITS)[0] == ClaimCluster(1, 1, ONE_MACHINE)

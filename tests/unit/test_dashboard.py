@@ -190,7 +190,7 @@ def test_markets_stand_beside_those_they_are_like() -> None:
 # --- what is kept ----------------------------------------------------------------------------------------------
 
 
-AWAY = Retryable("no answer", after=timedelta(seconds=10))
+AWAY = Retryable("no answer")
 
 
 class Table:
@@ -495,7 +495,7 @@ async def test_readiness_tells_what_is_not() -> None:
     """Alive is not ready: a store that is away makes the service not ready, and says which."""
 
     async def away() -> None:
-        raise Retryable("storage is away", after=timedelta(seconds=1))
+        raise Retryable("storage is away")
 
     async with serving(Table(), MemoryObjectStore(), away) as client:
         response = await client.get("/health/ready")
@@ -561,3 +561,17 @@ def test_settings_name_every_fault() -> None:
 def test_every_setting_says_what_it_is_for() -> None:
     """A variable without a meaning cannot be set by anyone but its author."""
     assert all((field.description or "").endswith(".") for field in Settings.model_fields.values())
+
+
+async def test_a_week_of_a_mistyped_year_hides_no_real_one() -> None:
+    """What is dated later than tomorrow, which has begun in some zone, is not asked for: it is no week yet."""
+    asked: list[Query] = []
+
+    class Watched(Table):
+        async def rows(self, query: Query) -> Sequence[Row]:
+            asked.append(query)
+            return await super().rows(query)
+
+    await library(Watched(), TestClock()).weeks()
+    [index] = [query for query in asked if query.name == "weeks"]
+    assert dict(index.dates)["until"] == builders.NOW.date() + timedelta(days=1)

@@ -80,7 +80,7 @@ class Sent:
 
     async def forward(self, topic: str, message: Message) -> None:
         if self._fails:
-            raise Retryable("no", after=HOUR)
+            raise Retryable("no")
         self.messages.append((topic, message))
 
 

@@ -1,9 +1,13 @@
 """The decision tables that docs/decision-tables.md shows are what the code does."""
 
+from typing import get_args
+
 import pytest
 
 from services.batch_trigger.decisions import decide
+from services.cluster_manager.decisions import decide as decide_cluster
 from services.cluster_manager.ports import ClusterState, JobState
+from tests.builders import NOW
 from tests.decision_tables import barrier, cluster
 
 
@@ -13,24 +17,23 @@ def test_the_barrier_does_what_its_table_says(case: barrier.Case) -> None:
     assert barrier.told(decide(case.facts, case.now)) == case.step
 
 
-@pytest.mark.parametrize(("states", "done"), cluster.NAMED.items(), ids=str)
+@pytest.mark.parametrize(("states", "done"), cluster.CELLS.items(), ids=str)
 def test_the_cluster_manager_does_what_its_table_says(
     states: tuple[ClusterState | None, JobState | None], done: str
 ) -> None:
-    """The cells that a run passes through, and those that it must never leave without an answer."""
-    assert cluster.cell(*states) == done
+    """Every cell of the page is a promise, those that a run passes through and those that it must never be stuck in."""
+    assert cluster.told(decide_cluster(cluster.facts(*states), NOW, cluster.LIMITS)) == done
 
 
-def test_a_late_cluster_is_replaced() -> None:
-    """Waiting has an end: a cluster that does not come is not the only one that may be tried."""
-    assert cluster.cell("CREATING", None, cluster.LATE) == "claim cluster 2, delete this one"
+def test_the_table_has_every_state_once() -> None:
+    """A state that Dataproc adds has no answer until somebody wrote one."""
+    rows = [state for states in cluster.TABLE for state in states]
+    columns = [state for states in cluster.JOBS for state in states]
+    assert sorted(rows, key=str) == sorted((None, *get_args(ClusterState)), key=str)
+    assert sorted(columns, key=str) == sorted((None, *get_args(JobState)), key=str)
 
 
-def test_the_last_failure_is_told() -> None:
-    """A run that cannot be loaded ends, with a receipt that says so, and leaves nothing running."""
-    assert cluster.failed_twice() == "write a failed receipt, delete this one"
-
-
-def test_a_stranger_is_let_alone() -> None:
-    """Ownership is by label: the name alone proves nothing, and the next attempt has another name."""
-    assert cluster.stranger() == "claim cluster 2"
+@pytest.mark.parametrize("case", cluster.BESIDES, ids=lambda case: case.situation)
+def test_what_states_do_not_tell_is_done_as_the_page_says(case: cluster.Case) -> None:
+    """Waiting has an end, a run that cannot be loaded ends with a receipt, and ownership is by label, not by name."""
+    assert cluster.told(decide_cluster(case.facts, case.now, cluster.LIMITS)) == case.done

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from ops.cli.app import app
 from ops.doctor import examination, proof, site
 from ops.doctor.findings import Finding, fail, ok, warn
+from tests.fakes.objects import MemoryObjectStore
 
 CLOUD = ["--project", "p", "--bucket", "b"]
 ARRIVED, UNHEARD = ok("delivery", "heard"), fail("delivery", "heard nothing", "look at its log")
@@ -24,7 +25,9 @@ def doctor(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Finding]]:
 
     @asynccontextmanager
     async def stack(target: Any, _: Any) -> AsyncIterator[Any]:
-        yield SimpleNamespace(target=target, clock=lambda: datetime(2026, 11, 23, tzinfo=UTC))
+        yield SimpleNamespace(
+            target=target, store=MemoryObjectStore(), clock=lambda: datetime(2026, 11, 23, tzinfo=UTC)
+        )
 
     @contextmanager
     def opened(*_: Any) -> Iterator[None]:

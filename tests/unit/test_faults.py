@@ -1,7 +1,7 @@
 """What is wrong with a hostile input is told briefly, wherever the input comes in and however much is wrong with it."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -132,7 +132,7 @@ def test_an_integer_that_python_would_not_write_is_refused() -> None:
 
 def test_a_reason_is_brief_whatever_a_library_says() -> None:
     """Reasons go into answers and logs, and carry the words of Google's errors and of Spotify's."""
-    retryable, permanent = Retryable(LONG, after=timedelta(seconds=1)), Permanent(LONG)
+    retryable, permanent = Retryable(LONG), Permanent(LONG)
     assert max(len(str(retryable)), len(str(permanent)), len(permanent.faults[0].problem)) <= 1000
 
 

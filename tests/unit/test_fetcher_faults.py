@@ -125,8 +125,7 @@ async def deliver_until_done(fetcher: fetching.Fetcher, market: str) -> int:
         assert settled.status in {204, 503}
         if settled.status == 204:
             return given_back
-        assert settled.retry_after is not None
-        await let_pass(min(settled.retry_after.total_seconds(), 600))
+        await let_pass(min(10 * 2.0 ** min(given_back, 6), 600))
     raise AssertionError(f"{market} never lands")
 
 

@@ -1,6 +1,8 @@
 """What an operator may ask for: the plan is what a dry run shows and what is then done."""
 
+import shlex
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Never
 
@@ -8,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from contracts.documents import LoadResult, MissingMarket
+from contracts.documents import LoadResult, MissingMarket, Order
 from eventing.ledger import RunLedger
 from local.stack import sole_use
 from ops.orders import give_order
@@ -22,6 +24,7 @@ from ops.requests import (
     plan_backfill,
     plan_replay,
     plan_start,
+    removal,
     run_id_of,
 )
 from ops.status import Documents, RunStatus, status_of
@@ -30,6 +33,7 @@ from tests.builders import NOW, RUN, decision, manifest, part, parts, receipt
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.publisher import MemoryPublisher
 
+TODAY = NOW.date() + timedelta(days=1)
 OPEN = Documents(manifest=manifest(), parts=parts("DK"))
 LOADED = Documents(
     manifest=manifest(), parts=parts("DK SE NO"), decisions=(decision("DK SE NO"),), receipts={1: receipt()}
@@ -62,17 +66,33 @@ def test_markets_are_two_letters_each_once() -> None:
 
 def test_a_new_run_asks_for_what_was_named_or_for_all() -> None:
     """The event says what the person said."""
-    assert plan_start(RUN, (), "r", None).event.markets is None
-    plan = plan_start(RUN, ("DK",), "r", None)
+    assert plan_start(RUN, (), "r", None, today=TODAY).event.markets is None
+    plan = plan_start(RUN, ("DK",), "r", None, today=TODAY)
     assert (plan.lands_in, plan.asks, plan.event.markets) == ("new", ("DK",), ("DK",))
 
 
-def test_a_standing_run_is_completed_and_never_widened() -> None:
-    """Its manifest is written once: what it does not expect is refused, what has landed is not fetched again."""
-    plan = plan_start(RUN, (), "r", seen(OPEN))
+def test_a_standing_run_is_completed_and_widened() -> None:
+    """What has landed is not fetched again, what it did not expect is asked for beside."""
+    plan = plan_start(RUN, (), "r", seen(OPEN), today=TODAY)
     assert (plan.lands_in, plan.asks) == ("standing", ("SE", "NO"))
-    with pytest.raises(RequestError, match="--market FI"):
-        plan_start(RUN, ("FI", "DK"), "r", seen(OPEN))
+    assert plan_start(RUN, ("FI", "DK"), "r", seen(OPEN), today=TODAY).asks == ("SE", "NO", "FI")
+    trial = replace(OPEN, manifest=OPEN.manifest.model_copy(update={"left_out": ("FI", "IS")}))
+    assert plan_start(RUN, (), "r", seen(trial), today=TODAY).asks == ("SE", "NO", "FI", "IS")
+
+
+def test_a_market_of_no_run_is_asked_for_by_force_alone() -> None:
+    """A mistyped market would be waited for until the deadline, each time the run is looked at."""
+    with pytest.raises(RequestError, match=r"--market US: not among the 48 markets.*--force"):
+        plan_start(RUN, ("DK", "US"), "r", None, today=TODAY)
+    event = plan_start(RUN, ("DK", "US"), "r", None, today=TODAY, force=True).event
+    assert (event.markets, event.force) == (("DK", "US"), True)
+
+
+def test_a_run_is_not_dated_in_a_mistyped_year() -> None:
+    """It would be the newest week for decades; the next slot of a weekly schedule is a week off at most."""
+    with pytest.raises(RequestError, match="2062-11-23 is more than 8 days ahead of 2026-11-23; look at its year"):
+        plan_start("2062-11-23", (), "r", None, today=TODAY)
+    assert plan_start("2026-12-01", (), "r", None, today=TODAY).lands_in == "new"
 
 
 def test_a_replay_is_one_message_for_each_market() -> None:
@@ -109,7 +129,7 @@ def test_what_has_gone_is_not_there_to_be_loaded() -> None:
     gone = replace(LOADED, parts=parts("DK SE"))
     assert "closes with 2 of 3 markets" in effect_of("close", seen(gone))
     assert effect_of("reopen", seen(gone)).endswith("NO will be asked for.")
-    assert plan_start(RUN, (), "r", seen(gone)).asks == ("NO",)
+    assert plan_start(RUN, (), "r", seen(gone), today=TODAY).asks == ("NO",)
 
 
 def test_a_load_that_was_refused_may_be_ordered() -> None:
@@ -308,3 +328,30 @@ def test_a_project_is_never_reached_through_a_left_over_emulator_variable(tmp_pa
     (tmp_path / "stack.json").write_text(STATE)
     follow(find(Wanted(stack=tmp_path), environment, folder=tmp_path), environment)
     assert environment["PUBSUB_EMULATOR_HOST"] == "h:1"
+
+
+def discarded(found: Documents) -> Documents:
+    return replace(found, orders=(Order(run_id=RUN, number=1, kind="discard", reason="mistyped", ordered_at=NOW),))
+
+
+def test_a_run_that_was_a_mistake_is_discarded_and_may_be_taken_back() -> None:
+    """Not while a job may write its rows; and then nothing but an order brings it back."""
+    assert "is left alone from now on" in effect_of("discard", seen(LOADED))
+    with pytest.raises(RequestError, match="is loading; follow it with"):
+        effect_of("discard", seen(replace(LOADED, receipts={})))
+    gone = seen(discarded(replace(OPEN, parts={})))
+    assert (gone.state, gone.is_finished) == ("discarded", True)
+    with pytest.raises(RequestError, match="is discarded; nothing is to do"):
+        effect_of("discard", gone)
+    with pytest.raises(RequestError, match="take that back with: releases run reopen 2026-11-23"):
+        plan_start(RUN, (), "r", gone, today=TODAY)
+    assert "is open again: DK SE NO" in effect_of("reopen", gone)
+    back = Order(run_id=RUN, number=2, kind="reopen", reason="wanted", ordered_at=NOW)
+    assert seen(replace(OPEN, orders=(*discarded(OPEN).orders, back))).state == "fetching"
+
+
+def test_the_command_that_empties_a_partition_is_safe_in_a_shell() -> None:
+    """It is copied as it stands: a backtick outside single quotes would run what is between two of them."""
+    told = removal("p.music.new_releases", "2062-11-23")
+    _, _, _, sql = shlex.split(told)
+    assert sql == 'DELETE FROM `p.music.new_releases` WHERE load_date = "2062-11-23"'

@@ -5,6 +5,7 @@ import itertools
 import re
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from rich.console import Console, RenderableType
@@ -20,6 +21,7 @@ from contracts.documents import (
     ThrottledRecord,
 )
 from contracts.names import decision_name, manifest_name, part_name, throttled_name
+from dashboard.runs import run_document
 from eventing.ledger import RunLedger
 from ops.cli.render import receipt_view, run_view
 from ops.status import Documents, MarketStatus, Span, job_ids, read, status_of
@@ -289,6 +291,27 @@ def test_the_story_says_why_a_cluster_was_refused() -> None:
     assert found is not None
     steps = {step.kind: step.what for step in story_of(status, found, Objects((), None), rows=None).steps}
     assert steps["cluster"] == f"cluster new-releases-20261123-c1 for revision 1, refused: {words}"
+
+
+def test_a_run_that_waits_for_machines_says_which_and_why() -> None:
+    """Who looks at a run that does not load sees Google's last refusal; once there is a receipt, that tells it."""
+    words = "ZONE_RESOURCE_POOL_EXHAUSTED"
+    size: dict[str, Any] = {"machine_type": "n2-standard-2", "zone": "europe-west3-b"}
+    claims = tuple(
+        ClusterClaim(run_id=RUN, attempt=number, revision=1, claimed_at=NOW, refused=refused, **size)
+        for number, refused in ((1, "quota"), (2, words))
+    )
+    waiting = replace(found_by_the_job(WHOLE), clusters=claims, receipts={})
+    told = status_of(waiting, NOW).waits_for
+    assert told == f"new-releases-20261123-c2, n2-standard-2 in europe-west3-b: {words}"
+    assert f"refused was {told}" in " ".join(text(run_view(status_of(waiting, NOW))).split())
+    [_, second] = run_document(status_of(waiting, NOW))["clusters"]
+    assert (second["machines"], second["refused"]) == ("n2-standard-2 in europe-west3-b", words)
+    assert status_of(replace(waiting, clusters=claims[:1]), NOW).waits_for is not None
+    for settled in (replace(waiting, receipts=found_by_the_job(WHOLE).receipts), replace(waiting, clusters=())):
+        assert status_of(settled, NOW).waits_for is None
+    coming = claims[1].model_copy(update={"attempt": 3, "refused": None})
+    assert status_of(replace(waiting, clusters=(*claims, coming)), NOW).waits_for is None
 
 
 def test_a_receipt_is_shown_market_by_market() -> None:

@@ -3,14 +3,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from contracts import names
-from contracts.documents import CompletenessPolicy, DeadLetterRecord, ThrottledRecord
+from contracts.documents import CompletenessPolicy, DeadLetterRecord, Manifest, ThrottledRecord
 from contracts.events import MarketRequested, OwnEvent, RunRequested, SweepRequested
-from eventing.errors import Retryable
+from eventing.errors import Permanent, Retryable
 from eventing.ledger import Landing, RunLedger
 from services.scheduler.decisions import (
     Due,
@@ -143,13 +144,84 @@ async def test_a_request_that_names_date_and_markets_is_taken_at_its_word() -> N
     assert asked == [MarketRequested(run_id="2026-11-16", market="XK")]
 
 
-async def test_the_first_request_of_a_run_decides_its_markets() -> None:
-    """A run's expectation never changes under the barrier."""
+async def request(world: World, **given: Any) -> Manifest:
+    """A person asks for the run; what it expects then."""
+    event = RunRequested.model_validate({"run_id": RUN, **given})
+    await on_run_requested(delivery(event, event_id="by hand"), ports=world.ports, plan=PLAN, watch=None)
+    found = await world.ports.ledger.manifest(RUN)
+    assert found is not None
+    return found
+
+
+async def test_a_trial_takes_the_week_from_no_other_market(caplog: pytest.LogCaptureFixture) -> None:
+    """The tick widens the run that a person had asked one market of; the others get as much time as in a new run."""
+    world = World()
+    trial = await request(world, markets=("SE",))
+    assert (world.asked(), trial.markets, trial.left_out) == (["SE"], ("SE",), ("DK", "NO"))
+    await world.land("SE")
+    world.clock.advance(hours=2)
+    assert await world.tick() == ["DK", "NO"]
+    wide = await world.ports.ledger.manifest(RUN)
+    assert wide is not None
+    assert (wide.markets, wide.left_out) == (("SE", "DK", "NO"), ())
+    assert (wide.created_at, wide.deadline) == (trial.created_at, trial.deadline + timedelta(hours=2))
+    assert [record.message for record in caplog.records] == ["run_widened"]
+    assert await world.tick() == ["DK", "NO"]
+    assert await world.ports.ledger.manifest(RUN) == wide, "a second tick changes nothing"
+
+
+async def test_a_request_for_less_takes_nothing_from_a_run() -> None:
+    """A person who tries one market on a Monday after the tick has the whole run still."""
     world = World()
     await world.tick()
-    event = RunRequested(run_id=RUN, markets=("XK",))
-    await on_run_requested(delivery(event), ports=world.ports, plan=PLAN, watch=None)
+    found = await request(world, markets=("SE",))
+    assert (found.markets, found.widened_at) == (("DK", "SE", "NO"), None)
     assert world.asked() == ["DK", "SE", "NO"]
+
+
+async def test_two_requests_that_widen_at_once_both_count() -> None:
+    """Whoever finds the manifest changed since it was read looks again: no market is lost between the two."""
+    world = World()
+    standing = await request(world, markets=("SE",))
+    await request(world, markets=("SE", "XK"))
+    wider = standing.model_copy(update={"markets": ("SE", "DK", "NO")})
+    assert not await world.ports.ledger.widen_manifest(standing, wider)
+    await world.tick()
+    found = await world.ports.ledger.manifest(RUN)
+    assert found is not None
+    assert set(found.markets) == {"SE", "XK", "DK", "NO"}
+
+
+async def test_a_market_that_is_none_of_ours_is_refused_unless_forced() -> None:
+    """A mistyped market would be waited for until the deadline; Kosovo is known, if not configured here."""
+    world = World()
+    with pytest.raises(Permanent, match="markets: US are neither configured nor known; set force"):
+        await request(world, markets=("DK", "US"))
+    assert await world.ports.ledger.manifest(RUN) is None
+    assert (await request(world, markets=("DK", "XK"))).markets == ("DK", "XK")
+    assert (await request(world, markets=("US",), force=True)).markets == ("DK", "XK", "US")
+
+
+async def test_a_run_in_a_mistyped_year_is_refused() -> None:
+    """It would stand before all real weeks; who publishes it by hand is told the same as on the command line."""
+    world = World()
+    with pytest.raises(Permanent, match="run_id: 2062-11-23 is more than 8 days ahead"):
+        await request(world, run_id="2062-11-23")
+    assert await world.store.listing("runs/") == []
+
+
+async def test_a_tick_that_was_lost_after_a_trial_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """The run has a manifest, and its other markets were never asked for: nothing else would say so."""
+    world = World()
+    await request(world, markets=("SE",))
+    world.clock.advance(hours=4)
+    await world.sweep("s1", WATCH)
+    assert _missed(caplog) == [RUN]
+    [told] = [vars(record) for record in caplog.records if record.message == "run_missing"]
+    assert "2 configured markets were never asked for" in told["reason"]
+    await world.tick()
+    await world.sweep("s2", WATCH)
+    assert _missed(caplog) == [RUN]
 
 
 async def test_a_crash_before_publishing_is_completed_by_the_redelivery() -> None:
@@ -158,7 +230,7 @@ async def test_a_crash_before_publishing_is_completed_by_the_redelivery() -> Non
 
     class Broken(MemoryPublisher):
         async def publish(self, events: Iterable[OwnEvent], *, cause: str) -> None:
-            raise Retryable("pub/sub is away", after=timedelta(seconds=1))
+            raise Retryable("pub/sub is away")
 
     broken = Ports(world.ports.ledger, Broken(), world.clock)
     with pytest.raises(Retryable):

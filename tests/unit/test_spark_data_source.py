@@ -12,7 +12,9 @@ TABLE = "new-releases-local.music.new_releases"
 
 def _options(**changes: str | None) -> dict[str, str]:
     """The job's options as Spark hands them over: names in lower case, the table as `path`."""
-    given = sink.options(load_date=date(2026, 11, 23), temporary_bucket="new-releases") | {"path": TABLE}
+    given = sink.options(load_date=date(2026, 11, 23), revision=3, temporary_bucket="new-releases") | {
+        "path": TABLE
+    }
     lower: dict[str, str | None] = {name.lower(): value for name, value in given.items()}
     return {name: value for name, value in (lower | changes).items() if value is not None}
 
@@ -22,6 +24,7 @@ def test_it_takes_exactly_what_the_job_gives() -> None:
     target = Target.of(_options(), overwrite=True)
     assert (target.table, target.field, target.day) == (TABLE, "load_date", date(2026, 11, 23))
     assert (target.clustered, target.bucket) == (("market",), "new-releases")
+    assert target.labels == {"run": "2026-11-23", "revision": "3"}
     assert target.partition == f"{TABLE}$20261123"
     assert DefaultSource.name() == "bigquery"
 

@@ -130,6 +130,7 @@ def test_the_line_that_is_read_is_the_line_that_is_written() -> None:
         "source": "string",
         "number": "long",
         "album": "struct",
+        "derived": "struct",
         LINE: "string",
     }
     assert PartLine.model_fields["number"].annotation == int | None

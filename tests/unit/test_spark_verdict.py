@@ -176,6 +176,25 @@ def test_what_spark_summed_up_becomes_counts() -> None:
     )
 
 
+ID = "0b3ad94e-0c4e-4f5e-9d2b-6c3b3c1f7a10"
+
+
+@pytest.mark.parametrize(
+    ("text", "job"),
+    [
+        (f"Failed to load to p.d.t in job JobId{{project=p, job={ID}, location=EU}}. BigQuery error was 'x'", ID),
+        (f"LoadError: BigQuery refused the load job {ID}: Some rows belong to different partitions", ID),
+        (f"Job aborted due to stage failure: task {ID} failed", None),
+        ("java.io.FileNotFoundException: gs://b/runs/x.json", None),
+    ],
+)
+def test_a_refusal_names_its_load_job(text: str, job: str | None) -> None:
+    """Its id leads to all that BigQuery knows of the refusal; what is no load job's must not be taken for one."""
+    assert verdict.load_job_of(text) == job
+    report = Report().failed(text, load_job=job)
+    assert json.loads(report.document(run_id="2026-11-23", revision=3))["load_job"] == job
+
+
 def test_the_result_is_the_contract_s_and_the_same_bytes_each_time() -> None:
     """Counts are of the good parts, parts stand by market, tracks are rows and null entries together."""
     report = Report(

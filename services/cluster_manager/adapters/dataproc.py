@@ -96,13 +96,13 @@ class GoogleDataproc:
         return await self._call("list clusters", self._list_clusters({**self._where, "filter": labels}))
 
     async def _list_clusters(self, request: Mapping[str, Any]) -> list[Cluster]:
-        pages = await self._clusters.list_clusters(request=dict(request), timeout=self._deadline.attempt)
+        pages = await self._clusters.list_clusters(request=dict(request), timeout=self._deadline.attempt_seconds)
         return [_cluster(found) async for found in pages]
 
     async def cluster(self, name: str) -> Cluster | None:
         """See `Dataproc.cluster`."""
         request = {**self._where, "cluster_name": name}
-        getting = self._clusters.get_cluster(request=request, timeout=self._deadline.attempt)
+        getting = self._clusters.get_cluster(request=request, timeout=self._deadline.attempt_seconds)
         try:
             return _cluster(await self._call(f"get cluster {name}", getting, NotFound))
         except NotFound:
@@ -112,7 +112,7 @@ class GoogleDataproc:
         """See `Dataproc.create_cluster`."""
         cluster = cluster_message(name, run_id, size, self._where["project_id"], self._cluster_shape)
         request = {**self._where, "cluster": cluster, "request_id": name}
-        creating = self._clusters.create_cluster(request=request, timeout=self._deadline.attempt)
+        creating = self._clusters.create_cluster(request=request, timeout=self._deadline.attempt_seconds)
         # Whether what exists already is ours and sound is looked at by the next step, never assumed here.
         with suppress(AlreadyExists):
             await self._call(f"create cluster {name}", creating, AlreadyExists)
@@ -120,7 +120,7 @@ class GoogleDataproc:
     async def delete_cluster(self, name: str, uuid: str) -> None:
         """See `Dataproc.delete_cluster`."""
         request = {**self._where, "cluster_name": name, "cluster_uuid": uuid}
-        deleting = self._clusters.delete_cluster(request=request, timeout=self._deadline.attempt)
+        deleting = self._clusters.delete_cluster(request=request, timeout=self._deadline.attempt_seconds)
         with suppress(NotFound):
             await self._call(f"delete cluster {name}", deleting, NotFound)
 
@@ -131,21 +131,21 @@ class GoogleDataproc:
         return sorted(found, key=lambda job: (job.revision, job.attempt))
 
     async def _list_jobs(self, request: Mapping[str, Any]) -> list[Job]:
-        pages = await self._jobs.list_jobs(request=dict(request), timeout=self._deadline.attempt)
+        pages = await self._jobs.list_jobs(request=dict(request), timeout=self._deadline.attempt_seconds)
         return [_job(job) async for job in pages]
 
     async def submit_job(self, request: JobRequest) -> None:
         """See `Dataproc.submit_job`."""
         identity = job_id(request.run_id, request.revision, request.attempt)
         message = {**self._where, "job": job_message(identity, request, self._job_shape), "request_id": identity}
-        submitting = self._jobs.submit_job(request=message, timeout=self._deadline.attempt)
+        submitting = self._jobs.submit_job(request=message, timeout=self._deadline.attempt_seconds)
         with suppress(AlreadyExists):
             await self._call(f"submit job {identity}", submitting, AlreadyExists)
 
     async def cancel_job(self, identity: str) -> None:
         """See `Dataproc.cancel_job`."""
         request = {**self._where, "job_id": identity}
-        cancelling = self._jobs.cancel_job(request=request, timeout=self._deadline.attempt)
+        cancelling = self._jobs.cancel_job(request=request, timeout=self._deadline.attempt_seconds)
         with suppress(NotFound, FailedPrecondition):
             await self._call(f"cancel job {identity}", cancelling, NotFound, FailedPrecondition)
 
@@ -157,7 +157,7 @@ class GoogleDataproc:
             raise
         except TimeoutError as error:
             reason = f"dataproc: {what} was given up after {self._deadline.seconds:g} s"
-            raise Retryable(reason, after=timedelta(seconds=20)) from error
+            raise Retryable(reason) from error
         except (GoogleAPICallError, RetryError) as error:
             raise _translated(what, error) from error
 
@@ -303,9 +303,7 @@ def _translated(what: str, error: Exception) -> Retryable | Permanent:
     reason = f"dataproc: {what} failed: {type(error).__name__}: {getattr(error, 'message', error)}"
     if is_refusal(str(error)):
         # Dataproc words a lack of quota as an invalid argument; it is the same request that succeeds later.
-        return NoMachines(reason, after=timedelta(minutes=1))
+        return NoMachines(reason)
     if isinstance(error, InvalidArgument):
         return Permanent(reason)
-    # FailedPrecondition: the cluster changed under us; the next look decides anew.
-    seconds = 5 if isinstance(error, FailedPrecondition | NotFound) else 20
-    return Retryable(reason, after=timedelta(seconds=seconds))
+    return Retryable(reason)

@@ -1,7 +1,6 @@
 """The Spotify credentials: each half from Secret Manager where a version is named, else from the settings."""
 
 import asyncio
-from datetime import timedelta
 from typing import Protocol
 
 from google.api_core.exceptions import GoogleAPIError
@@ -45,14 +44,16 @@ class ManagedSecret:
     async def read(self) -> str:
         """See `Secret.read`. A missing version or right is the deployment's fault, so the message is kept."""
         try:
-            reading = self._client.access_secret_version(name=self._version, timeout=self._deadline.attempt)
+            reading = self._client.access_secret_version(
+                name=self._version, timeout=self._deadline.attempt_seconds
+            )
             answer = await asyncio.wait_for(reading, self._deadline.seconds)
         except (GoogleAPIError, GoogleAuthError, TimeoutError) as error:
             reason = (
                 f"secret manager: {self._version} cannot be read ({type(error).__name__}); check the version and "
                 "that the service account has roles/secretmanager.secretAccessor"
             )
-            raise Retryable(reason, after=timedelta(minutes=1)) from error
+            raise Retryable(reason) from error
         return str(answer.payload.data.decode()).strip()  # a file made with an editor ends in a newline
 
 

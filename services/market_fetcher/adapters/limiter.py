@@ -30,9 +30,9 @@ from services.market_fetcher.ports import Throttled, Time
 log = logging.getLogger(__name__)
 
 _WINDOW = timedelta(seconds=31)  # Spotify's 30 s, and one for the way: it counts arrivals, we count departures
-_SPOTIFY_WINDOW = 30.0
+_SPOTIFY_WINDOW_SECONDS = 30.0
 _LEAST = 15.0  # calls a window; half a call a second still ends a run of 300 calls in ten minutes
-_RECOVERY = 600.0  # seconds in which the whole rate grows back; slowly, since too soon only meets the next 429
+_RECOVERY_SECONDS = 600.0  # in which the whole rate grows back; slowly, since too soon only meets the next 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Limiter:
         self._time = time
         self._passing = Passing(time)
         self._slots = asyncio.Semaphore(budget.parallel)
-        self._most = max(1.0, budget.rate * _SPOTIFY_WINDOW)
+        self._most = max(1.0, budget.rate * _SPOTIFY_WINDOW_SECONDS)
         self._allowed = self._most
         self._slowed_at: datetime | None = None
         self._sent: deque[datetime] = deque()
@@ -126,8 +126,7 @@ class Limiter:
         """Make no call for a while, for a reason of our own; gives the error to raise."""
         now = self._passing.now()
         self._pause_all(Pause(now + duration, reason))
-        there = self._passing.on_the_clock(now)
-        return Throttled(reason, now=there, until=there + duration)
+        return Throttled(reason, until=self._passing.on_the_clock(now) + duration)
 
     def calls_untold(self) -> int:
         """Calls made since this was asked last: each call is told once."""
@@ -153,17 +152,16 @@ class Limiter:
             if pause is None or pause.until <= now:
                 continue
             if pause.until - now > self._budget.max_wait:
-                raise self._throttled(pause, now)
+                raise self._throttled(pause)
             waits.append((pause.until - now).total_seconds())
         return max(waits)
 
     def _shown(self, moment: datetime) -> str:
         return self._passing.on_the_clock(moment).isoformat()
 
-    def _throttled(self, pause: Pause, now: datetime) -> Throttled:
+    def _throttled(self, pause: Pause) -> Throttled:
         until = self._passing.on_the_clock(pause.until)
-        reason = f"{pause.reason}, until {until:%FT%TZ}"
-        return Throttled(reason, now=self._passing.on_the_clock(now), until=until)
+        return Throttled(f"{pause.reason}, until {until:%FT%TZ}", until=until)
 
     def _window_wait(self, now: datetime) -> float:
         while self._sent and now - self._sent[0] >= _WINDOW:
@@ -177,7 +175,7 @@ class Limiter:
         """Calls a window, as they have grown back by now."""
         if self._slowed_at is None:
             return self._most
-        grown = self._most * (now - self._slowed_at).total_seconds() / _RECOVERY
+        grown = self._most * (now - self._slowed_at).total_seconds() / _RECOVERY_SECONDS
         return min(self._most, self._allowed + grown)
 
     def _halve(self, sent_at: datetime, now: datetime) -> None:
@@ -185,7 +183,7 @@ class Limiter:
             return  # this call left before the last halving: it is the same news
         self._allowed = max(min(_LEAST, self._most), self._allowed_at(now) / 2)
         self._slowed_at = now
-        log.warning("rate_halved", extra={"calls_a_second": round(self._allowed / _SPOTIFY_WINDOW, 2)})
+        log.warning("rate_halved", extra={"calls_a_second": round(self._allowed / _SPOTIFY_WINDOW_SECONDS, 2)})
 
     def _pause_all(self, pause: Pause) -> None:
         if self._account is not None and self._account.until >= pause.until:

@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 
 _MOST_FAILURES = 6  # attempts; with backoff about 15 s of outage are sat out
 _MOST_WAITS = 20  # a call told to wait so often is given back; the delivery's budget usually ends it before
-_GIVEN_BACK = timedelta(seconds=30)
-_TOKEN_LIFE = 3600.0  # seconds, where the answer does not say
+_LONGEST_PAUSE_SECONDS = 30.0  # within a delivery; whoever asks for more is asked again by another
+_TOKEN_LIFE_SECONDS = 3600.0  # where the answer does not say
 _TOKEN_SPARE = timedelta(seconds=60)
 _WRONG_CREDENTIALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _CREDENTIALS_REST = timedelta(minutes=5)
@@ -59,7 +59,7 @@ class Caller:
                 case _:
                     assert_never(verdict)
         kind = Nonsense if nonsense else Retryable
-        raise kind(f"{request.url} failed {failures + waits} times, at last: {reason}", after=_GIVEN_BACK)
+        raise kind(f"{request.url} failed {failures + waits} times, at last: {reason}")
 
     async def _attempt(
         self, request: Request, flaw: Flaw, waits: int, market: str | None
@@ -75,10 +75,10 @@ class Caller:
         log.warning("call_failed", extra={"url": request.url, "reason": fault.reason, "failures": failures})
         if failures == _MOST_FAILURES:
             return
-        if fault.at_least > _GIVEN_BACK.total_seconds():
-            reason = f"{request.url}: {fault.reason}, and asks for {fault.at_least:.0f} s"
-            raise Retryable(reason, after=timedelta(seconds=fault.at_least))
-        await self.time.sleep(max(fault.at_least, backoff(failures, self.draw())))
+        if fault.at_least_seconds > _LONGEST_PAUSE_SECONDS:
+            reason = f"{request.url}: {fault.reason}, and asks for {fault.at_least_seconds:.0f} s"
+            raise Retryable(reason)
+        await self.time.sleep(max(fault.at_least_seconds, backoff(failures, self.draw())))
 
 
 class Tokens:
@@ -119,7 +119,7 @@ class Tokens:
         except Refused as error:
             raise self._not_accepted(error) from error
         life = answer.get("expires_in")
-        seconds = float(life) if isinstance(life, int | float) and life > 0 else _TOKEN_LIFE
+        seconds = float(life) if isinstance(life, int | float) and life > 0 else _TOKEN_LIFE_SECONDS
         self._token = str(answer["access_token"])
         self._ends = asked_at + timedelta(seconds=seconds)
 
@@ -132,7 +132,7 @@ class Tokens:
     def _not_accepted(self, refusal: Refused) -> Retryable:
         """Wrong credentials are the deployment's fault: rest, loudly, instead of asking for each message."""
         if refusal.status not in _WRONG_CREDENTIALS:
-            return Retryable(f"token endpoint: {refusal}", after=_GIVEN_BACK)
+            return Retryable(f"token endpoint: {refusal}")
         reason = (
             f"Spotify does not accept the credentials ({refusal}); mend SPOTIFY_CLIENT_ID and "
             "SPOTIFY_CLIENT_SECRET, or the versions named by SPOTIFY_CLIENT_ID_SECRET and "
@@ -165,7 +165,7 @@ class SpotifyApi:
         except Refused as error:
             if error.status != HTTPStatus.UNAUTHORIZED:
                 raise
-            raise Retryable(f"{error}, with a token just renewed", after=_GIVEN_BACK) from error
+            raise Retryable(f"{error}, with a token just renewed") from error
 
     def rest(self, duration: timedelta, reason: str) -> Throttled:
         """See `WebApi.rest`."""

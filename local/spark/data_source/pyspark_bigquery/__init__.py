@@ -11,7 +11,7 @@ cloud. It asks what the connector was seen to ask (`tests/contract/bigquery_conn
 - the folder is removed, also when the load was refused. A job that is killed leaves it behind.
 
 It refuses what it does not know. It deliberately does not imitate: reading, streaming, appending, direct writing,
-dynamic overwrite, any partitioning but one DATE column by day, creating a table, retries, job labels, Avro and ORC.
+dynamic overwrite, any partitioning but one DATE column by day, creating a table, retries, Avro and ORC.
 
 Environment: BIGQUERY_EMULATOR_HOST and STORAGE_EMULATOR_HOST (`http://127.0.0.1:P`).
 """
@@ -46,7 +46,11 @@ _FIXED: Final = {
     "createdisposition": "CREATE_NEVER",
     "partitionoverwritemode": "STATIC",
 }
-_FREE: Final = ("path", "temporarygcsbucket", "datepartition", "partitionfield", "clusteredfields")
+_LABEL: Final = "bigqueryjoblabel."
+_FREE: Final = (
+    *("path", "temporarygcsbucket", "datepartition", "partitionfield", "clusteredfields"),
+    *(f"{_LABEL}run", f"{_LABEL}revision"),
+)
 _MOST_NAMED: Final = 9
 """Files that a load job names one by one; of more it names their pattern."""
 _WITHIN: Final = 300.0  # seconds for one request
@@ -74,6 +78,8 @@ class Target:
     clustered: tuple[str, ...]
     bucket: str
     """Where the files lie on their way."""
+    labels: Mapping[str, str]
+    """Of the load job."""
 
     @classmethod
     def of(cls, options: Mapping[str, str], *, overwrite: bool) -> Self:
@@ -109,6 +115,7 @@ class Target:
             day=day,
             clustered=tuple(name.strip() for name in options["clusteredfields"].split(",")),
             bucket=options["temporarygcsbucket"],
+            labels={name.removeprefix(_LABEL): told for name, told in options.items() if name.startswith(_LABEL)},
         )
 
     @property
@@ -214,7 +221,7 @@ class Writer(DataSourceArrowWriter):
         """Load the files."""
         files = [message.file for message in messages if isinstance(message, Written) and message.file is not None]
         try:
-            _load(self.at, load_job(self.target, self.columns, files))
+            _load(self.at, load_job(self.target, self.columns, files), self.target.labels)
         finally:
             self._remove_files()
 
@@ -258,7 +265,7 @@ def _columns(at: Servers, target: Target) -> list[dict[str, Any]]:
     return columns
 
 
-def _load(at: Servers, load: Mapping[str, Any]) -> None:
+def _load(at: Servers, load: Mapping[str, Any], labels: Mapping[str, str]) -> None:
     """Have the job done, and wait for its end.
 
     Raises:
@@ -266,7 +273,8 @@ def _load(at: Servers, load: Mapping[str, Any]) -> None:
     """
     project = load["destinationTable"]["projectId"]
     reference = {"projectId": project, "jobId": str(uuid.uuid4())}
-    job = _ask(at, f"projects/{project}/jobs", {"jobReference": reference, "configuration": {"load": load}})
+    configuration = {"load": load, "labels": labels}
+    job = _ask(at, f"projects/{project}/jobs", {"jobReference": reference, "configuration": configuration})
     while job["status"]["state"] != "DONE":
         time.sleep(_LOOK)
         job = _ask(at, f"projects/{project}/jobs/{reference['jobId']}")
