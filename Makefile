@@ -15,7 +15,7 @@ FAST := not emulator and not spark and not e2e and not browser
 LISTS := uv services dashboard local dev build bigquery-emulator bench checkov docs
 SITE_SCRIPTS := .tools/site
 ACTIONLINT := .tools/actionlint
-CODE := contracts eventing services spark_job ops dashboard local benchmarks docs infra requirements tests
+CODE := contracts eventing services spark_job runs ops dashboard local benchmarks docs infra requirements tests
 
 help: ## show this
 	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} \

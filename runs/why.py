@@ -14,7 +14,7 @@ from pydantic import Field
 from contracts import names
 from contracts.documents import ClusterClaim, Document, Part, Receipt
 from eventing.objects import ObjectInfo, ObjectStore
-from ops.status import MarketStatus, RevisionStatus, RunStatus, job_ids
+from runs.status import MarketStatus, RevisionStatus, RunStatus, job_ids
 
 Kind = Literal[
     "requested",

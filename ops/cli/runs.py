@@ -25,8 +25,8 @@ from ops.cli.session import (
 )
 from ops.cli.watching import summary, watch
 from ops.requests import RequestError, StartPlan, effect_of, markets_of, plan_start, removal, run_id_of
-from ops.status import RunStatus
 from ops.target import Stack
+from runs.status import RunStatus
 
 app = typer.Typer(no_args_is_help=True, help="Ask for runs, look at them, close and reopen them.")
 

@@ -16,13 +16,17 @@ import pytest
 from tests.architecture import rules
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("contracts", "eventing", "services", "spark_job", "ops", "dashboard", "local", "benchmarks")
+PACKAGES = ("contracts", "eventing", "services", "spark_job", "runs", "ops", "dashboard", "local", "benchmarks")
 
 IMPORTS = [
     ("layers", "contracts.planted", "eventing.clock"),
     ("layers", "eventing.planted", "services.scheduler.decisions"),
     ("layers", "services.scheduler.planted", "ops.orders"),
+    ("layers", "runs.planted", "ops.orders"),
+    ("layers", "runs.planted", "services.scheduler.decisions"),
+    ("layers", "services.scheduler.planted", "runs.status"),
     ("layers", "ops.planted", "dashboard.queries"),
+    ("layers", "dashboard.planted", "ops.orders"),
     ("layers", "dashboard.planted", "local.topology"),
     ("layers", "local.planted", "benchmarks.report"),
     ("independent", "services.scheduler.planted", "services.batch_trigger.decisions"),
@@ -34,7 +38,7 @@ IMPORTS = [
     ("pure", "services.cluster_manager.sizing", "eventing.clock"),
     ("clients", "services.batch_trigger.handlers", "google.cloud.storage"),
     ("clients", "eventing.ledger", "aiohttp"),
-    ("clients", "ops.status", "grpc"),
+    ("clients", "runs.status", "grpc"),
     ("clients", "dashboard.charts", "google.cloud.bigquery"),
     ("job", "spark_job.transforms", "contracts.names"),
 ]
@@ -52,10 +56,10 @@ SOURCES: list[tuple[rules.Rule, str, str]] = [
         "def planted(): return uuid4()",
     ),
     (rules.only_wiring_builds_clients, "services/scheduler/handlers.py", "def planted(): return storage.Client()"),
-    (rules.only_wiring_builds_clients, "ops/status.py", "def planted(): return grpc.insecure_channel('x')"),
+    (rules.only_wiring_builds_clients, "runs/status.py", "def planted(): return grpc.insecure_channel('x')"),
     (rules.only_wiring_builds_clients, "dashboard/warehouse.py", "def planted(): return bigquery.Client()"),
     (rules.only_entry_points_read_the_environment, "eventing/ledger.py", "def planted(): return os.environ['X']"),
-    (rules.only_entry_points_read_the_environment, "ops/status.py", "def planted(): return os.getenv('X')"),
+    (rules.only_entry_points_read_the_environment, "runs/status.py", "def planted(): return os.getenv('X')"),
     (rules.only_entry_points_read_the_environment, "dashboard/handlers.py", "def planted(): return os.environ"),
     (rules.importing_does_nothing, "services/scheduler/wiring.py", "print('here')"),
     (rules.values_are_shown_short, "eventing/ledger.py", "def planted(x): return f'{x!r} is wrong'"),

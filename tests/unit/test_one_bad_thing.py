@@ -18,11 +18,11 @@ from eventing import sweeping
 from eventing.coalescing import Coalescer
 from eventing.errors import Permanent, Retryable
 from eventing.ledger import RunLedger, Unreadable
-from ops import status
 from ops.cli import render
 from ops.cli.watching import summary
 from ops.doctor import documents as doctor
 from ops.requests import plan_backfill
+from runs import status
 from services.batch_trigger import handlers as batch_trigger
 from services.batch_trigger.ports import Ports as BarrierPorts
 from services.cluster_manager import handlers as cluster_manager

@@ -24,8 +24,8 @@ from contracts.names import decision_name, manifest_name, part_name, throttled_n
 from dashboard.runs import run_document
 from eventing.ledger import RunLedger
 from ops.cli.render import receipt_view, run_view
-from ops.status import Documents, MarketStatus, Span, job_ids, read, status_of
-from ops.why import Objects, read_objects, story_of
+from runs.status import Documents, MarketStatus, Span, job_ids, read, status_of
+from runs.why import Objects, read_objects, story_of
 from tests.builders import NOW, RUN, START, decision, manifest, part, parts, receipt
 from tests.fakes.objects import MemoryObjectStore
 
