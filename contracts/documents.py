@@ -4,6 +4,7 @@ Every document is frozen and written whole. Manifest, decision and receipt are c
 and the memory of the pipeline, and there is no other database.
 """
 
+from math import ceil
 from typing import Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -52,6 +53,12 @@ class Manifest(Document):
     """Configured markets that no request has named: a trial of some markets is to be told from a whole run."""
     widened_at: AwareDatetime | None = None
     """When a later request added markets."""
+
+    @property
+    def least_markets(self) -> int:
+        """How many markets must have landed for anything to be loaded."""
+        # Rounded first: 0.1 * 30 is a little more than 3 in binary, and must not ask for 4.
+        return ceil(round(self.policy.minimum_share * len(self.markets), 9))
 
 
 class Part(Document):
@@ -171,6 +178,10 @@ class ThrottledRecord(Document):
     market: Market
     until: AwareDatetime
     reason: str
+    account: bool = False
+    """Whether it is the whole account that waits, and no market may call."""
+    needs_a_person: bool = False
+    """Whether waiting alone ends nothing: the credentials, or the app, must be mended."""
 
 
 class ClusterClaim(Document):

@@ -35,8 +35,14 @@ def looks_frozen(parts: PartsMetadata, before: PartsMetadata) -> bool:
     return newest != "" and newest_before != "" and newest <= newest_before
 
 
+def same_as_before(parts: PartsMetadata, before: PartsMetadata) -> bool:
+    """Whether every market that is in both runs lists the very same albums as in the run before."""
+    pairs = [(parts[key].get("list-hash", ""), before[key].get("list-hash", "")) for key in parts if key in before]
+    return bool(pairs) and all(now == then != "" for now, then in pairs)
+
+
 def source_report(parts: PartsMetadata, before: PartsMetadata) -> dict[str, Any]:
-    """What the receipt says of the source: kinds of listing and of app, calls, counts, and both suspicions."""
+    """What the receipt says of the source: kinds of listing and of app, calls, counts, and the suspicions."""
     return {
         "source": _kinds(parts, "source"),
         "app": _kinds(parts, "app"),
@@ -46,6 +52,7 @@ def source_report(parts: PartsMetadata, before: PartsMetadata) -> dict[str, Any]
         "newest_release": newest_release(parts),
         "identical_markets": identical_markets(parts),
         "looks_frozen": looks_frozen(parts, before),
+        "same_as_before": same_as_before(parts, before),
     }
 
 

@@ -351,6 +351,10 @@ class RunLedger:
         wanted = [names.throttled_name(index.run_id, market) for market in index.throttled]
         return {record.market: record for record in await self._read_all(wanted, ThrottledRecord)}
 
+    async def throttle(self, run_id: str, market: str) -> ThrottledRecord | None:
+        """Until when one market waits, or waited, for quota."""
+        return await self._read(names.throttled_name(run_id, market), ThrottledRecord)
+
     async def record_throttled(self, record: ThrottledRecord) -> None:
         """Record until when a market waits."""
         await self._store.write(names.throttled_name(record.run_id, record.market), record.to_json())

@@ -29,6 +29,7 @@ _CLIENT_SECRET = "local-secret"  # noqa: S105 -- the simulator takes any
 # What a process needs from the caller's environment to run at all; everything else is said by the stack.
 _KEPT = ("PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy")
+_REAL = ("SPOTIFY_API_URL", "SPOTIFY_TOKEN_URL")  # where something stands between us and Spotify
 
 
 class ChoiceError(ValueError):
@@ -190,7 +191,7 @@ def service_environment(
         # The simulator has no quota worth saving, and of two markets at a time a batch is seldom full.
         told |= {"SPOTIFY_RATE": str(SIMULATOR_RATE), "SPOTIFY_BATCH_QUIET": "0.005"}
     else:
-        told |= {name: caller[name] for name in _PROXIES if name in caller}
+        told |= {name: caller[name] for name in (*_PROXIES, *_REAL) if name in caller}
     return {**told, **choices.service_settings}
 
 

@@ -2,15 +2,16 @@
 
 It begins with empty data every time, so a second demo does all of it again and must come to the same rows. What
 it says about the run it reads where a person would: documents and parts in the bucket, rows in the warehouse,
-clusters from Dataproc. It succeeds only if all of that is complete; otherwise it names the log to read.
+clusters from Dataproc; and in the fetcher's log what keeps it from Spotify, which ends the demo at once where waiting
+is in vain. It succeeds only if all of that is complete; otherwise it names the log to read.
 """
 
 import json
 import shlex
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from local.display import Display
 from local.spotify import presets
 from local.spotify.catalogue import Catalogue, Source
 from local.stack import Stack
+from local.troubles import Trouble, reasons_of, trouble_of
 
 DASHBOARD = "dashboard.html"
 """The table's dashboard as one file, beside the report."""
@@ -90,6 +92,7 @@ def run(choices: Choices, environment: Mapping[str, str], *, report_to: Path, in
     started = time.monotonic()
     with Display() as display:
         display.say(f"starting the stack on fresh data in {choices.home}")
+        display.wait("starting")
         tick = RunRequested(run_id=choices.run_date, reason="demo")
         with Stack(choices, environment, first=tick) as stack:
             emulators = stack.fetches_since - started
@@ -99,6 +102,7 @@ def run(choices: Choices, environment: Mapping[str, str], *, report_to: Path, in
             with dashboard.prepared(stack.process_environment, report_to.with_name(DASHBOARD)) as write:
                 seen = _watch(stack, display, seen, until=lambda seen: seen.receipt)
                 display.say(STAGES["done"])
+                display.wait(STAGES["done"])
                 loaded = time.monotonic()
                 write()
                 rows = _count(stack, seen)
@@ -116,6 +120,8 @@ def run(choices: Choices, environment: Mapping[str, str], *, report_to: Path, in
         report = report_of(seen, rows=rows, clusters_left=left, seconds=seconds, connector=wrote)
         report_to.write_text(json.dumps(report, indent=2) + "\n")
         display.summary(report, where(choices, report["run_id"], report_to))
+        for warning in seen.receipt.warnings if seen.receipt else ():
+            display.say(f"look at this: {warning}")
     faults = faults_of(report, seen, expected_rows(choices, report["run_id"]))
     if faults:
         raise DemoError(f"{'; '.join(faults)}. Read {choices.home / 'logs' / log_of(report)}")
@@ -125,12 +131,17 @@ def run(choices: Choices, environment: Mapping[str, str], *, report_to: Path, in
 
 
 def _watch(stack: Stack, display: Display, seen: Seen, *, until: Callable[[Seen], object | None]) -> Seen:
-    told, moved = "", time.monotonic()
+    stage, trouble, moved = "", None, time.monotonic()
     while until(seen) is None:
-        if seen.stage != told:
-            told = seen.stage
-            display.say(STAGES[told])
+        if seen.stage != stage:
+            stage = seen.stage
+            display.say(STAGES[stage])
+        if (found := _trouble(stack, seen)) and found != trouble:
+            display.say(found.what)
+            _give_up_where_waiting_is_in_vain(stack, seen, found)
+        trouble = found
         display.progress(len(seen.calls), len(stack.choices.markets))
+        display.wait(STAGES[stage], waited_for(seen, trouble))
         _give_up_when_stalled(stack, seen, since=moved)
         stack.check()
         time.sleep(_LOOK)
@@ -140,13 +151,36 @@ def _watch(stack: Stack, display: Display, seen: Seen, *, until: Callable[[Seen]
     return seen
 
 
+def _trouble(stack: Stack, seen: Seen) -> Trouble | None:
+    """What keeps the fetcher from Spotify."""
+    return trouble_of(_lines(_fetcher_log(stack)), datetime.now(UTC)) if seen.stage == "fetch" else None
+
+
+def _give_up_where_waiting_is_in_vain(stack: Stack, seen: Seen, trouble: Trouble) -> None:
+    if trouble.outlasts(timedelta(seconds=_patience(stack)), datetime.now(UTC)):
+        landed = f"{len(seen.calls)} of {len(stack.choices.markets)} markets had landed"
+        raise DemoError(f"waiting is in vain; {landed}. Read {_fetcher_log(stack)}")
+
+
+def _fetcher_log(stack: Stack) -> Path:
+    return stack.log_dir / "market_fetcher.log"
+
+
+def _lines(log: Path) -> list[str]:
+    return log.read_text(errors="replace").splitlines() if log.is_file() else []
+
+
+def _patience(stack: Stack) -> float:
+    return _STALL_REAL if stack.choices.spotify else _STALL_SIMULATED
+
+
 def _give_up_when_stalled(stack: Stack, seen: Seen, *, since: float) -> None:
-    limit = _STALL_REAL if stack.choices.spotify else _STALL_SIMULATED
+    limit = _patience(stack)
     if time.monotonic() - since > limit:
         log = stack.log_dir / f"{_LOG_OF_STAGE[seen.stage]}.log"
         missing = [market for market in stack.choices.markets if market not in seen.calls]
-        told = log.read_text(errors="replace").splitlines() if missing and log.is_file() else []
-        why = "".join(f"; {market}: {reason}" for market, reason in reasons_of(told, missing).items())
+        reasons = reasons_of(_lines(log), missing) if missing else {}
+        why = "".join(f"; {market}: {reason}" for market, reason in reasons.items())
         raise DemoError(f"nothing has moved for {limit:.0f} s while {STAGES[seen.stage]}{why}. Read {log}")
 
 
@@ -210,6 +244,14 @@ def _count(stack: Stack, seen: Seen) -> int:
 # --- judging: pure ---------------------------------------------------------------------------------------------
 
 
+def waited_for(seen: Seen, trouble: Trouble | None) -> str:
+    """What the living line says besides the stage."""
+    if trouble is not None:
+        return trouble.what
+    landed, markets = len(seen.calls), seen.manifest.markets if seen.manifest else ()
+    return f"{landed} of {len(markets)} have landed" if seen.stage == "fetch" else ""
+
+
 def report_of(
     seen: Seen, *, rows: int, clusters_left: int, seconds: Mapping[str, float], connector: Path | None = None
 ) -> dict[str, Any]:
@@ -265,17 +307,6 @@ def expected_rows(choices: Choices, run_id: str) -> int | None:
     catalogue = Catalogue(choices.seed, choices.week or date.fromisoformat(run_id))
     source: Source = "browse" if choices.app == "extended" else "search"
     return len(catalogue.expected_rows(choices.markets, source, choices.albums, run_id=run_id))
-
-
-def reasons_of(log: Iterable[str], markets: Collection[str]) -> dict[str, str]:
-    """Why the fetcher gave each of these markets back, by what its log says of it last."""
-    entries = (json.loads(line) for line in log if line.startswith("{"))
-    told = {
-        entry["market"]: str(entry.get("reason") or ", ".join(entry.get("faults", ())))
-        for entry in entries
-        if entry.get("message") in {"given_back", "refused"} and entry.get("market") in markets
-    }
-    return {market: told[market] for market in markets if market in told}
 
 
 def log_of(report: Mapping[str, Any]) -> str:

@@ -5,9 +5,10 @@ receipted them, so that nobody who only looks needs a permission in Dataproc.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Literal
 
 from contracts.documents import (
@@ -111,6 +112,8 @@ class RunStatus(Document):
     orders: tuple[Order, ...] = ()
     dead_letters: tuple[DeadLetterRecord, ...] = ()
     spans: tuple[Span, ...] = ()
+    outlook: tuple[str, ...] = ()
+    """What is known already of how the run will end, unless somebody does something; empty where all is well."""
     trace_id: str
     seen_at: datetime
     archived: bool = False
@@ -188,6 +191,7 @@ class Documents:
 def status_of(found: Documents, now: datetime) -> RunStatus:
     """Judge a run."""
     manifest = found.manifest
+    markets = tuple(_market(market, found, now) for market in manifest.markets)
     return RunStatus(
         run_id=manifest.run_id,
         state=_state(found),
@@ -196,13 +200,14 @@ def status_of(found: Documents, now: datetime) -> RunStatus:
         requested_by=manifest.requested_by,
         deadline=manifest.deadline,
         policy=manifest.policy,
-        markets=tuple(_market(market, found, now) for market in manifest.markets),
+        markets=markets,
         revisions=tuple(_revision(decision, found) for decision in found.decisions),
         clusters=found.clusters,
         jobs=found.jobs,
         orders=found.orders,
         dead_letters=tuple(found.dead_letters.values()),
         spans=spans_of(found),
+        outlook=outlook_of(found, markets),
         trace_id=trace_id(manifest.run_id),
         seen_at=now,
         archived=found.archived,
@@ -221,6 +226,58 @@ def _state(found: Documents) -> RunState:
         return "fetching"
     receipt = found.receipts.get(found.decisions[-1].revision)
     return receipt.outcome if receipt else "loading"
+
+
+def outlook_of(found: Documents, markets: Collection[MarketStatus]) -> tuple[str, ...]:
+    """What can be foretold of a run that is being fetched; nothing once it is decided, or a person gave an order."""
+    if found.decisions or found.orders:
+        return ()
+    waiting = [found.throttled[market.market] for market in markets if market.state == "throttled"]
+    late = [record for record in waiting if record.until >= found.manifest.deadline]
+    given_up = [market for market in markets if market.state == "dead_lettered"]
+    told = (
+        _needs_a_person(waiting),
+        _comes_too_late(late),
+        _short_of_quota(waiting, markets) if not late else None,
+        _misses_the_quorum(found.manifest, len(late) + len(given_up)),
+    )
+    return tuple(line for line in told if line)
+
+
+def _needs_a_person(waiting: Iterable[ThrottledRecord]) -> str | None:
+    reason = next((record.reason for record in waiting if record.needs_a_person), None)
+    return reason and f"no market comes before somebody mends it: {reason}"
+
+
+def _comes_too_late(late: Collection[ThrottledRecord]) -> str | None:
+    if not late:
+        return None
+    until, names = min(record.until for record in late), " ".join(record.market for record in late)
+    return (
+        f"Spotify lets {names} wait until {until:%Y-%m-%d %H:%M} UTC, beyond the deadline: the run closes without"
+    )
+
+
+def _short_of_quota(waiting: Collection[ThrottledRecord], markets: Collection[MarketStatus]) -> str | None:
+    """By what the markets that have landed cost, where the account's quota has ended once."""
+    calls = [market.calls for market in markets if market.calls is not None]
+    left = len(markets) - sum(market.state == "landed" for market in markets)
+    if not calls or not any(record.account and not record.needs_a_person for record in waiting):
+        return None
+    spent, needed = sum(calls), ceil(sum(calls) / len(calls) * left)
+    if needed <= spent:
+        return None
+    return f"Spotify's quota ended after about {spent:,} calls, and the {left} markets left need about {needed:,} more"
+
+
+def _misses_the_quorum(manifest: Manifest, lost: int) -> str | None:
+    most, least = len(manifest.markets) - lost, manifest.least_markets
+    if most >= least:
+        return None
+    return (
+        f"at most {most} of {len(manifest.markets)} markets can land by the deadline and {least} must: nothing will be "
+        "loaded, unless an order to close loads what there is"
+    )
 
 
 def _market(market: str, found: Documents, now: datetime) -> MarketStatus:

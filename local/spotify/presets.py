@@ -14,6 +14,11 @@ _LISTINGS: Final = "^/v1/(browse|search)"
 _ALBUMS: Final = "^/v1/albums"
 _ONE_ALBUM: Final = "^/v1/albums/"
 _TRACKS: Final = "/tracks$"
+_ACCOUNTS: Final = "^/api/token"
+_INVALID_CLIENT: Final = '{"error": "invalid_client", "error_description": "Invalid client secret"}'
+_NO_PREMIUM: Final = (
+    '{"error": {"status": 403, "message": "Active premium subscription required for the owner of the app."}}'
+)
 
 PRESETS: Final[Mapping[str, tuple[Rule, ...]]] = {
     "null-listing": (Rule(effect="null_listing", path=_LISTINGS, times=20),),
@@ -33,9 +38,13 @@ PRESETS: Final[Mapping[str, tuple[Rule, ...]]] = {
     "quota-without-time": (
         Rule(effect="status", status=429, reason="QUOTA_EXCEEDED", path=_ALBUMS, nth=1, times=1),
     ),
+    "quota-used-up": (Rule(effect="status", status=429, reason="QUOTA_EXCEEDED", retry_after=80_000),),
+    "no-premium": (Rule(effect="status", status=403, text=_NO_PREMIUM),),
+    "wrong-secret": (Rule(effect="status", status=400, text=_INVALID_CLIENT, path=_ACCOUNTS),),
+    "no-tokens": (Rule(effect="status", status=500, path=_ACCOUNTS),),
 }
 
-_OTHER_ROWS: Final[frozenset[Effect]] = frozenset({"gone", "short", "no_albums"})
+_OTHER_ROWS: Final[frozenset[Effect]] = frozenset({"gone", "short", "no_albums", "market_ignored", "frozen"})
 """Effects after which the table rightly holds other rows than the catalogue implies."""
 
 

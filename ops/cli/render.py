@@ -143,6 +143,8 @@ def _headline(status: RunStatus) -> Text:
         f"  deadline {status.deadline:%Y-%m-%d %H:%M} UTC  trace {status.trace_id}",
         "dim",
     )
+    for line in status.outlook:
+        text.append(f"\n{line}", "bold yellow")
     return text
 
 

@@ -68,7 +68,8 @@ def line(status: RunStatus) -> str:
     ]
     revision = f", revision {status.revision}" if status.revision else ""
     rows = f", {status.rows:,} rows" if status.rows is not None else ""
-    return f"run {status.run_id} {status.state}: {', '.join([landed, *troubles])}{revision}{rows}"
+    told = f"run {status.run_id} {status.state}: {', '.join([landed, *troubles])}{revision}{rows}"
+    return "; ".join([told, *status.outlook])
 
 
 def summary(status: RunStatus | UnreadableRun) -> dict[str, object]:
@@ -85,6 +86,7 @@ def summary(status: RunStatus | UnreadableRun) -> dict[str, object]:
         "dead_lettered": status.count("dead_lettered"),
         "revision": status.revision,
         "rows": status.rows,
+        "outlook": list(status.outlook),
         "requested_at": status.requested_at.isoformat(),
         "set_aside": len(status.set_aside),
     }

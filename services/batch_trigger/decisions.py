@@ -14,7 +14,6 @@ a person may. What proved bad, or has gone, is asked for again, at most `MOST_RE
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from math import ceil
 from typing import Final
 
 from contracts.documents import (
@@ -289,7 +288,7 @@ def _completes(newest: Decision, missing: tuple[MissingMarket, ...]) -> bool:
 
 def _close(facts: Facts, reason: CloseReason) -> Close:
     missing, held = missing_markets(facts), _held(facts)
-    least = max(least_markets(facts.manifest), 1)
+    least = max(facts.manifest.least_markets, 1)
     enough = len(facts.parts) >= least and held <= facts.parts.keys()
     return Close(
         revision=facts.newest.revision + 1 if facts.newest else 1,
@@ -300,12 +299,6 @@ def _close(facts: Facts, reason: CloseReason) -> Close:
         least=least,
         holds=tuple(sorted(held)),
     )
-
-
-def least_markets(manifest: Manifest) -> int:
-    """How many markets must have landed for anything to be loaded."""
-    # Rounded first: 0.1 * 30 is a little more than 3 in binary, and must not ask for 4.
-    return ceil(round(manifest.policy.minimum_share * len(manifest.markets), 9))
 
 
 def missing_markets(facts: Facts) -> tuple[MissingMarket, ...]:

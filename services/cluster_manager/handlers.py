@@ -281,7 +281,8 @@ async def _source(run_id: str, ledger: RunLedger) -> dict[str, Any]:
     """What the parts tell of their source, compared with the run before."""
     earlier = [index.run_id for index in await ledger.indexes() if index.run_id < run_id]
     before = await ledger.parts_metadata(earlier[-1]) if earlier else {}
-    return source_report(await ledger.parts_metadata(run_id), before)
+    report = source_report(await ledger.parts_metadata(run_id), before)
+    return {**report, "compared_with": earlier[-1]} if earlier else report
 
 
 async def _loaded_before(run_id: str, ledger: RunLedger) -> Receipt | None:

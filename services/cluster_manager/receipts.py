@@ -6,7 +6,7 @@ that ends well may have loaded nothing.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from contracts.documents import (
@@ -29,6 +29,10 @@ SMALL_SHARE: Final = 0.5
 """Of the rows a market had a run before. Weeks differ by some tens of percent; half is what a source that answers with
 one page of several, or a market list that shrank by mistake, looks like. Counted by market, so that a run which lacks
 markets, and names them, is not called small as well."""
+
+
+A_WEEK: Final = 6
+"""Days after which a list must have changed; one is less where a schedule moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,8 @@ def _warnings(evidence: Evidence, bad: tuple[MissingMarket, ...]) -> tuple[str, 
         "the job left no load result; the table alone says that it loaded" if load is None else None,
         "the load result says that nothing was loaded, the table holds it" if load and not load.loaded else None,
         _small(evidence, len(_landed(evidence.decision, bad))),
+        _one_list(evidence),
+        _frozen(evidence),
     )
     return tuple(warning for warning in told if warning)
 
@@ -163,6 +169,24 @@ def _small(evidence: Evidence, markets: int) -> str | None:
     return (
         f"much smaller than run {before.run_id}: {now.rows:,} rows of {markets} markets, {share:.0%} of the "
         f"{before.warehouse.rows:,} rows of {len(before.landed)} markets there, counted by market"
+    )
+
+
+def _one_list(evidence: Evidence) -> str | None:
+    """That the market was ignored; no single part shows it."""
+    if not evidence.source.get("identical_markets"):
+        return None
+    return f"all {len(evidence.decision.parts)} markets list the very same albums: Spotify did not heed the market"
+
+
+def _frozen(evidence: Evidence) -> str | None:
+    """That nothing is new; a run of the same week may well be the same."""
+    before = evidence.source.get("compared_with")
+    if not before or not evidence.source.get("same_as_before"):
+        return None
+    days = (date.fromisoformat(evidence.decision.run_id) - date.fromisoformat(before)).days
+    return (
+        f"every market lists the very same albums as run {before}, {days} days before" if days >= A_WEEK else None
     )
 
 

@@ -31,7 +31,7 @@ from services.market_fetcher.decisions import absence, is_outage
 from services.market_fetcher.flights import Flights
 from services.market_fetcher.paging import Collected, PageSizes, collect
 from services.market_fetcher.ports import Json, Nonsense, Refused, Time, WebApi
-from services.market_fetcher.releases import CHECK_THE_APP
+from services.market_fetcher.releases import CHECK_THE_APP, REFUSED_REST
 from services.market_fetcher.shapes import (
     Absent,
     Album,
@@ -54,7 +54,7 @@ _TRACK_PAGE_SIZES = (50, 20, 10, 5)
 _TRACK_PAGES = 400  # 20,000 tracks, 2,000 where pages are small; the longest albums have some thousand
 _BELIEVED_FOR = timedelta(hours=1)  # that an album is gone, or has not the tracks that a listing names
 _SECOND_LOOK, _LAST_LOOK = timedelta(seconds=1), timedelta(minutes=2)
-_REFUSED_REST = timedelta(minutes=10)
+_OUTAGE_REST = timedelta(minutes=10)
 _OUTAGE_PATIENCE = timedelta(minutes=1)  # an outage that lasts longer must not cost a call for each album again
 
 
@@ -112,7 +112,7 @@ class Albums:
         """Give up what is under way."""
         await self._flights.aclose()
 
-    async def all(self, listing: Listing, *, since: datetime | None) -> list[Album | Absent]:
+    async def seen(self, listing: Listing, *, since: datetime | None) -> list[Album | Absent]:
         """Every album of a listing, in order; none read before `since`. Ids are checked (`is_spotify_id`).
 
         Raises:
@@ -122,7 +122,11 @@ class Albums:
             *(self._one(_Wanted(name, listing.told.get(name), since)) for name in listing.ids)
         )
         self._expect_no_outage([entry for entry in first if isinstance(entry, Absent)], len(first))
-        return distinct(await asyncio.gather(*(self._sure(entry) for entry in first)))
+        return first
+
+    async def sure(self, seen: list[Album | Absent]) -> list[Album | Absent]:
+        """Each of them once; what is missing has then been looked for minutes apart. Raises as `seen`."""
+        return distinct(await asyncio.gather(*(self._sure(entry) for entry in seen)))
 
     async def _one(self, wanted: _Wanted) -> Album | Absent:
         found = self._memory.get(wanted.id)
@@ -204,7 +208,7 @@ class Albums:
         reason = f"{len(absent)} of {listed} listed albums cannot be had, which is an outage: {absent[0].reason}"
         self._failing_since = self._failing_since or self._time.now()
         if self._time.now() - self._failing_since >= _OUTAGE_PATIENCE:
-            raise self._api.rest(_REFUSED_REST, reason)
+            raise self._api.rest(_OUTAGE_REST, reason)
         raise Retryable(reason)
 
     # --- one look ----------------------------------------------------------------------------------------------
@@ -217,7 +221,7 @@ class Albums:
         except Refused as error:
             if error.status == HTTPStatus.FORBIDDEN:
                 reason = f"the Spotify app may not read albums ({error}); {CHECK_THE_APP}"
-                raise self._api.rest(_REFUSED_REST, reason) from error
+                raise self._api.rest(REFUSED_REST, reason, needs_a_person=True) from error
             return Absent(wanted.id, began, absence(error), str(error))
 
     async def _read(self, wanted: _Wanted, answer: Json, began: datetime) -> Album:

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -24,6 +24,9 @@ _CEILING_SECONDS = 7 * 86400.0  # Pub/Sub keeps a message no longer, and 86400 i
 _BACKOFF_FIRST_SECONDS, _BACKOFF_MOST_SECONDS = 0.5, 8.0
 _MESSAGE_SHOWN = 300  # characters
 _QUOTA_REST_SECONDS = 3600.0  # where Spotify does not say how long; asking on makes it longer
+_MOST_WAITS = 20  # one after the other
+_MOST_UNTOLD_WAITS = 6  # where Spotify does not say how long; half a minute together
+_AT_ONCE, _AT_ONCE_SINGLY = 1000, 2  # markets; one's albums keep the calls going while the other waits for a page
 _ERROR_READ = 16 * 1024  # bytes
 _INVALID_ID = re.compile(r"invalid\b.*\bid\b", re.IGNORECASE)
 _OUTAGE_LEAST, _OUTAGE_SHARE = 3, 5  # albums, and the part of a list that they are at least: a fifth
@@ -85,7 +88,7 @@ def judge(answer: Answer, *, flaw: Flaw, waits: int, now: datetime) -> Verdict:
     Args:
         answer: as it came.
         flaw: what is wrong with the JSON object of an answer.
-        waits: how often this call was told to wait already; a missing Retry-After counts up from it.
+        waits: how often such calls were told to wait since one was served; a missing Retry-After counts up from it.
         now: for a Retry-After that is a date.
     """
     told = retry_after(answer.retry_after, now)
@@ -99,9 +102,14 @@ def judge(answer: Answer, *, flaw: Flaw, waits: int, now: datetime) -> Verdict:
 
 
 def _wait(told: float | None, quota: bool, waits: int) -> Wait:  # noqa: FBT001 -- a fact, not a choice
-    """A quota is not there again after a second: such a Retry-After tells no more than a missing one."""
+    """A quota is not there again after a second: such a Retry-After tells no more than a missing one.
+
+    Who is told to wait again and again is up against one as well, if not the account's, whatever the answer calls it.
+    """
     if quota:
         return Wait(told if told is not None and told > _FLOOR_SECONDS else _QUOTA_REST_SECONDS, quota=True)
+    if waits + 1 >= (_MOST_UNTOLD_WAITS if told is None else _MOST_WAITS):
+        return Wait(max(told or 0.0, _QUOTA_REST_SECONDS), quota=False)
     return Wait(told if told is not None else min(2.0**waits, 30.0), quota=False)
 
 
@@ -217,8 +225,28 @@ def would_empty(standing: Mapping[str, str] | None) -> Retryable | None:
 def throttled_record(request: MarketRequested, throttled: Throttled) -> ThrottledRecord:
     """What a run's status shows of a market that waits."""
     return ThrottledRecord(
-        run_id=request.run_id, market=request.market, until=throttled.until, reason=str(throttled)
+        run_id=request.run_id,
+        market=request.market,
+        until=throttled.until,
+        reason=str(throttled),
+        account=throttled.account,
+        needs_a_person=throttled.needs_a_person,
     )
+
+
+def still_waits(record: ThrottledRecord, now: datetime) -> bool:
+    """Whether what another process was told holds on; where a person was to mend it, a restart says that it is."""
+    return not record.needs_a_person and now < record.until
+
+
+def at_once(app: str) -> int:
+    """How many markets may call at the same time, for an app of this kind."""
+    return _AT_ONCE if app == "extended" else _AT_ONCE_SINGLY
+
+
+def admitted(waiting: Iterable[str], begun: Collection[str], room: int) -> list[str]:
+    """Who may come in of those that wait, in order of arrival: what has begun is finished first."""
+    return sorted(waiting, key=lambda name: name not in begun)[: max(room, 0)]
 
 
 def already_done(standing: Mapping[str, str] | None, delivery: Delivery) -> bool:

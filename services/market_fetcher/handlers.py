@@ -2,7 +2,8 @@
 
 Deliveries of one market of one run take turns, so a duplicate finds the part that the first wrote. A part that
 stands is acknowledged without any call, but for a replay: that replaces it, once for each event. A list without albums
-never replaces a part that holds some, and no market is fetched that the run's manifest does not name.
+never replaces a part that holds some, and no market is fetched that the run's manifest does not name. A wait that
+Spotify asked for and that is on record is obeyed by whichever process meets it.
 """
 
 import asyncio
@@ -14,9 +15,16 @@ from functools import partial
 from contracts.events import Delivery, MarketRequested
 from contracts.names import part_name
 from eventing.app import Handler
-from eventing.errors import Retryable
+from eventing.errors import Permanent, Retryable
 from eventing.ledger import RunLedger
-from services.market_fetcher.decisions import already_done, run_refused, throttled_record, times_of, would_empty
+from services.market_fetcher.decisions import (
+    already_done,
+    run_refused,
+    still_waits,
+    throttled_record,
+    times_of,
+    would_empty,
+)
 from services.market_fetcher.ports import Ports, Throttled
 from services.market_fetcher.shapes import Absent, Album, Listing, part_body, part_metadata
 
@@ -38,6 +46,7 @@ async def on_market_requested(delivery: Delivery, *, ports: Ports, budget: timed
             standing = await ports.store.stat(name)
             known = standing.metadata if standing else None
             if not already_done(known, delivery):
+                await _recall_waits(request, ports)
                 await _fetch(name, delivery, ports, known)
     except TimeoutError as error:
         reason = f"{name}: not done within {budget.total_seconds():.0f} s; what was fetched is kept"
@@ -45,6 +54,10 @@ async def on_market_requested(delivery: Delivery, *, ports: Ports, budget: timed
     except Throttled as error:
         log.warning("market_waits", extra={"until": error.until.isoformat(), "reason": str(error)})
         await ports.ledger.record_throttled(throttled_record(request, error))
+        raise
+    except Permanent:
+        # It waits for nothing any more: with the record it would be asked for again, and its run wait for it.
+        await ports.ledger.clear_throttled(request.run_id, request.market)
         raise
     await ports.ledger.clear_throttled(request.run_id, request.market)
 
@@ -55,6 +68,12 @@ async def _expect_known(request: MarketRequested, ledger: RunLedger) -> None:
         raise refusal
 
 
+async def _recall_waits(request: MarketRequested, ports: Ports) -> None:
+    record = await ports.ledger.throttle(request.run_id, request.market)
+    if record is not None and still_waits(record, ports.time.now()):
+        ports.calls.recall(record.until, record.reason, market=None if record.account else record.market)
+
+
 async def _fetch(name: str, delivery: Delivery, ports: Ports, standing: Mapping[str, str] | None) -> None:
     request: MarketRequested = delivery.event
     # For a fresh reading whatever was read since the request was made is fresh enough: a replay of all markets
@@ -63,11 +82,14 @@ async def _fetch(name: str, delivery: Delivery, ports: Ports, standing: Mapping[
     # A listing is kept for the redeliveries of a request, but not beyond another part: an older one must not follow.
     before = standing or {}
     request_id = f"{name}/{delivery.event_id}/{before.get('listed-at', '')}"
-    with ports.reader.arriving():
-        listing = await ports.listings.newest(request.market, request_id=request_id)
-    if not listing.ids and (refusal := would_empty(standing)) is not None:
-        raise refusal
-    albums = await ports.albums.all(listing, since=since)
+    async with ports.admission(name):
+        with ports.reader.arriving():
+            listing = await ports.listings.newest(request.market, request_id=request_id)
+            ports.admission.look()
+        if not listing.ids and (refusal := would_empty(standing)) is not None:
+            raise refusal
+        seen = await ports.albums.seen(listing, since=since)
+    albums = await ports.albums.sure(seen)
     async with ports.writing:
         body = await asyncio.to_thread(part_body, request.run_id, request.market, listing, albums)
     times = times_of(listing.fetched_at, fresh=request.fresh, before=before)
@@ -82,7 +104,7 @@ def _metadata(delivery: Delivery, listing: Listing, albums: list[Album | Absent]
         albums,
         run_id=delivery.event.run_id,
         app=ports.ability.app,
-        calls=ports.calls_untold(),
+        calls=ports.calls.calls_untold(),
         event_id=delivery.event_id,
     )
 

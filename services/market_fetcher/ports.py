@@ -16,6 +16,7 @@ from eventing.objects import ObjectStore
 from services.market_fetcher.turns import Turns
 
 if TYPE_CHECKING:  # each is made of the protocols below
+    from services.market_fetcher.admission import Admission
     from services.market_fetcher.albums import Albums
     from services.market_fetcher.batches import AlbumReader
     from services.market_fetcher.releases import Ability, Listings
@@ -45,9 +46,11 @@ class Throttled(Retryable):
     That is obeyed by the limiter, which makes none before, and by the sweep, which reads it in the throttled record.
     """
 
-    def __init__(self, reason: str, *, until: datetime) -> None:
+    def __init__(self, reason: str, *, until: datetime, account: bool, needs_a_person: bool = False) -> None:
         super().__init__(reason)
         self.until = until
+        self.account = account
+        self.needs_a_person = needs_a_person
 
 
 class Time(Protocol):
@@ -79,8 +82,20 @@ class WebApi(Protocol):
         """
         ...
 
-    def rest(self, duration: timedelta, reason: str) -> Throttled:
-        """Make no call at all for a while; gives the error to raise."""
+    def rest(self, duration: timedelta, reason: str, *, needs_a_person: bool = False) -> Throttled:
+        """Make no call at all for a while, or until a person has mended it; gives the error to raise."""
+        ...
+
+
+class CallBudget(Protocol):
+    """How many calls were made, and until when none may be."""
+
+    def calls_untold(self) -> int:
+        """Calls to Spotify since this was asked last."""
+        ...
+
+    def recall(self, until: datetime, reason: str, *, market: str | None) -> None:
+        """Make no call until then, for one market or for any: so it stands on record."""
         ...
 
 
@@ -111,8 +126,8 @@ class Ports:
     reader: "AlbumReader"
     albums: "Albums"
     time: Time
-    calls_untold: Callable[[], int]
-    """Calls to Spotify since this was asked last."""
+    admission: "Admission"
+    calls: CallBudget
     turns: Turns = field(default_factory=Turns)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Parts are put together one at a time: each is some MiB while it is not compressed."""

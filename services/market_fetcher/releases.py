@@ -33,8 +33,8 @@ _SEARCH_LAST_OFFSET = 1000
 _SPARE_PAGES = 3  # beyond those that hold the albums wanted: for nulls, repeats and an empty page
 _KEPT_FOR = timedelta(hours=1)
 _KEPT_MOST = 1024  # listings of fifty ids; a run has 48
-_REFUSED_REST = timedelta(minutes=10)  # "can take a few hours" after a subscription is renewed
-CHECK_THE_APP = "check SPOTIFY_SOURCE, and that the app's owner has Premium; looking again in 10 minutes"
+REFUSED_REST = timedelta(hours=1)  # "can take a few hours" after a subscription is renewed
+CHECK_THE_APP = "check SPOTIFY_SOURCE, and that the app's owner has Premium; looking again in an hour"
 
 
 @dataclass(slots=True)
@@ -146,7 +146,8 @@ class Releases:
         """Not even what every app may do, or not what SPOTIFY_SOURCE says: the deployment's fault, so all rest."""
         self.ability.browse = None
         way = "by search" if self.source == "auto" else f"by {self.source}"
-        return self.api.rest(_REFUSED_REST, f"the Spotify app may not list {way} ({refusal}); {CHECK_THE_APP}")
+        reason = f"the Spotify app may not list {way} ({refusal}); {CHECK_THE_APP}"
+        return self.api.rest(REFUSED_REST, reason, needs_a_person=True)
 
 
 class Listings:

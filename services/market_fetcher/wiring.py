@@ -25,6 +25,7 @@ from services.market_fetcher.adapters.credentials import ManagedSecret, PlainSec
 from services.market_fetcher.adapters.http import HttpSend, Proxies, Send, Timeouts
 from services.market_fetcher.adapters.limiter import Budget, Limiter
 from services.market_fetcher.adapters.web_api import Caller, SpotifyApi, Tokens
+from services.market_fetcher.admission import Admission
 from services.market_fetcher.albums import Albums, album_memory
 from services.market_fetcher.batches import AlbumReader
 from services.market_fetcher.handlers import handlers
@@ -102,7 +103,8 @@ def _ports(settings: Settings, api: SpotifyApi, limiter: Limiter, store: ObjectS
         reader=reader,
         albums=Albums(api, reader, store, time, memory, images=settings.spotify_images_url),
         time=time,
-        calls_untold=limiter.calls_untold,
+        admission=Admission(ability),
+        calls=limiter,
     )
 
 

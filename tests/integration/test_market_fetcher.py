@@ -166,7 +166,8 @@ def test_the_second_week_asks_for_the_new_half_alone(mode: Mode) -> None:
 
 
 @pytest.mark.parametrize(
-    ("effect", "suspicion"), [("market_ignored", "identical_markets"), ("frozen", "looks_frozen")]
+    ("effect", "suspicion"),
+    [("market_ignored", "identical_markets"), ("frozen", "looks_frozen"), ("frozen", "same_as_before")],
 )
 def test_a_source_that_does_not_tell_the_truth_is_told(effect: Any, suspicion: str) -> None:
     """One list for all markets, or last week's list again: the answers are well formed, the parts give it away."""
@@ -320,6 +321,19 @@ def test_our_limiter_never_meets_the_limit_it_was_told() -> None:
 
     limits = Limits(calls_per_window=90, lengthen=timedelta(seconds=5))
     against(Simulated(mode="developer", limits=limits), body, SPOTIFY_RATE="3", FETCH_BUDGET="570")
+
+
+def test_a_quota_that_ends_in_the_middle_of_a_run_leaves_finished_markets() -> None:
+    """Of 400 calls a day 37 markets of this week can be whole; all begun at once it would be 22, the rest in pieces."""
+
+    async def body(fetcher: Fetcher, simulator: Simulator) -> None:
+        ended = await fetch_all(fetcher, MARKETS)
+        whole = [market for market, settled in ended.items() if settled.status == 204]
+        assert len(whole) >= 37
+        assert sum(call.status == 429 for call in simulator.calls) <= 16  # those under way when the quota ended
+        await expect_parts(fetcher, whole, "search")
+
+    against(Simulated(mode="developer", limits=Limits(daily_quota=400)), body)
 
 
 def test_a_rate_far_above_the_limit_is_learnt() -> None:

@@ -254,8 +254,10 @@ def missing(world: "World", run_id: str) -> set[str]:
 
 
 def _markets_given_up(world: "World", run_id: str) -> Iterator[str]:
+    """Dead-lettered for good: one that waits for quota is asked for again when the wait is over."""
     for market in world.case.markets:
-        if world.bucket.body(names.dead_letter_name(run_id, market)) is not None:
+        waits = world.bucket.body(names.throttled_name(run_id, market)) is not None
+        if world.bucket.body(names.dead_letter_name(run_id, market)) is not None and not waits:
             yield market
 
 

@@ -242,7 +242,7 @@ def test_every_kind_of_fault_alone_is_overcome(kind: str) -> None:
         "orphaned load takes hours": dying | {"load outlives its job": 0.9},
     }.get(kind, {})
     injected = 0
-    for seed in range(6):
+    for seed in range(9):
         name = f"{kind}/{seed}"
         chance = Chance(name, {kind: max(MOST[kind], 0.3), **companions})
         outcome = simulate(name, case=Case(storm=3600, replays=((200, "SE", False),)), chance=chance)

@@ -46,7 +46,6 @@ from services.batch_trigger.decisions import (
     Wait,
     WaitQuiet,
     decide,
-    least_markets,
 )
 from services.batch_trigger.handlers import handlers, reconcile
 from services.batch_trigger.ports import Ports
@@ -106,7 +105,7 @@ def test_nothing_landed_never_loads_even_where_the_policy_asks_for_nothing() -> 
 def test_the_quorum_is_rounded_up_without_binary_dust(markets: int, share: float, least: int) -> None:
     """90 % of 48 is 44 markets, and 10 % of 30 is 3, not 4."""
     codes = " ".join(names.MARKETS[:markets])
-    assert least_markets(manifest(codes, minimum=share)) == least
+    assert manifest(codes, minimum=share).least_markets == least
 
 
 def test_a_revision_holds_the_replaced_part_beside_the_others() -> None:

@@ -98,6 +98,15 @@ def test_every_kind_of_answer_has_its_verdict(answer: Answer, verdict: object) -
     assert judge(answer, flaw=lacks("albums"), waits=2, now=NOW) == verdict
 
 
+@pytest.mark.parametrize(
+    ("header", "waits", "seconds"), [(None, 4, 16.0), (None, 5, 3600.0), ("3", 18, 3.0), ("3", 19, 3600.0)]
+)
+def test_who_is_told_to_wait_again_and_again_rests(header: str | None, waits: int, seconds: float) -> None:
+    """Neither a server that never says how long nor one that always says a second is knocked at for a day."""
+    verdict = judge(Answer(429, b"", header), flaw=lacks("albums"), waits=waits, now=NOW)
+    assert verdict == Wait(seconds, quota=False)
+
+
 @settings(deadline=None)
 @given(st.integers(100, 599), st.binary(max_size=200), st.none() | st.text(max_size=30))
 def test_judging_never_fails(status: int, body: bytes, header: str | None) -> None:

@@ -245,7 +245,7 @@ def test_a_forced_search_learns_about_batches_by_itself() -> None:
 
 
 def test_an_app_that_may_nothing_rests_and_says_why() -> None:
-    """403 on the last way stops all calls for ten minutes, gives back every market and names the remedy."""
+    """403 on the last way stops all calls for an hour, gives back every market and names the remedy."""
     spotify = FakeSpotify.of(
         {"DK": "a", "SE": "a"}, trick=lambda request: None if TOKEN in request.url else error(403)
     )
@@ -253,13 +253,13 @@ def test_an_app_that_may_nothing_rests_and_says_why() -> None:
     async def body(fetcher: fetching.Fetcher) -> None:
         settled = await fetcher.fetch("DK")
         assert settled.status == 503
-        assert abs((await fetcher.throttled()).until - NOW - timedelta(minutes=10)) < timedelta(seconds=5)
+        assert abs((await fetcher.throttled()).until - NOW - timedelta(hours=1)) < timedelta(seconds=5)
         assert "SPOTIFY_SOURCE" in settled.faults[0].problem
         made = len(spotify.requests)
         assert (await fetcher.fetch("SE")).status == 503
         assert len(spotify.requests) == made
         spotify.trick = lambda _: None
-        await let_pass(601)
+        await let_pass(3601)
         assert (await fetcher.fetch("SE")).status == 204
         assert (await fetcher.part("SE"))[0]["source"] == "browse"
 
@@ -647,7 +647,7 @@ def test_a_delivery_ends_before_the_push_deadline_and_the_next_goes_on() -> None
 
     async def body(fetcher: fetching.Fetcher) -> None:
         ended = await asyncio.gather(*(fetcher.fetch(market) for market in MARKETS))
-        assert {settled.status for settled in ended} == {503}
+        assert 0 < [settled.status for settled in ended].count(204) < WEEK
         assert loop_time() == pytest.approx(100, abs=1)
         while {settled.status for settled in ended} != {204}:
             ended = await asyncio.gather(*(fetcher.fetch(market) for market in MARKETS))

@@ -124,6 +124,15 @@ def test_with_credentials_the_real_api_is_asked() -> None:
     assert "mine" not in repr(chosen)
 
 
+def test_what_stands_between_us_and_the_real_api_can_be_named() -> None:
+    """A gateway, or a simulator that is taken for the real one, is asked in its place."""
+    between = {"SPOTIFY_API_URL": "http://gateway/v1", "SPOTIFY_TOKEN_URL": "http://gateway/token"}
+    caller = {"SPOTIFY_CLIENT_ID": "me", "SPOTIFY_CLIENT_SECRET": "mine", **between}
+    chosen = choices.read(caller, home=HOME, today=TODAY)
+    told = choices.service_environment(chosen, replace(ADDRESSES, simulator=None), caller, {})
+    assert between.items() <= told.items()
+
+
 def test_little_of_the_callers_environment_reaches_a_process() -> None:
     """A PORT, a PUBSUB_EMULATOR_HOST or a real account in the caller's shell does not leak into the stack."""
     caller = {

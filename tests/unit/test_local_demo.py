@@ -9,6 +9,8 @@ from contracts.documents import LoadResult, Manifest, MissingMarket, Receipt
 from local import demo
 from local.choices import Choices, Credentials
 from local.demo import DemoError, Seen
+from local.troubles import Trouble
+from tests.builders import decision
 
 NOW = datetime(2026, 11, 23, 6, tzinfo=UTC)
 MANIFEST = Manifest(
@@ -27,6 +29,7 @@ RECEIPT = Receipt(
     decided_at=NOW,
     finished_at=NOW,
 )
+DECISION = decision("DK SE")
 SEEN = Seen(manifest=MANIFEST, calls={"DK": 7, "SE": 5}, receipt=RECEIPT)
 SECONDS = {"total": 30.0, "install": 0.0, "emulators": 8.0}
 
@@ -148,24 +151,24 @@ def test_the_summary_says_where_to_look() -> None:
     assert places["run documents"] == "/clone/.local/demo/storage/new-releases/runs/2026-11-23/"
 
 
-def test_a_market_that_does_not_come_is_named_with_its_last_reason() -> None:
-    """Who waits in vain must read which market it is and why, not only where to look."""
-    log = [
-        "starting",
-        '{"message": "given_back", "market": "SE", "reason": "first"}',
-        '{"message": "given_back", "market": "DK", "reason": "landed since"}',
-        '{"message": "given_back", "market": "SE", "reason": "a listing that is no list"}',
-        '{"message": "refused", "market": "NO", "faults": ["event: is not one of the run"]}',
-        '{"message": "handled", "market": "SE"}',
-    ]
-    assert demo.reasons_of(log, ["NO", "SE", "FI"]) == {
-        "NO": "event: is not one of the run",
-        "SE": "a listing that is no list",
-    }
+def test_the_living_line_says_how_far_the_fetch_is_or_what_keeps_it() -> None:
+    """A stage that only says its name for a minute looks dead."""
+    fetching = Seen(manifest=MANIFEST, calls={"DK": 7})
+    assert demo.waited_for(fetching, None) == "1 of 2 have landed"
+    assert demo.waited_for(fetching, Trouble("no token")) == "no token"
+    assert demo.waited_for(Seen(manifest=MANIFEST, decision=DECISION), None) == ""
 
 
 @pytest.mark.parametrize(
-    ("faults", "known"), [("floats", True), ("gone", False), ("nothing-new", False), (None, True)]
+    ("faults", "known"),
+    [
+        ("floats", True),
+        ("gone", False),
+        ("nothing-new", False),
+        ('[{"effect": "market_ignored"}]', False),
+        ('[{"effect": "frozen"}]', False),
+        (None, True),
+    ],
 )
 def test_rows_are_expected_where_the_faults_leave_them(faults: str | None, *, known: bool) -> None:
     """Faults that Spotify makes good must not cost a row; those that it does not may."""

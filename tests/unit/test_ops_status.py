@@ -24,6 +24,7 @@ from contracts.names import decision_name, manifest_name, part_name, throttled_n
 from dashboard.runs import run_document
 from eventing.ledger import RunLedger
 from ops.cli.render import receipt_view, run_view
+from ops.cli.watching import line
 from runs.status import Documents, MarketStatus, Span, job_ids, read, status_of
 from runs.why import Objects, read_objects, story_of
 from tests.builders import NOW, RUN, START, decision, manifest, part, parts, receipt
@@ -69,6 +70,68 @@ def test_a_market_that_waits_for_quota_is_throttled_until_then() -> None:
     later = status_of(found, NOW + 2 * HOUR).market("SE")
     assert later is not None
     assert later.state == "requested"
+
+
+def record(market: str, hours: float, **changes: bool) -> ThrottledRecord:
+    """A market that waits for so many hours; the run's deadline is six hours after its start."""
+    reason = "Spotify's quota for the account"
+    return ThrottledRecord(run_id=RUN, market=market, until=NOW + hours * HOUR, reason=reason, **changes)
+
+
+def outlook(found: Documents) -> str:
+    """What is foretold."""
+    return "; ".join(status_of(found, NOW).outlook)
+
+
+def test_a_run_that_goes_well_foretells_nothing() -> None:
+    """A market that waits and still comes in time is no news."""
+    assert outlook(Documents(manifest=manifest(), parts=parts("DK NO"), throttled={"SE": record("SE", 1)})) == ""
+
+
+def test_a_wait_beyond_the_deadline_is_told_when_it_is_known() -> None:
+    """Not six hours later, when it is too late to load what there is."""
+    late = Documents(manifest=manifest(minimum=0.5), parts=parts("DK NO"), throttled={"SE": record("SE", 22)})
+    assert "lets SE wait until" in outlook(late)
+    assert "nothing will be loaded" not in outlook(late)
+    ended = replace(late, decisions=(decision("DK NO"),))
+    assert outlook(ended) == ""
+    ordered = replace(late, orders=(Order(run_id=RUN, number=1, kind="close", reason="r", ordered_at=NOW),))
+    assert outlook(ordered) == ""
+
+
+def test_a_quorum_that_cannot_be_met_any_more_is_told() -> None:
+    """Waits beyond the deadline and markets given up count together; who reads it can still close the run."""
+    found = Documents(
+        manifest=manifest(minimum=0.6), throttled={"NO": record("NO", 22)}, dead_letters={"SE": DEAD}
+    )
+    assert "at most 1 of 3 markets can land by the deadline and 2 must: nothing will be loaded" in outlook(found)
+    assert "nothing will be loaded" not in outlook(replace(found, dead_letters={}))
+
+
+@pytest.mark.parametrize(
+    ("account", "landed", "told"),
+    [(True, "DK", True), (False, "DK", False), (True, "DK NO", False), (True, "", False)],
+)
+def test_a_quota_that_is_not_enough_for_what_is_left_is_told(account: bool, landed: str, told: bool) -> None:  # noqa: FBT001 -- pytest's
+    """By what a market has cost so far; the wait of one market says nothing of the account's quota."""
+    waits = {name: record(name, 1, account=account) for name in {"DK", "NO", "SE"} - set(landed.split())}
+    found = Documents(
+        manifest=manifest(),
+        parts=parts(landed),
+        metadata={market: {"calls": "40"} for market in landed.split()},
+        throttled=waits,
+    )
+    assert ("ended after about 40 calls, and the 2 markets left need about 80 more" in outlook(found)) is told
+    assert ("Spotify's quota ended" in outlook(found)) is told
+
+
+def test_what_a_person_must_mend_is_told_first() -> None:
+    """Waiting for the deadline would bring nothing; the reason names the remedy."""
+    found = Documents(manifest=manifest(), throttled={"SE": record("SE", 1, account=True, needs_a_person=True)})
+    assert outlook(found).startswith("no market comes before somebody mends it: Spotify's quota")
+    shown = text(run_view(status_of(found, NOW)))
+    assert "before somebody mends it" in shown
+    assert "before somebody mends it" in line(status_of(found, NOW))
 
 
 def test_a_dead_lettered_market_says_why() -> None:

@@ -284,3 +284,30 @@ def test_fewer_markets_than_decided_need_a_result_that_says_why() -> None:
     assert found.outcome == "failed"
     assert found.error is not None
     assert found.error.startswith("the table holds 2 of 3 markets with albums, and no load result says why")
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ({}, ()),
+        ({"identical_markets": False, "same_as_before": False, "compared_with": "2026-11-16"}, ()),
+        (
+            {"identical_markets": True},
+            ("all 2 markets list the very same albums: Spotify did not heed the market",),
+        ),
+        (
+            {"same_as_before": True, "compared_with": "2026-11-17"},
+            ("every market lists the very same albums as run 2026-11-17, 6 days before",),
+        ),
+        ({"same_as_before": True, "compared_with": "2026-11-18"}, ()),
+        ({"same_as_before": True}, ()),
+    ],
+)
+def test_a_list_that_cannot_be_true_is_loaded_and_says_so(source: dict[str, Any], told: tuple[str, ...]) -> None:
+    """Each answer is well formed; only side by side do one list for all, or last week's once more, give it away."""
+    assert receipt(source=source).warnings == told
+
+
+def test_a_failed_run_does_not_warn_of_its_lists() -> None:
+    """What is not in the table misleads nobody; the error is what counts."""
+    assert receipt(source={"identical_markets": True}, error="too little", warehouse=None).warnings == ()

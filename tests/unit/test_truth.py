@@ -2,7 +2,7 @@
 
 import pytest
 
-from contracts.truth import identical_markets, looks_frozen, newest_release, source_report
+from contracts.truth import identical_markets, looks_frozen, newest_release, same_as_before, source_report
 
 
 def parts(hashes: str, newest: str = "2026-11-20") -> dict[str, dict[str, str]]:
@@ -44,6 +44,15 @@ def test_a_frozen_list_is_seen(now: str, before: str, *, frozen: bool) -> None:
     assert looks_frozen(parts("ab", now), parts("cd", before)) is frozen
 
 
+@pytest.mark.parametrize(
+    ("now", "before", "same"), [("ab", "ab", True), ("ab", "a", True), ("ab", "ac", False), ("ab", "", False)]
+)
+def test_the_same_lists_as_before_are_seen(now: str, before: str, *, same: bool) -> None:
+    """In every market that both runs have; one market that has changed shows that the source lives."""
+    assert same_as_before(parts(now), parts(before)) is same
+    assert not same_as_before({"M0": {}}, {"M0": {}})
+
+
 def test_the_newest_release_is_that_of_any_market() -> None:
     """One market's news is the run's."""
     assert (
@@ -54,7 +63,7 @@ def test_the_newest_release_is_that_of_any_market() -> None:
 
 
 def test_the_report_adds_up() -> None:
-    """The receipt shows kinds, calls and both suspicions."""
+    """The receipt shows kinds, calls and the suspicions."""
     assert source_report(parts("aaa"), parts("aaa")) == {
         "source": ["browse"],
         "app": ["extended"],
@@ -64,4 +73,5 @@ def test_the_report_adds_up() -> None:
         "newest_release": "2026-11-20",
         "identical_markets": True,
         "looks_frozen": True,
+        "same_as_before": True,
     }

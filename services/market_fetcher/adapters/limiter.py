@@ -13,13 +13,13 @@ Who pauses when Spotify asks to wait:
 - longer, on any other call, or with QUOTA_EXCEEDED, which counts by account: all calls.
 
 It measures in time that passes: a clock that is set back or forward in between makes no wait longer than it was asked
-for. It deliberately knows neither HTTP nor what a call is for; the budget does not outlive the process: after a restart
-Spotify's first 429 teaches it anew.
+for. It deliberately knows neither HTTP nor what a call is for. The rate does not outlive the process: after a restart
+Spotify's first 429 teaches it anew. Long pauses do: whoever has them on record says so (`recall`).
 """
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -61,6 +61,10 @@ class Passing:
         self._last = now + self._ahead
         return self._last
 
+    def of_the_clock(self, moment: datetime) -> datetime:
+        """The moment that the clock shows so."""
+        return moment + self._ahead
+
     def on_the_clock(self, moment: datetime) -> datetime:
         """What the clock shows at a moment, for people and for others."""
         return moment - self._ahead
@@ -72,6 +76,9 @@ class Pause:
 
     until: datetime
     reason: str
+    market: str | None = None
+    """None: nobody may call."""
+    needs_a_person: bool = False
 
 
 class Limiter:
@@ -88,6 +95,7 @@ class Limiter:
         self._sent: deque[datetime] = deque()
         self._account: Pause | None = None
         self._markets: dict[str, Pause] = {}
+        self._refusals: Counter[bool] = Counter()
         self._untold = 0
 
     @asynccontextmanager
@@ -114,19 +122,36 @@ class Limiter:
         now = self._passing.now()
         until = now + timedelta(seconds=seconds)
         if until - now <= self._budget.max_wait and not quota:
-            self._halve(sent_at, now)
+            self._halve(market, sent_at, now)
             self._pause_all(Pause(until, "Spotify's rate limit"))
         elif market is None or quota or self._others_wait(market, now):
             self._pause_all(Pause(until, "Spotify's quota for the account"))
         else:
-            self._markets[market] = Pause(until, f"Spotify's quota for market {market}")
+            self._markets[market] = Pause(until, f"Spotify's quota for market {market}", market)
             log.warning("market_throttled", extra={"throttled": market, "until": self._shown(until)})
 
-    def rest(self, duration: timedelta, reason: str) -> Throttled:
+    def rest(self, duration: timedelta, reason: str, *, needs_a_person: bool = False) -> Throttled:
         """Make no call for a while, for a reason of our own; gives the error to raise."""
         now = self._passing.now()
-        self._pause_all(Pause(now + duration, reason))
-        return Throttled(reason, until=self._passing.on_the_clock(now) + duration)
+        pause = Pause(now + duration, reason, needs_a_person=needs_a_person)
+        self._pause_all(pause)
+        return self._throttled(pause)
+
+    def recall(self, until: datetime, reason: str, *, market: str | None) -> None:
+        """Pause until then, by the clock, as this process or another was told before: one market, or all."""
+        pause = Pause(self._passing.of_the_clock(until), reason, market)
+        if market is None:
+            self._pause_all(pause)
+        else:
+            self._markets[market] = max(pause, self._markets.get(market, pause), key=lambda known: known.until)
+
+    def refusals(self, market: str | None) -> int:
+        """How often, one after the other, calls were told to wait: those for a market, or those for none."""
+        return self._refusals[market is None]
+
+    def served(self, market: str | None) -> None:
+        """Such a call was answered."""
+        self._refusals[market is None] = 0
 
     def calls_untold(self) -> int:
         """Calls made since this was asked last: each call is told once."""
@@ -160,8 +185,12 @@ class Limiter:
         return self._passing.on_the_clock(moment).isoformat()
 
     def _throttled(self, pause: Pause) -> Throttled:
-        until = self._passing.on_the_clock(pause.until)
-        return Throttled(f"{pause.reason}, until {until:%FT%TZ}", until=until)
+        return Throttled(
+            pause.reason,
+            until=self._passing.on_the_clock(pause.until),
+            account=pause.market is None,
+            needs_a_person=pause.needs_a_person,
+        )
 
     def _window_wait(self, now: datetime) -> float:
         while self._sent and now - self._sent[0] >= _WINDOW:
@@ -178,11 +207,12 @@ class Limiter:
         grown = self._most * (now - self._slowed_at).total_seconds() / _RECOVERY_SECONDS
         return min(self._most, self._allowed + grown)
 
-    def _halve(self, sent_at: datetime, now: datetime) -> None:
+    def _halve(self, market: str | None, sent_at: datetime, now: datetime) -> None:
         if self._slowed_at is not None and sent_at <= self._slowed_at:
             return  # this call left before the last halving: it is the same news
         self._allowed = max(min(_LEAST, self._most), self._allowed_at(now) / 2)
         self._slowed_at = now
+        self._refusals[market is None] += 1
         log.warning("rate_halved", extra={"calls_a_second": round(self._allowed / _SPOTIFY_WINDOW_SECONDS, 2)})
 
     def _pause_all(self, pause: Pause) -> None:
@@ -190,7 +220,8 @@ class Limiter:
             return
         self._account = pause
         if pause.until - self._passing.now() > self._budget.max_wait:
-            log.error("account_throttled", extra={"until": self._shown(pause.until), "reason": pause.reason})
+            told = {"reason": pause.reason, "needs_a_person": pause.needs_a_person}
+            log.error("account_throttled", extra={"until": self._shown(pause.until), **told})
 
     def _others_wait(self, market: str, now: datetime) -> bool:
         self._markets = {name: pause for name, pause in self._markets.items() if pause.until > now}

@@ -19,7 +19,6 @@ from services.market_fetcher.shapes import lacks
 log = logging.getLogger(__name__)
 
 _MOST_FAILURES = 6  # attempts; with backoff about 15 s of outage are sat out
-_MOST_WAITS = 20  # a call told to wait so often is given back; the delivery's budget usually ends it before
 _LONGEST_PAUSE_SECONDS = 30.0  # within a delivery; whoever asks for more is asked again by another
 _TOKEN_LIFE_SECONDS = 3600.0  # where the answer does not say
 _TOKEN_SPARE = timedelta(seconds=60)
@@ -40,8 +39,8 @@ class Caller:
     async def __call__(self, request: Request, *, flaw: Flaw, market: str | None = None) -> Json:
         """The answer's JSON object; errors as in `WebApi.get`, but 401 too is `Refused`."""
         failures = waits = 0
-        reason, nonsense = "it is told to wait", True
-        while failures < _MOST_FAILURES and waits < _MOST_WAITS:
+        reason, nonsense = "", True
+        while failures < _MOST_FAILURES:
             verdict, sent_at = await self._attempt(request, flaw, waits, market)
             match verdict:
                 case Good():
@@ -59,7 +58,7 @@ class Caller:
                 case _:
                     assert_never(verdict)
         kind = Nonsense if nonsense else Retryable
-        raise kind(f"{request.url} failed {failures + waits} times, at last: {reason}")
+        raise kind(f"{request.url} failed {failures} times, at last: {reason}")
 
     async def _attempt(
         self, request: Request, flaw: Flaw, waits: int, market: str | None
@@ -69,6 +68,7 @@ class Caller:
                 answer = await self.send(request)
             except Unreachable as error:
                 return Again(str(error)), sent_at
+        waits = max(waits, self.limiter.refusals(market))
         return judge(answer, flaw=flaw, waits=waits, now=self.time.now()), sent_at
 
     async def _wait_out(self, fault: Again, failures: int, request: Request) -> None:
@@ -138,7 +138,7 @@ class Tokens:
             "SPOTIFY_CLIENT_SECRET, or the versions named by SPOTIFY_CLIENT_ID_SECRET and "
             "SPOTIFY_CLIENT_SECRET_SECRET"
         )
-        return self._caller.limiter.rest(_CREDENTIALS_REST, reason)
+        return self._caller.limiter.rest(_CREDENTIALS_REST, reason, needs_a_person=True)
 
 
 class SpotifyApi:
@@ -167,13 +167,15 @@ class SpotifyApi:
                 raise
             raise Retryable(f"{error}, with a token just renewed") from error
 
-    def rest(self, duration: timedelta, reason: str) -> Throttled:
+    def rest(self, duration: timedelta, reason: str, *, needs_a_person: bool = False) -> Throttled:
         """See `WebApi.rest`."""
-        return self._caller.limiter.rest(duration, reason)
+        return self._caller.limiter.rest(duration, reason, needs_a_person=needs_a_person)
 
     async def _get(
         self, path: str, params: Mapping[str, str], token: str, *, flaw: Flaw, market: str | None
     ) -> Json:
         headers = {"Authorization": f"Bearer {token}"}
         request = Request("GET", f"{self._base_url}{path}", params, headers)
-        return await self._caller(request, flaw=flaw, market=market)
+        answer = await self._caller(request, flaw=flaw, market=market)
+        self._caller.limiter.served(market)
+        return answer
