@@ -44,7 +44,7 @@ def start(
     *,
     date: Annotated[str | None, typer.Option(help="The run; today in --time-zone where it is not given.")] = None,
     market: Markets = None,
-    force: Annotated[bool, typer.Option("--force", help="Also markets that are none of the pipeline's.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Accept markets outside the pipeline's own.")] = False,
     reason: Reason = "asked for by an operator",
     time_zone: Annotated[str, typer.Option(envvar="TIME_ZONE", help="The schedule's own zone.")] = _ZONE,
     dry_run: DryRun = False,

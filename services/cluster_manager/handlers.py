@@ -85,7 +85,7 @@ async def on_sweep(_delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -
 
 
 async def reconcile(run_id: str, *, ports: Ports, limits: Limits) -> None:
-    """Take the next step of one run. An action that is refused keeps none of the others from being done.
+    """Take the next step of one run. A refused action does not stop the others.
 
     Raises:
         Permanent: an action was refused, or nobody can tell what is to be loaded.

@@ -37,7 +37,7 @@ class Refused(Exception):  # noqa: N818 -- Spotify's verdict on a call, named as
 
 
 class Nonsense(Retryable):
-    """Spotify answers what is no such thing as was asked for, however often it is asked."""
+    """Every one of several answers lacks what was asked for."""
 
 
 class Throttled(Retryable):

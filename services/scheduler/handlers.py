@@ -73,7 +73,7 @@ async def on_run_requested(delivery: Delivery, *, ports: Ports, plan: Plan, watc
 
 
 async def _widened(standing: Manifest, wanted: Manifest, *, plan: Plan, ports: Ports) -> Manifest:
-    """What the run expects from now on: a trial of some markets keeps its week from none of the others."""
+    """What the run expects from now on: a run first tried with a few markets can still get the others."""
     wider = widened(standing, wanted, plan=plan, now=ports.clock())
     if wider is None:
         return standing

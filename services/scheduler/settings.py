@@ -25,13 +25,13 @@ class Settings(ServiceSettings):
     run_deadline: Seconds = Field(
         default=timedelta(hours=6),
         gt=timedelta(0),
-        description="Seconds after which a run closes with what has landed; a quota wait of minutes fits well.",
+        description="Seconds after which a run closes with what has landed; longer than a quota wait of minutes.",
     )
     minimum_share: float = Field(
         default=0.9,
         ge=0,
         le=1,
-        description="Share of the markets without which nothing is loaded at the deadline.",
+        description="Share of the markets that must have landed at the deadline for anything to be loaded.",
     )
     quiet: Seconds = Field(
         default=timedelta(seconds=60),
@@ -51,7 +51,7 @@ class Settings(ServiceSettings):
     raw_days: int = Field(
         default=RAW_DAYS,
         ge=1,
-        description="Days that parts live; a run without a newer document is left in peace.",
+        description="Days that parts are kept; a run without a newer document is archived, and no sweep looks at it.",
     )
     schedule: str | None = Field(
         default=None,
@@ -60,7 +60,7 @@ class Settings(ServiceSettings):
     tick_grace: Seconds = Field(
         default=timedelta(hours=3),
         gt=timedelta(0),
-        description="Seconds after a tick was due in which its run must have begun; a lost one is then in the log.",
+        description="Seconds after a tick was due by which its run must have begun; else `run_missing` is logged.",
     )
 
     @field_validator("markets")
