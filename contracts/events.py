@@ -53,7 +53,7 @@ class RunRequested(OwnEvent):
     markets: Markets | None = None
     """Absent: all configured markets. A run expects what any of its requests named; it is in the manifest."""
     force: bool = False
-    """Also markets that are none of the pipeline's: a market mistyped would else be waited for until the deadline."""
+    """Accept markets outside the pipeline's own; by default a mistyped one is refused, not waited for."""
     reason: str = Field(default="tick", max_length=500)
     """Why, in a person's words; goes into the manifest."""
 

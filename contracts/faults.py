@@ -16,9 +16,9 @@ from contracts.wording import cut, shown
 FoundT = TypeVar("FoundT")
 
 MOST_TOLD = 50
-"""Faults that an error has at most; of more, the last one says how many are not told."""
+"""Faults listed in an error at most; the last one then says how many more there are."""
 _MOST_READ = 10_000
-"""Faults of one input. Of more only the number is told: pydantic gives all of them or none."""
+"""Faults of one input that are read. Of more, only their number is given: pydantic gives all of them or none."""
 _FIELD_CHARACTERS, _PROBLEM_CHARACTERS = 200, 1000
 
 
@@ -71,7 +71,8 @@ _HINTS = {
 def faults_of(error: ValidationError, *, prefix: str = "", bulk: str | None = None) -> tuple[Fault, ...]:
     """The faults of a pydantic error, each with the path of its field and a remedy.
 
-    Of more than are read, only the number is told: of `prefix`, or of `bulk`, the one field that can have so many.
+    Where there are more than are read, one fault gives their number; its field is `bulk`, the one that can have so
+    many, or `prefix`.
     """
     if (count := error.error_count()) > _MOST_READ:
         return (Fault(bulk or prefix or "body", f"has {count} faults; see the event's JSON Schema"),)

@@ -1,9 +1,8 @@
 """The run view's two documents: all runs in short, and one run in full, from the bucket's documents.
 
-What a run's state means is said by `ops.status`; here it is only put into the form the page reads.
+What a run's state means is said by `runs`; here it is only put into the form the page reads.
 """
 
-import asyncio
 from typing import Any
 
 from contracts.documents import Receipt
@@ -11,8 +10,9 @@ from dashboard.documents import Json
 from eventing.clock import Clock
 from eventing.ledger import RunIndex, RunLedger
 from eventing.objects import ObjectStore
-from ops import status
-from ops.status import RunStatus
+from runs import status
+from runs.recent import recent
+from runs.status import RunStatus
 
 SHOWN = 60
 """Runs that the list names: a year of weeks and a few by hand."""
@@ -29,11 +29,7 @@ class Runs:
 
     async def all(self) -> Json:
         """The runs there are, newest first, but for those that were discarded."""
-        known = [index for index in reversed(await self._ledger.indexes()) if index.has_manifest][:SHOWN]
-        discarded = await asyncio.gather(*(self._ledger.is_discarded(index) for index in known))
-        indexes = [index for index, gone in zip(known, discarded, strict=True) if not gone]
-        receipts = await asyncio.gather(*(self._newest_receipt(index) for index in indexes))
-        return {"runs": [entry(index, receipt) for index, receipt in zip(indexes, receipts, strict=True)]}
+        return {"runs": [entry(index, receipt) for index, receipt in await recent(self._ledger, SHOWN)]}
 
     async def one(self, run_id: str) -> Json | None:
         """A run as it is now, or None where there is none.
@@ -43,9 +39,6 @@ class Runs:
         """
         found = await status.read(run_id, store=self._store, bucket=self._bucket, now=self._clock())
         return None if found is None else run_document(found)
-
-    async def _newest_receipt(self, index: RunIndex) -> Receipt | None:
-        return await self._ledger.receipt(index.run_id, index.newest_decision) if index.is_finished else None
 
 
 def entry(index: RunIndex, receipt: Receipt | None) -> Json:

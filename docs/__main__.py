@@ -3,7 +3,15 @@
 import sys
 from pathlib import Path
 
-from docs import column_tables, cost_tables, decision_tables, event_tables, rights_tables, settings_tables
+from docs import (
+    column_tables,
+    cost_tables,
+    decision_tables,
+    event_tables,
+    rights_tables,
+    settings_tables,
+    terraform_tables,
+)
 from docs.markdown import put
 
 DOCS = Path(__file__).parent
@@ -12,7 +20,7 @@ CLOUD_BUILD = DOCS.parent / "cloudbuild.yaml"
 
 def pages() -> dict[Path, str]:
     """Every page that is written here, wholly or in parts, as it should be."""
-    costs, security = DOCS / "cost.md", DOCS / "security.md"
+    costs, security, infra = DOCS / "cost.md", DOCS / "security.md", DOCS.parent / "infra" / "README.md"
     whole = {
         DOCS / "settings.md": settings_tables.page(),
         DOCS / "events.md": event_tables.page(),
@@ -22,6 +30,7 @@ def pages() -> dict[Path, str]:
     parts = {
         CLOUD_BUILD: _cloud_build(),
         security: put(security.read_text(encoding="utf-8"), "rights", rights_tables.rights()),
+        infra: _infra(infra.read_text(encoding="utf-8")),
         costs: put(costs.read_text(encoding="utf-8"), "cluster prices", cost_tables.prices()),
     }
     return whole | parts | {DOCS / "services" / f"{name}.md": _service(name) for name in settings_tables.MODELS}
@@ -32,6 +41,10 @@ def _cloud_build() -> str:
     text, _, _ = CLOUD_BUILD.read_text(encoding="utf-8").partition("\nimages:")
     images = [f"  - $_IMAGES/{name.replace('_', '-')}:$_TAG" for name in settings_tables.MODELS]
     return "\n".join([text, "images: # from here on written by `make docs`", *images, ""])
+
+
+def _infra(text: str) -> str:
+    return put(put(text, "variables", terraform_tables.variables()), "outputs", terraform_tables.outputs())
 
 
 def _service(name: str) -> str:

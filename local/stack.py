@@ -317,7 +317,7 @@ class Stack:
             )
 
     def _upload_job(self) -> None:
-        from local.spark import package  # noqa: PLC0415 -- knows Spark's layout; only a stack needs it
+        from spark_job import package  # noqa: PLC0415 -- only a stack needs it
 
         for built in package.build(self.choices.home / "jobs"):
             self.bucket.blob(f"jobs/{built.name}").upload_from_filename(str(built))

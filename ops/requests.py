@@ -11,7 +11,7 @@ from typing import Literal
 from contracts.events import MarketRequested, RunRequested
 from contracts.names import MARKETS, MOST_AHEAD, is_run_id, is_too_far_ahead, market_fault
 from contracts.wording import shown
-from ops.status import RevisionStatus, RunStatus
+from runs.status import RevisionStatus, RunStatus
 
 
 class RequestError(ValueError):

@@ -21,7 +21,8 @@ from eventing.clock import system_clock
 from eventing.coalescing import Coalescer
 from eventing.ledger import RunLedger
 from eventing.objects import GcsObjectStore, ObjectInfo
-from services.batch_trigger.handlers import Ports, handlers, reconcile
+from services.batch_trigger.handlers import handlers, reconcile
+from services.batch_trigger.ports import Ports
 from services.batch_trigger.settings import Settings
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from contracts.faults import MOST_TOLD
-from local.dataproc.faults import Order
+from local.dataproc.faults import FaultOrder
 from local.dataproc.world import World
 
 
@@ -20,7 +20,7 @@ def application(world: World) -> web.Application:
 
     async def order(request: web.Request) -> web.Response:
         try:
-            world.faults.order(Order.model_validate_json(await request.read()))
+            world.faults.order(FaultOrder.model_validate_json(await request.read()))
         except ValidationError as error:
             faults = error.errors(include_url=False, include_context=False, include_input=False)
             return web.json_response({"faults": faults[:MOST_TOLD]}, status=400)

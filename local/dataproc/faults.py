@@ -54,7 +54,7 @@ _ONLY = {
 _CALLS = frozenset({Step.CREATE_CLUSTER, Step.SUBMIT_JOB, Step.DELETE_CLUSTER})
 
 
-class Order(BaseModel):
+class FaultOrder(BaseModel):
     """The next `times` passages of this step go wrong in this way."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,7 +64,7 @@ class Order(BaseModel):
     times: Annotated[int, Field(ge=1, le=1_000_000)] = 1
 
     @model_validator(mode="after")
-    def _strikes_somewhere(self) -> "Order":
+    def _strikes_somewhere(self) -> "FaultOrder":
         if self.kind in {Kind.UNAVAILABLE, Kind.LOST_ANSWER} and self.step not in _CALLS:
             raise ValueError(f"{self.kind} strikes calls only: {', '.join(sorted(_CALLS))}")
         if self.step != _ONLY.get(self.kind, self.step):
@@ -78,7 +78,7 @@ class Faults:
     def __init__(self) -> None:
         self._left: Counter[tuple[Step, Kind]] = Counter()
 
-    def order(self, order: Order) -> None:
+    def order(self, order: FaultOrder) -> None:
         """Add to what is to go wrong."""
         self._left[order.step, order.kind] += order.times
 
@@ -93,6 +93,8 @@ class Faults:
         """Forget every order."""
         self._left.clear()
 
-    def left(self) -> list[Order]:
+    def left(self) -> list[FaultOrder]:
         """List what is still to go wrong."""
-        return [Order(step=step, kind=kind, times=times) for (step, kind), times in self._left.items() if times]
+        return [
+            FaultOrder(step=step, kind=kind, times=times) for (step, kind), times in self._left.items() if times
+        ]

@@ -26,10 +26,11 @@ import pyspark
 
 from local import tools
 from local.processes import ProcessError, Supervisor
-from local.spark import connectors, package, submit
+from local.spark import connectors, submit
 from local.spark.connectors import Connectors
 from local.storage import Storage
 from ops.surroundings import print_anywhere
+from spark_job import package
 
 FOLDER: Final = tools.ROOT / ".tools" / "spark-classes"
 JARS: Final = Path(pyspark.__file__).parent / "jars"

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from local.spotify.endpoints import ApiError
-from local.spotify.faults import Effect, Order, drawn
+from local.spotify.faults import Effect, FaultOrder, drawn
 from local.spotify.shapes import Json
 
 
-def alter(order: Order, body: Json) -> None:
+def alter(order: FaultOrder, body: Json) -> None:
     """Do to a freshly worded answer what an order says; effects that act elsewhere leave it alone.
 
     Raises:
@@ -22,7 +22,7 @@ def alter(order: Order, body: Json) -> None:
         change(order, body)
 
 
-def _change_page(order: Order, body: Json) -> None:
+def _change_page(order: FaultOrder, body: Json) -> None:
     page = _page(body)
     if page is None:
         return
@@ -37,7 +37,7 @@ def _change_page(order: Order, body: Json) -> None:
             page["next"] = page["href"]
 
 
-def _change_listing(order: Order, body: Json) -> None:
+def _change_listing(order: FaultOrder, body: Json) -> None:
     page = body.get("albums")
     if not isinstance(page, dict):
         return
@@ -54,13 +54,13 @@ def _change_listing(order: Order, body: Json) -> None:
             page |= {"items": [], "next": None, "total": 0}
 
 
-def _relink(order: Order, body: Json) -> None:
+def _relink(order: FaultOrder, body: Json) -> None:
     for album in _whole_albums(body):
         if _chosen(order, album):
             album["id"] = album["id"][::-1]
 
 
-def _shorten(order: Order, body: Json) -> None:
+def _shorten(order: FaultOrder, body: Json) -> None:
     lists = [album["tracks"] for album in _whole_albums(body) if _chosen(order, album)]
     if "/tracks" in str(body.get("href")) and drawn(f"{order.key}/{_album_of(body)}", order.rule.probability):
         lists.append(body)
@@ -79,13 +79,13 @@ def _whole_albums(body: Json) -> list[Json]:
     return [album for album in _objects(body, "album") if "tracks" in album]
 
 
-def _spell_as_floats(_order: Order, body: Json) -> None:
+def _spell_as_floats(_order: FaultOrder, body: Json) -> None:
     for entry in _objects(body, "track"):
         numbers = {name: float(value) for name, value in entry.items() if type(value) is int}
         entry.update(numbers)
 
 
-def _change_albums(order: Order, body: Json) -> None:
+def _change_albums(order: FaultOrder, body: Json) -> None:
     taken_down = order.rule.effect == "takedown"
     change = {"name": ""} if taken_down else {"release_date": order.rule.value, "release_date_precision": "year"}
     for album in _objects(body, "album"):
@@ -93,7 +93,7 @@ def _change_albums(order: Order, body: Json) -> None:
             album.update(change)
 
 
-def _change_fields(order: Order, body: Json) -> None:
+def _change_fields(order: FaultOrder, body: Json) -> None:
     for entry in _objects(body, order.rule.of):
         for name in order.rule.fields:
             if order.rule.effect != "missing_fields":
@@ -102,21 +102,21 @@ def _change_fields(order: Order, body: Json) -> None:
                 entry.pop(name, None)
 
 
-def _lose_albums(order: Order, body: Json) -> None:
+def _lose_albums(order: FaultOrder, body: Json) -> None:
     if order.rule.effect == "gone" and body.get("type") == "album" and _chosen(order, body):
         raise ApiError(404, "Resource not found")
     if isinstance(body.get("albums"), list):
         body["albums"] = [None if _chosen(order, entry) else entry for entry in body["albums"]]
 
 
-def _put_nulls(_order: Order, body: Json) -> None:
+def _put_nulls(_order: FaultOrder, body: Json) -> None:
     for value in list(_dicts(body)):
         for name in ("items", "artists", "images"):
             if isinstance(value.get(name), list):
                 value[name].insert(min(1, len(value[name])), None)
 
 
-_CHANGES: Final[Mapping[Effect, Callable[[Order, Json], None]]] = {
+_CHANGES: Final[Mapping[Effect, Callable[[FaultOrder, Json], None]]] = {
     "empty_page": _change_page,
     "unstable_total": _change_page,
     "repeated": _change_page,
@@ -140,7 +140,7 @@ _CHANGES: Final[Mapping[Effect, Callable[[Order, Json], None]]] = {
 }
 
 
-def _chosen(order: Order, album: Json | None) -> bool:
+def _chosen(order: FaultOrder, album: Json | None) -> bool:
     if album is None or order.rule.album not in {None, album["id"]}:
         return False
     return drawn(f"{order.key}/{album['id']}", order.rule.probability)

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from local.spotify.alterations import alter
 from local.spotify.endpoints import ApiError
-from local.spotify.faults import Order, Rule
+from local.spotify.faults import FaultOrder, Rule
 from local.spotify.limits import Refusal
 from local.spotify.shapes import Json
 
@@ -39,7 +39,7 @@ class TokenError(Exception):
         self.error, self.description = error, description
 
 
-def made(make: Callable[[], Json], orders: Sequence[Order]) -> web.Response:
+def made(make: Callable[[], Json], orders: Sequence[FaultOrder]) -> web.Response:
     """What the endpoint makes, or its error, altered as ordered."""
     try:
         body = make()
@@ -95,7 +95,7 @@ def too_many(refusal: Refusal) -> web.Response:
     return error_answer(error, {"Retry-After": str(refusal.retry_after)})
 
 
-def failure(order: Order, now: datetime) -> web.Response:
+def failure(order: FaultOrder, now: datetime) -> web.Response:
     """The error that is ordered in place of an answer."""
     rule, after = order.rule, order.retry_after(now)
     if rule.effect == "too_large":

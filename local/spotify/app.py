@@ -39,7 +39,7 @@ from local.spotify.answers import (
 from local.spotify.catalogue import Catalogue
 from local.spotify.covers import cover
 from local.spotify.endpoints import ENDPOINTS, ApiError, Ask, Endpoint
-from local.spotify.faults import INSTEAD, RULES, Call, Order, Plan, Rule
+from local.spotify.faults import INSTEAD, RULES, Call, FaultOrder, Plan, Rule
 from local.spotify.limits import Limiter, Limits
 from local.spotify.shapes import Json, Mode
 
@@ -146,7 +146,7 @@ class Simulator:
 
         return await self._answer(request, call, orders, refuse)
 
-    async def _begin(self, request: web.Request) -> tuple[LoggedCall, list[Order]]:
+    async def _begin(self, request: web.Request) -> tuple[LoggedCall, list[FaultOrder]]:
         """Log the call, decide at its arrival whether it may pass, wait the latency, decide the faults.
 
         Raises:
@@ -204,7 +204,7 @@ class Simulator:
         if not secret or secret != known[1]:
             raise TokenError("invalid_client", "Invalid client secret")
 
-    def _ask(self, request: web.Request, orders: Sequence[Order]) -> Ask:
+    def _ask(self, request: web.Request, orders: Sequence[FaultOrder]) -> Ask:
         effects = {order.rule.effect for order in orders}
         ask = Ask(
             catalogue=self.catalogue,
@@ -218,7 +218,7 @@ class Simulator:
         return replace(ask, catalogue=self.catalogue.preceding()) if "frozen" in effects else ask
 
     async def _answer(
-        self, request: web.Request, call: LoggedCall, orders: Sequence[Order], make: Callable[[], Json]
+        self, request: web.Request, call: LoggedCall, orders: Sequence[FaultOrder], make: Callable[[], Json]
     ) -> web.StreamResponse:
         instead = next((order for order in orders if order.rule.effect in INSTEAD), None)
         if instead is not None and instead.rule.effect in {"status", "too_large"}:

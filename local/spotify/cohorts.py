@@ -1,4 +1,4 @@
-"""Draws the albums that are new in one week: who made them, what is on them, where they are to be had.
+"""Draws the albums that are new in one week: who made them, what is on them, in which markets they are available.
 
 Pure: the same seed and week give the same albums in every process and Python. A week's listing is made of this
 week's cohort and the one before, which is why two weeks share about half of what they list.

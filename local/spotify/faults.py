@@ -145,7 +145,7 @@ class Call(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class FaultOrder:
     """A rule that acts on a call: the `number`-th time, until `ends` if it lasts; `key` seeds its chances."""
 
     rule: Rule
@@ -171,9 +171,9 @@ class Plan:
         """A new plan of the same seed."""
         return Plan(rules, self._seed)
 
-    def orders(self, call: Call, now: datetime) -> list[Order]:
+    def orders(self, call: Call, now: datetime) -> list[FaultOrder]:
         """The rules that act on a call, in the order in which they were given. Counts the call."""
-        orders: list[Order] = []
+        orders: list[FaultOrder] = []
         answered = False
         for entry in self._entries:
             instead = entry.rule.effect in INSTEAD
@@ -208,12 +208,12 @@ class _Entry:
         over = self._ends is not None and now >= self._ends
         return not spent and not over and self.rule.nth in {None, self.met} and self._lucky()
 
-    def act(self, now: datetime) -> Order:
+    def act(self, now: datetime) -> FaultOrder:
         """Act on the call that was just met."""
         if self.rule.lasts is not None and self._ends is None:
             self._ends = now + timedelta(seconds=self.rule.lasts)
         self.acted += 1
-        return Order(self.rule, self.acted, self._key, self._ends)
+        return FaultOrder(self.rule, self.acted, self._key, self._ends)
 
     def _lucky(self) -> bool:
         if self.rule.effect in _BY_ALBUM:

@@ -9,7 +9,7 @@ from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
 
 from contracts import names
 from contracts.events import RunRequested, SweepRequested
-from ops import orders, why
+from ops import orders
 from ops import target as targets
 from ops.cli import render
 from ops.cli.session import (
@@ -28,8 +28,9 @@ from ops.cli.session import (
 )
 from ops.cli.watching import watch
 from ops.requests import Backfill, has_failed, is_replaced, markets_of, plan_backfill, plan_replay, run_id_of
-from ops.status import RunStatus, UnreadableRun
 from ops.target import Stack, Target
+from runs import why
+from runs.status import RunStatus, UnreadableRun
 
 _MAXIMUM_BYTES = 10 * 1024**3  # one partition is some megabytes; a runaway query must not cost
 

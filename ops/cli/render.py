@@ -19,8 +19,8 @@ from rich.text import Text
 from contracts.documents import Decision, Receipt
 from ops.dead_letters import Group as LetterGroup
 from ops.doctor.findings import Finding, Status
-from ops.status import MarketState, RevisionStatus, RunStatus, Span, UnreadableRun
-from ops.why import Story
+from runs.status import MarketState, RevisionStatus, RunStatus, Span, UnreadableRun
+from runs.why import Story
 
 _OBEYED: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and line feed, DEL, C1: what begins an escape sequence is here

@@ -25,8 +25,8 @@ from ops.cli.session import (
 )
 from ops.cli.watching import summary, watch
 from ops.requests import RequestError, StartPlan, effect_of, markets_of, plan_start, removal, run_id_of
-from ops.status import RunStatus
 from ops.target import Stack
+from runs.status import RunStatus
 
 app = typer.Typer(no_args_is_help=True, help="Ask for runs, look at them, close and reopen them.")
 
@@ -44,7 +44,7 @@ def start(
     *,
     date: Annotated[str | None, typer.Option(help="The run; today in --time-zone where it is not given.")] = None,
     market: Markets = None,
-    force: Annotated[bool, typer.Option("--force", help="Also markets that are none of the pipeline's.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Accept markets outside the pipeline's own.")] = False,
     reason: Reason = "asked for by an operator",
     time_zone: Annotated[str, typer.Option(envvar="TIME_ZONE", help="The schedule's own zone.")] = _ZONE,
     dry_run: DryRun = False,

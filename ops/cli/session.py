@@ -20,8 +20,8 @@ from eventing.errors import Permanent, Retryable
 from ops import target as targets
 from ops.cli.render import Terminal, plain
 from ops.requests import RequestError, run_id_of
-from ops.status import RunStatus, UnreadableRun, read, read_each
 from ops.target import GOOGLE_ERRORS, Stack, TargetError, Wanted
+from runs.status import RunStatus, UnreadableRun, read, read_each
 
 _PLAIN_WIDTH: Final = 140
 console: Final = Terminal(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)

@@ -11,8 +11,8 @@ from rich.text import Text
 from eventing.errors import Retryable
 from ops.cli.render import run_view
 from ops.cli.session import CommandError, Exit, console, run_status, say_line
-from ops.status import RunStatus, UnreadableRun
 from ops.target import Stack
+from runs.status import RunStatus, UnreadableRun
 
 _LOOK: Final = {"local": 0.5, "cloud": 3.0}
 """Seconds between two looks: the bucket of a project is asked over the network, and each look costs some listings."""

@@ -6,7 +6,7 @@ from eventing.errors import Retryable
 from eventing.ledger import RunLedger
 from eventing.objects import ObjectStore
 from ops.doctor.findings import Finding, fail, ok, warn
-from ops.status import RunStatus, SetAside, UnreadableRun, read_each
+from runs.status import RunStatus, SetAside, UnreadableRun, read_each
 
 _CHECK = "documents"
 _REMEDY = "repair it, or restore an earlier version (gcloud storage ls --all-versions), or remove it"

@@ -2,20 +2,17 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from contracts.documents import Decision
 from contracts.events import BatchReady, DeadLettered, Delivery, MarketRequested, ObjectFinalized, SweepRequested
-from contracts.names import RAW_DAYS, parse_part_name
+from contracts.names import parse_part_name
 from contracts.wording import shown
 from eventing import logs, sweeping
 from eventing.app import Handler
-from eventing.clock import Clock
 from eventing.coalescing import Coalescer
 from eventing.errors import Permanent, Retryable
 from eventing.ledger import RunLedger
-from eventing.publisher import Publisher
 from services.batch_trigger.dead_letters import letter_of, market_record
 from services.batch_trigger.decisions import (
     Announce,
@@ -28,22 +25,9 @@ from services.batch_trigger.decisions import (
     WaitQuiet,
     decide,
 )
+from services.batch_trigger.ports import Ports
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:  # each service names its own, and may need another tomorrow: pylint: disable=duplicate-code
-    """What the handlers act on."""
-
-    ledger: RunLedger
-    publisher: Publisher
-    clock: Clock
-    owner: str
-    """Names this process in the decisions it creates."""
-    bucket: str
-    raw_days: int = RAW_DAYS
-    """How long a part lives; older runs are archived."""
 
 
 def handlers(ports: Ports, coalescer: Coalescer) -> Mapping[type, Handler]:

@@ -20,5 +20,5 @@ class Settings(ServiceSettings):
     raw_days: int = Field(
         default=RAW_DAYS,
         ge=1,
-        description="Days that parts live; a run without a newer document is left in peace.",
+        description="Days that parts are kept; a run without a newer document is archived, and no sweep looks at it.",
     )

@@ -14,7 +14,8 @@ from eventing.clients import google_publisher, object_store, push_verifier
 from eventing.clock import Clock, system_clock
 from eventing.coalescing import Coalescer
 from eventing.ledger import RunLedger
-from services.batch_trigger.handlers import Ports, handlers, reconcile
+from services.batch_trigger.handlers import handlers, reconcile
+from services.batch_trigger.ports import Ports
 from services.batch_trigger.settings import Settings
 
 

@@ -2,21 +2,19 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from contracts.documents import ClusterClaim, Decision, JobClaim, Receipt, SecondLook
 from contracts.events import BatchReady, DataprocOperation, Delivery, RunFinished, SweepRequested
-from contracts.names import RAW_DAYS, is_run_id, receipt_name, run_of_resource
+from contracts.names import is_run_id, receipt_name, run_of_resource
 from contracts.truth import source_report
 from eventing import logs, sweeping
 from eventing.app import Handler
-from eventing.clock import Clock
 from eventing.coalescing import Coalescer
 from eventing.errors import Permanent, Retryable
 from eventing.ledger import RunIndex, RunLedger, Unreadable
-from eventing.publisher import Publisher
 from services.cluster_manager.decisions import (
     Action,
     AnnounceAgain,
@@ -37,28 +35,13 @@ from services.cluster_manager.decisions import (
     look_is_due,
     needs_table,
 )
-from services.cluster_manager.ports import Cluster, Dataproc, JobRequest, NoMachines, Warehouse
+from services.cluster_manager.ports import Cluster, JobRequest, NoMachines, Ports
 from services.cluster_manager.receipts import Evidence, receipt_of
 from services.cluster_manager.sizing import ClusterSize
 
 log = logging.getLogger(__name__)
 
 _COMPARED = 8  # earlier runs that are looked at for one that was loaded
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What the handlers act on."""
-
-    ledger: RunLedger
-    publisher: Publisher
-    dataproc: Dataproc
-    warehouse: Warehouse
-    clock: Clock
-    bucket: str
-    dashboard_url: str | None = None
-    raw_days: int = RAW_DAYS
-    """How long a part lives; older runs are archived."""
 
 
 def handlers(ports: Ports, coalescer: Coalescer) -> Mapping[type, Handler]:
@@ -102,7 +85,7 @@ async def on_sweep(_delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -
 
 
 async def reconcile(run_id: str, *, ports: Ports, limits: Limits) -> None:
-    """Take the next step of one run. An action that is refused keeps none of the others from being done.
+    """Take the next step of one run. A refused action does not stop the others.
 
     Raises:
         Permanent: an action was refused, or nobody can tell what is to be loaded.

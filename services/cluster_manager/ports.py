@@ -9,7 +9,11 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from contracts.documents import WarehouseCount
+from contracts.names import RAW_DAYS
+from eventing.clock import Clock
 from eventing.errors import Retryable
+from eventing.ledger import RunLedger
+from eventing.publisher import Publisher
 from services.cluster_manager.sizing import ClusterSize
 
 ClusterState = Literal[
@@ -138,3 +142,18 @@ class Warehouse(Protocol):
     async def count(self, run_id: str) -> WarehouseCount:
         """What the run's partition holds."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the handlers act on."""
+
+    ledger: RunLedger
+    publisher: Publisher
+    dataproc: Dataproc
+    warehouse: Warehouse
+    clock: Clock
+    bucket: str
+    dashboard_url: str | None = None
+    raw_days: int = RAW_DAYS
+    """How long a part lives; older runs are archived."""

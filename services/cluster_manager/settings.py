@@ -114,7 +114,7 @@ class Settings(ServiceSettings):
     raw_days: int = Field(
         default=RAW_DAYS,
         ge=1,
-        description="Days that parts live; a run without a newer document is left in peace.",
+        description="Days that parts are kept; a run without a newer document is archived, and no sweep looks at it.",
     )
     job_properties: Words = Field(
         default=(), description="Further Spark properties as key=value, by comma; for tuning only."

@@ -18,7 +18,8 @@ from eventing.ledger import RunLedger
 from services.cluster_manager.adapters.dataproc import ClusterShape, GoogleDataproc, JobShape
 from services.cluster_manager.adapters.warehouse import BigQueryWarehouse
 from services.cluster_manager.decisions import Limits
-from services.cluster_manager.handlers import Ports, handlers, reconcile
+from services.cluster_manager.handlers import handlers, reconcile
+from services.cluster_manager.ports import Ports
 from services.cluster_manager.settings import Settings
 from services.cluster_manager.sizing import SizeLimits
 

@@ -16,11 +16,12 @@ albums are one call (`batches`).
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
+
+from cachetools import LRUCache
 
 from contracts.names import album_cache_name
 from eventing.errors import Retryable
@@ -57,31 +58,18 @@ _OUTAGE_REST = timedelta(minutes=10)
 _OUTAGE_PATIENCE = timedelta(minutes=1)  # an outage that lasts longer must not cost a call for each album again
 
 
-class AlbumMemory:
-    """The albums used last, by id, up to a number of compressed bytes."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._size = 0
-        self._kept: OrderedDict[str, Album | Absent] = OrderedDict()
-
-    def get(self, album_id: str) -> Album | Absent | None:
-        """What is known of an album, which thereby is the one used last."""
-        if album_id in self._kept:
-            self._kept.move_to_end(album_id)
-        return self._kept.get(album_id)
-
-    def put(self, album: Album | Absent) -> None:
-        """Keep what is known of an album in place of its older reading, and drop those not used for longest."""
-        self._size += _size(album) - _size(self._kept.pop(album.id, None))
-        self._kept[album.id] = album
-        while self._size > self._most and self._kept:
-            self._size -= _size(self._kept.popitem(last=False)[1])
+Memory = LRUCache[str, Album | Absent]
+"""The albums used last, by id."""
 
 
-def _size(known: Album | Absent | None) -> int:
+def album_memory(most: int) -> Memory:
+    """A memory of so many compressed bytes; the longest album must fit."""
+    return LRUCache(most, getsizeof=_size)
+
+
+def _size(known: Album | Absent) -> int:
     """Bytes that are taken; some hundred beside the body."""
-    return 0 if known is None else 512 + (len(known.body) if isinstance(known, Album) else 0)
+    return 512 + (len(known.body) if isinstance(known, Album) else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +94,7 @@ class Albums:
         reader: AlbumReader,
         store: ObjectStore,
         time: Time,
-        kept: AlbumMemory,
+        kept: Memory,
         *,
         images: str,
     ) -> None:
@@ -166,12 +154,12 @@ class Albums:
             began = self._time.now()
             cached = await self._cached(wanted.id)
             if cached is not None and self._counts(cached, wanted):
-                self._memory.put(cached)
+                self._memory[cached.id] = cached
                 return cached
             reading = self._reader.join(wanted.id)
         found = await self._look_twice(wanted, reading, began)
         if isinstance(found, Album):
-            self._memory.put(found)
+            self._memory[found.id] = found
         return found
 
     async def _cached(self, album_id: str) -> Album | None:
@@ -207,7 +195,7 @@ class Albums:
                 raise Retryable(f"album {album_id}: {found.reason}")
             log.warning("album_absent", extra={"album": album_id, "cause": found.cause, "reason": found.reason})
             found = replace(found, sure=True)
-        self._memory.put(found)
+        self._memory[found.id] = found
         return found
 
     def _expect_no_outage(self, absent: list[Absent], listed: int) -> None:

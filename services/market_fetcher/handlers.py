@@ -7,10 +7,8 @@ Spotify asked for and that is on record is obeyed by whichever process meets it.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 
@@ -19,10 +17,6 @@ from contracts.names import part_name
 from eventing.app import Handler
 from eventing.errors import Permanent, Retryable
 from eventing.ledger import RunLedger
-from eventing.objects import ObjectStore
-from services.market_fetcher.admission import Admission
-from services.market_fetcher.albums import Albums
-from services.market_fetcher.batches import AlbumReader
 from services.market_fetcher.decisions import (
     already_done,
     run_refused,
@@ -31,49 +25,10 @@ from services.market_fetcher.decisions import (
     times_of,
     would_empty,
 )
-from services.market_fetcher.ports import CallBudget, Throttled, Time
-from services.market_fetcher.releases import Ability, Listings
+from services.market_fetcher.ports import Ports, Throttled
 from services.market_fetcher.shapes import Absent, Album, Listing, part_body, part_metadata
 
 log = logging.getLogger(__name__)
-
-
-class Turns:
-    """One at a time for each key."""
-
-    def __init__(self) -> None:
-        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
-
-    @contextlib.asynccontextmanager
-    async def __call__(self, key: str) -> AsyncIterator[None]:
-        """Wait until no other block of this key runs."""
-        lock, users = self._locks.get(key, (asyncio.Lock(), 0))
-        self._locks[key] = (lock, users + 1)
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, users = self._locks.pop(key)
-            if users > 1:
-                self._locks[key] = (lock, users - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What the handler acts on."""
-
-    store: ObjectStore
-    ledger: RunLedger
-    ability: Ability
-    listings: Listings
-    reader: AlbumReader
-    albums: Albums
-    time: Time
-    admission: Admission
-    calls: CallBudget
-    turns: Turns = field(default_factory=Turns)
-    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Parts are put together one at a time: each is some MiB while it is not compressed."""
 
 
 def handlers(ports: Ports, budget: timedelta) -> Mapping[type, Handler]:

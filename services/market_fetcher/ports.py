@@ -4,12 +4,22 @@ The adapters translate their libraries' errors into `Refused`, `Throttled` and `
 through.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from eventing.errors import Retryable
+from eventing.ledger import RunLedger
+from eventing.objects import ObjectStore
+from services.market_fetcher.turns import Turns
+
+if TYPE_CHECKING:  # each is made of the protocols below
+    from services.market_fetcher.admission import Admission
+    from services.market_fetcher.albums import Albums
+    from services.market_fetcher.batches import AlbumReader
+    from services.market_fetcher.releases import Ability, Listings
 
 Json = Mapping[str, Any]
 SourceName = Literal["browse", "search"]
@@ -27,7 +37,7 @@ class Refused(Exception):  # noqa: N818 -- Spotify's verdict on a call, named as
 
 
 class Nonsense(Retryable):
-    """Spotify answers what is no such thing as was asked for, however often it is asked."""
+    """Every one of several answers lacks what was asked for."""
 
 
 class Throttled(Retryable):
@@ -103,3 +113,21 @@ class Credentials(Protocol):
     async def read(self) -> ClientCredentials:
         """The credentials as they are now; raises `Retryable` when they cannot be read."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the handler acts on."""
+
+    store: ObjectStore
+    ledger: RunLedger
+    ability: "Ability"
+    listings: "Listings"
+    reader: "AlbumReader"
+    albums: "Albums"
+    time: Time
+    admission: "Admission"
+    calls: CallBudget
+    turns: Turns = field(default_factory=Turns)
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Parts are put together one at a time: each is some MiB while it is not compressed."""

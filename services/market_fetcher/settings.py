@@ -100,7 +100,7 @@ class Settings(ServiceSettings):
     )
     album_memory_mib: int = Field(
         default=64,
-        ge=1,
+        ge=16,  # the longest album takes some
         le=4096,
         description="MiB of compressed albums kept in memory between markets; 2400 albums take about 15.",
     )

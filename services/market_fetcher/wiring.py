@@ -23,10 +23,10 @@ from services.market_fetcher.adapters.http import HttpSend, Proxies, Send, Timeo
 from services.market_fetcher.adapters.limiter import Budget, Limiter
 from services.market_fetcher.adapters.web_api import Caller, SpotifyApi, Tokens
 from services.market_fetcher.admission import Admission
-from services.market_fetcher.albums import AlbumMemory, Albums
+from services.market_fetcher.albums import Albums, album_memory
 from services.market_fetcher.batches import AlbumReader
-from services.market_fetcher.handlers import Ports, handlers
-from services.market_fetcher.ports import Credentials, Time
+from services.market_fetcher.handlers import handlers
+from services.market_fetcher.ports import Credentials, Ports, Time
 from services.market_fetcher.releases import Ability, Listings, Releases
 from services.market_fetcher.settings import Settings
 
@@ -91,7 +91,7 @@ def _ports(settings: Settings, api: SpotifyApi, limiter: Limiter, store: ObjectS
     ability = Ability()
     reader = AlbumReader(api, ability, settings.spotify_batch_quiet)
     releases = Releases(api, ability, time, settings.albums_per_market, settings.spotify_source)
-    memory = AlbumMemory(settings.album_memory_mib * _MIB)
+    memory = album_memory(settings.album_memory_mib * _MIB)
     return Ports(
         store=store,
         ledger=RunLedger(store),

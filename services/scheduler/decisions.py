@@ -1,10 +1,12 @@
 """What the scheduler decides, as pure functions: which run a tick means and expects, whom to ask, what was lost."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
 
 from contracts.documents import CompletenessPolicy, Manifest, ThrottledRecord
 from contracts.events import MarketRequested, RunRequested
@@ -116,7 +118,7 @@ class Watch:
     """Which ticks are expected, and how long after one its run must have begun."""
 
     schedule: str
-    """As cron writes it: MINUTE HOUR * * WEEKDAY, with * for every day."""
+    """The cron expression, in this zone."""
     zone: ZoneInfo
     grace: timedelta
 
@@ -131,8 +133,8 @@ class Due:
 
 def newest_due(watch: Watch, now: datetime) -> Due:
     """The newest run that must have begun by now."""
-    latest = now - watch.grace
-    due = max(tick for tick in _ticks(watch, latest, range(-7, 1)) if tick <= latest)
+    latest = (now - watch.grace).astimezone(watch.zone)
+    due = next(CronSim(watch.schedule, latest + datetime.resolution, reverse=True))  # it gives what lies before
     return Due(_date_of(due, watch.zone), due)
 
 
@@ -141,21 +143,8 @@ def run_id_at(published: datetime, zone: ZoneInfo, watch: Watch | None) -> str:
 
     Cloud Scheduler may be a little early, and a moment before midnight is another date.
     """
-    near = _ticks(watch, published, range(2)) if watch else []
-    slot = next((tick for tick in near if timedelta(0) <= tick - published <= EARLY), published)
-    return _date_of(slot, zone)
-
-
-def _ticks(watch: Watch, about: datetime, days: Iterable[int]) -> list[datetime]:
-    """When ticks are due on the days that lie so far from a moment's date."""
-    minute, hour, _, _, weekday = watch.schedule.split()
-    today = about.astimezone(watch.zone).date()
-    at = time(int(hour), int(minute), tzinfo=watch.zone)
-    return [
-        datetime.combine(day, at)
-        for day in (today + timedelta(days=ahead) for ahead in days)
-        if weekday == "*" or int(weekday) % 7 == day.isoweekday() % 7  # cron's Sunday is 0 and 7
-    ]
+    due = next(CronSim(watch.schedule, published.astimezone(watch.zone))) if watch else published
+    return _date_of(due if due - published <= EARLY else published, zone)
 
 
 def _date_of(moment: datetime, zone: ZoneInfo) -> str:

@@ -8,13 +8,10 @@ from functools import partial
 
 from contracts.documents import Manifest
 from contracts.events import Delivery, MarketRequested, RunRequested, SweepRequested
-from contracts.names import RAW_DAYS
 from eventing import logs, sweeping
 from eventing.app import Handler
-from eventing.clock import Clock
 from eventing.errors import Permanent, Retryable
-from eventing.ledger import RunIndex, RunLedger
-from eventing.publisher import Publisher
+from eventing.ledger import RunIndex
 from services.scheduler.decisions import (
     Due,
     Plan,
@@ -31,19 +28,9 @@ from services.scheduler.decisions import (
     why_refused,
     widened,
 )
+from services.scheduler.ports import Ports
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What the handlers act on."""
-
-    ledger: RunLedger
-    publisher: Publisher
-    clock: Clock
-    raw_days: int = RAW_DAYS
-    """How long a part lives; older runs are archived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +42,7 @@ class AskAgain:
 
 
 def handlers(ports: Ports, plan: Plan, ask_again: AskAgain, watch: Watch | None) -> Mapping[type, Handler]:
-    """The events this service takes; without a watch no tick is missed."""
+    """The events this service takes; without a watch no lost tick is noticed."""
     return {
         RunRequested: partial(on_run_requested, ports=ports, plan=plan, watch=watch),
         SweepRequested: partial(on_sweep, ports=ports, ask_again=ask_again, watch=watch),
@@ -86,7 +73,7 @@ async def on_run_requested(delivery: Delivery, *, ports: Ports, plan: Plan, watc
 
 
 async def _widened(standing: Manifest, wanted: Manifest, *, plan: Plan, ports: Ports) -> Manifest:
-    """What the run expects from now on: a trial of some markets keeps its week from none of the others."""
+    """What the run expects from now on: a run first tried with a few markets can still get the others."""
     wider = widened(standing, wanted, plan=plan, now=ports.clock())
     if wider is None:
         return standing

@@ -1,19 +1,15 @@
 """What the scheduler is told by its environment."""
 
-import re
-from datetime import timedelta
-from typing import Final
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from cronsim import CronSim, CronSimError
 from pydantic import Field, field_validator
 
 from contracts.documents import CompletenessPolicy
 from contracts.events import Markets
 from contracts.names import MARKETS, RAW_DAYS, market_fault
 from eventing.settings import Seconds, ServiceSettings, Words, ZoneName
-
-WATCHED: Final = r"[0-5]?[0-9] ([01]?[0-9]|2[0-3]) \* \* [0-7*]"
-"""Schedules whose ticks can be missed: weekly or daily."""
 
 
 class Settings(ServiceSettings):
@@ -29,13 +25,13 @@ class Settings(ServiceSettings):
     run_deadline: Seconds = Field(
         default=timedelta(hours=6),
         gt=timedelta(0),
-        description="Seconds after which a run closes with what has landed; a quota wait of minutes fits well.",
+        description="Seconds after which a run closes with what has landed; longer than a quota wait of minutes.",
     )
     minimum_share: float = Field(
         default=0.9,
         ge=0,
         le=1,
-        description="Share of the markets without which nothing is loaded at the deadline.",
+        description="Share of the markets that must have landed at the deadline for anything to be loaded.",
     )
     quiet: Seconds = Field(
         default=timedelta(seconds=60),
@@ -55,16 +51,16 @@ class Settings(ServiceSettings):
     raw_days: int = Field(
         default=RAW_DAYS,
         ge=1,
-        description="Days that parts live; a run without a newer document is left in peace.",
+        description="Days that parts are kept; a run without a newer document is archived, and no sweep looks at it.",
     )
     schedule: str | None = Field(
         default=None,
-        description="When a tick is due in TIME_ZONE, as `MINUTE HOUR * * WEEKDAY`; without it none is missed.",
+        description="Cron expression of the tick, in TIME_ZONE; where it is not set, no lost tick is noticed.",
     )
     tick_grace: Seconds = Field(
         default=timedelta(hours=3),
         gt=timedelta(0),
-        description="Seconds after a tick was due in which its run must have begun; a lost one is then in the log.",
+        description="Seconds after a tick was due by which its run must have begun; else `run_missing` is logged.",
     )
 
     @field_validator("markets")
@@ -76,9 +72,11 @@ class Settings(ServiceSettings):
 
     @field_validator("schedule")
     @classmethod
-    def _is_weekly_or_daily(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(WATCHED, value):
-            raise ValueError("is neither weekly nor daily; write it as 0 0 * * 1, or leave it out")
+    def _is_cron(cls, value: str | None) -> str | None:
+        try:
+            CronSim(value or "* * * * *", datetime.min.replace(tzinfo=UTC))
+        except CronSimError as error:
+            raise ValueError(f"is no cron expression ({error}); write it as 0 0 * * 1, or leave it out") from None
         return value
 
     @property

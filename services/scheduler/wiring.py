@@ -11,7 +11,8 @@ from eventing.clients import google_publisher, object_store, push_verifier
 from eventing.clock import Clock, system_clock
 from eventing.ledger import RunLedger
 from services.scheduler.decisions import Plan, Watch
-from services.scheduler.handlers import AskAgain, Ports, handlers
+from services.scheduler.handlers import AskAgain, handlers
+from services.scheduler.ports import Ports
 from services.scheduler.settings import Settings
 
 

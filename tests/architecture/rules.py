@@ -6,6 +6,7 @@ a violation was planted (`test_planted_violations.py`).
 
 import ast
 import configparser
+import re
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatch
 from functools import cache
@@ -13,7 +14,7 @@ from pathlib import Path
 
 Rule = Callable[[Path], list[str]]
 
-SHIPPED = ("contracts", "eventing", "services", "ops", "dashboard")
+SHIPPED = ("contracts", "eventing", "services", "runs", "ops", "dashboard")
 CLOCKS = {"now", "utcnow", "today", "uuid4", "uuid1", "monotonic", "time_ns", "random"}
 WIRING = (
     "services/*/wiring.py",
@@ -95,6 +96,16 @@ def services_have_the_same_files(root: Path) -> list[str]:
     ]
 
 
+def ports_are_in_ports(root: Path) -> list[str]:
+    """What a service needs of the outside is looked for in one file, and not among what it does with it."""
+    return [
+        f"{path.relative_to(root)}:{node.lineno}: class Ports"
+        for path in _modules(root, ("services",), but=("services/*/ports.py",))
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.ClassDef) and node.name == "Ports"
+    ]
+
+
 def services_are_listed_nowhere(root: Path) -> list[str]:
     """A second list is one that a new service is missing from: ask the registry (`contracts/registry.py`)."""
     names = {path.parent.name for path in (root / "services").glob("*/service.json")}
@@ -127,7 +138,7 @@ def tests_say_which_rule_they_protect(root: Path) -> list[str]:
     """A test that only says what it does cannot be judged when it breaks."""
     return [
         f"{path.relative_to(root)}::{node.name}"
-        for path in sorted((root / "tests").rglob("test_*.py"))
+        for path in _tests(root)
         for node in ast.walk(_tree(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.name.startswith("test_")
@@ -139,13 +150,35 @@ def tests_wait_for_conditions(root: Path) -> list[str]:
     """A span of time is too long on a fast machine and too short on a slow one; `let_pass` is of virtual time alone."""
     return [
         f"{path.relative_to(root)}:{call.lineno}: {name}() skips or sleeps"
-        for path in sorted((root / "tests").rglob("test_*.py"))
+        for path in _tests(root)
         for call in ast.walk(_tree(path))
         if isinstance(call, ast.Call) and (name := ast.unparse(call.func)) in _IMPATIENT
         if ast.unparse(call) != "asyncio.sleep(0)"  # gives others their turn, and takes no time
     ]
 
 
+def tests_measure_nothing(root: Path) -> list[str]:
+    """Benchmarks may be changed, or left out, without a test of what ships noticing: their own are benchmarks/tests."""
+    return [
+        f"{path.relative_to(root)}:{line}: {module}"
+        for path in _modules(root, ("tests",))
+        for line, module in _imports(path)
+        if module.partition(".")[0] == "benchmarks"
+    ]
+
+
+def what_ships_is_built_without_the_local_stack(root: Path) -> list[str]:
+    """A stand-in that is needed to build is one that a broken local stack keeps from shipping."""
+    recipes = [root / "cloudbuild.yaml", root / "Dockerfile", *sorted((root / "infra").rglob("*.tf"))]
+    return [
+        f"{path.relative_to(root)}:{number}: {line.strip()}"
+        for path in recipes
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if _LOCAL.search(line)
+    ]
+
+
+_LOCAL = re.compile(r"\b(?:from|import|COPY|ADD)\s+local\b|-m[\s,\"']+local\b|(?<![\w./-])(?:\./)?local/")
 _IMPATIENT = (
     "time.sleep",
     "asyncio.sleep",
@@ -163,10 +196,13 @@ RULES: tuple[Rule, ...] = (
     importing_does_nothing,
     values_are_shown_short,
     services_have_the_same_files,
+    ports_are_in_ports,
     services_are_listed_nowhere,
     modules_say_what_they_are_for,
     tests_say_which_rule_they_protect,
     tests_wait_for_conditions,
+    tests_measure_nothing,
+    what_ships_is_built_without_the_local_stack,
 )
 
 
@@ -175,6 +211,20 @@ def _modules(root: Path, folders: Iterable[str], *, but: tuple[str, ...] = ()) -
         for path in sorted((root / folder).rglob("*.py")):
             if not any(fnmatch(str(path.relative_to(root)), pattern) for pattern in but):
                 yield path
+
+
+def _tests(root: Path) -> list[Path]:
+    return [
+        path for folder in ("tests", "benchmarks/tests") for path in sorted((root / folder).rglob("test_*.py"))
+    ]
+
+
+def _imports(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, node.module or ""
 
 
 def _tree(path: Path) -> ast.Module:

@@ -16,13 +16,17 @@ import pytest
 from tests.architecture import rules
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("contracts", "eventing", "services", "spark_job", "ops", "dashboard", "local", "benchmarks")
+PACKAGES = ("contracts", "eventing", "services", "spark_job", "runs", "ops", "dashboard", "local", "benchmarks")
 
 IMPORTS = [
     ("layers", "contracts.planted", "eventing.clock"),
     ("layers", "eventing.planted", "services.scheduler.decisions"),
     ("layers", "services.scheduler.planted", "ops.orders"),
+    ("layers", "runs.planted", "ops.orders"),
+    ("layers", "runs.planted", "services.scheduler.decisions"),
+    ("layers", "services.scheduler.planted", "runs.status"),
     ("layers", "ops.planted", "dashboard.queries"),
+    ("layers", "dashboard.planted", "ops.orders"),
     ("layers", "dashboard.planted", "local.topology"),
     ("layers", "local.planted", "benchmarks.report"),
     ("independent", "services.scheduler.planted", "services.batch_trigger.decisions"),
@@ -34,7 +38,7 @@ IMPORTS = [
     ("pure", "services.cluster_manager.sizing", "eventing.clock"),
     ("clients", "services.batch_trigger.handlers", "google.cloud.storage"),
     ("clients", "eventing.ledger", "aiohttp"),
-    ("clients", "ops.status", "grpc"),
+    ("clients", "runs.status", "grpc"),
     ("clients", "dashboard.charts", "google.cloud.bigquery"),
     ("job", "spark_job.transforms", "contracts.names"),
 ]
@@ -52,14 +56,15 @@ SOURCES: list[tuple[rules.Rule, str, str]] = [
         "def planted(): return uuid4()",
     ),
     (rules.only_wiring_builds_clients, "services/scheduler/handlers.py", "def planted(): return storage.Client()"),
-    (rules.only_wiring_builds_clients, "ops/status.py", "def planted(): return grpc.insecure_channel('x')"),
+    (rules.only_wiring_builds_clients, "runs/status.py", "def planted(): return grpc.insecure_channel('x')"),
     (rules.only_wiring_builds_clients, "dashboard/warehouse.py", "def planted(): return bigquery.Client()"),
     (rules.only_entry_points_read_the_environment, "eventing/ledger.py", "def planted(): return os.environ['X']"),
-    (rules.only_entry_points_read_the_environment, "ops/status.py", "def planted(): return os.getenv('X')"),
+    (rules.only_entry_points_read_the_environment, "runs/status.py", "def planted(): return os.getenv('X')"),
     (rules.only_entry_points_read_the_environment, "dashboard/handlers.py", "def planted(): return os.environ"),
     (rules.importing_does_nothing, "services/scheduler/wiring.py", "print('here')"),
     (rules.values_are_shown_short, "eventing/ledger.py", "def planted(x): return f'{x!r} is wrong'"),
     (rules.services_have_the_same_files, "services/scheduler/decisions.py", ""),
+    (rules.ports_are_in_ports, "services/scheduler/handlers.py", "class Ports: pass"),
     (rules.services_are_listed_nowhere, "local/stack.py", "ALL = 'scheduler', 'market_fetcher', 'batch_trigger'"),
     (rules.modules_say_what_they_are_for, "local/planted.py", "x = 1"),
     (rules.tests_say_which_rule_they_protect, "tests/unit/test_planted.py", "def test_planted(): assert 1"),
@@ -69,19 +74,26 @@ SOURCES: list[tuple[rules.Rule, str, str]] = [
         "tests/unit/test_planted.py",
         "async def test_planted(): await asyncio.sleep(1)",
     ),
+    (rules.tests_say_which_rule_they_protect, "benchmarks/tests/test_planted.py", "def test_planted(): assert 1"),
+    (rules.tests_measure_nothing, "tests/unit/planted.py", "from benchmarks.receive import delivery"),
+    (rules.tests_measure_nothing, "tests/unit/planted.py", "def planted(): import benchmarks"),
+    (rules.what_ships_is_built_without_the_local_stack, "cloudbuild.yaml", "args: [python, -m, local.spark]"),
+    (rules.what_ships_is_built_without_the_local_stack, "cloudbuild.yaml", 'args: [-c, "from local import x"]'),
+    (rules.what_ships_is_built_without_the_local_stack, "Dockerfile", "COPY local local"),
+    (rules.what_ships_is_built_without_the_local_stack, "infra/planted.tf", 'command = "sh local/build.sh"'),
 ]
 """Rule, file that breaks it, and the line that is added to the file; no line takes the file away."""
 
 
 def copy(into: Path, *folders: str) -> Path:
-    """The Python files of these folders, what the services say of themselves, and the contracts' file."""
-    for path in (
+    """The Python files of these folders, what the services say of themselves, the contracts' file, and what builds."""
+    found = (
         file for folder in folders for kind in ("*.py", "service.json") for file in (ROOT / folder).rglob(kind)
-    ):
+    )
+    for path in (*found, *(ROOT / name for name in (".importlinter", "cloudbuild.yaml", "Dockerfile"))):
         target = into / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    shutil.copyfile(ROOT / ".importlinter", into / ".importlinter")
     return into
 
 
@@ -146,7 +158,7 @@ def test_a_rule_finds_a_planted_violation(rule: rules.Rule, file: str, line: str
     if not line:
         path.unlink()
     [finding] = rule(clean)
-    assert Path(file).parts[1] in finding
+    assert "/".join(Path(file).parts[:2]) in finding
     path.unlink(missing_ok=True)
     if before is not None:
         path.write_bytes(before)

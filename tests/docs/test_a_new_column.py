@@ -30,7 +30,7 @@ QUICK = (
     "tests/contract/test_evolution.py",
     "tests/unit/test_spark_package.py::test_the_job_writes_the_columns_of_the_table",
     "tests/unit/test_spark_package.py::test_every_column_has_one_origin",
-    "tests/unit/test_benchmarks.py::test_the_peers_make_the_columns_of_the_table",
+    "benchmarks/tests/test_benchmarks.py::test_the_peers_make_the_columns_of_the_table",
     "tests/infra/test_configuration.py::test_the_table_is_made_from_the_one_schema",
 )
 

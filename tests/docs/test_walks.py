@@ -199,7 +199,7 @@ def _is_bounded(copy: Path) -> None:
 
 def _generate(copy: Path) -> None:
     """What `make docs` does, and that it is done then."""
-    for command in (["-m", "contracts"], ["-m", "docs"], ["infra/docs.py"]):
+    for command in (["-m", "contracts"], ["-m", "docs"]):
         _run(copy, *command)
         _run(copy, *command, "--check")
 

@@ -13,7 +13,7 @@ from local.tools import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
-PACKAGES = ("contracts", "eventing", "services", "spark_job", "ops", "dashboard", "local", "infra")
+PACKAGES = ("contracts", "eventing", "services", "spark_job", "runs", "ops", "dashboard", "local", "infra")
 ENVIRONMENTS = (".venv-bigquery-emulator", ".tools")
 DEAD = "http://user:secret@127.0.0.1:1"
 PROXIES = tuple(f"{scheme}_proxy" for scheme in ("http", "https", "all", "grpc"))

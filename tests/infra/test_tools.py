@@ -155,12 +155,6 @@ def test_the_build_makes_every_service(tmp_path: Path) -> None:
     )
 
 
-def test_the_tables_in_the_readme_are_those_of_the_files() -> None:
-    """A variable that its table does not know is not found."""
-    done = run(sys.executable, INFRA / "docs.py", "--check")
-    assert done.returncode == 0, said(done)
-
-
 def _copied(service: str, stage: str = "") -> Sequence[str]:
     """What a stage copies from the clone; the services' stage is the last and has no name."""
     stages = (ROOT / "Dockerfile").read_text(encoding="utf-8").split("\nFROM ${BASE}")

@@ -141,7 +141,7 @@ def test_without_a_stack_it_says_where_one_is_started(environment: Path) -> None
 def test_nothing_else_is_installed(environment: Path) -> None:
     """A package named `docs` or `tests` in somebody's environment is a trap for everything else in it."""
     inside = {PurePosixPath(file).parts[0] for file in distribution(environment).files or ()} - {".."}
-    assert {name for name in inside if not name.endswith(".dist-info")} == {"contracts", "eventing", "ops"}
+    assert {name for name in inside if not name.endswith(".dist-info")} == {"contracts", "eventing", "runs", "ops"}
 
 
 def test_what_is_packaged_needs_what_is_declared(environment: Path) -> None:

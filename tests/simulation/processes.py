@@ -31,10 +31,12 @@ from eventing.publisher import PubSubPublisher
 from eventing.secrets import PlainSecret
 from eventing.settings import load
 from services.batch_trigger import handlers as batch_trigger
+from services.batch_trigger.ports import Ports as BarrierPorts
 from services.batch_trigger.settings import Settings as BatchTriggerSettings
 from services.cluster_manager import handlers as cluster_manager
 from services.cluster_manager import wiring as cluster_wiring
 from services.cluster_manager.ports import Cluster, Dataproc, Job, JobRequest, Warehouse
+from services.cluster_manager.ports import Ports as ManagerPorts
 from services.cluster_manager.settings import Settings as ClusterManagerSettings
 from services.cluster_manager.sizing import ClusterSize
 from services.market_fetcher.adapters.http import Request, Send, Unreachable
@@ -48,6 +50,7 @@ from services.notifier.ports import Message as Told
 from services.notifier.settings import Settings as NotifierSettings
 from services.scheduler import handlers as scheduler
 from services.scheduler.decisions import Plan
+from services.scheduler.ports import Ports as SchedulerPorts
 from services.scheduler.settings import Settings as SchedulerSettings
 from tests.fakes.notices import MemoryWarehouse
 from tests.fakes.objects import MemoryObjectStore
@@ -422,7 +425,7 @@ async def _scheduler(process: Process) -> Service:
     settings = load(SchedulerSettings, ENVIRONMENT | told)
     plan = Plan(settings.zone, settings.default_markets, settings.run_deadline, settings.policy)
     ledger = RunLedger(StorePort(process, process.shared.bucket))
-    ports = scheduler.Ports(ledger, _publisher(process), process.shared.outside.now)
+    ports = SchedulerPorts(ledger, _publisher(process), process.shared.outside.now)
     ask_again = scheduler.AskAgain(settings.ask_again, settings.ask_again_for)
     return Service("scheduler", scheduler.handlers(ports, plan, ask_again, watch=None))
 
@@ -430,14 +433,14 @@ async def _scheduler(process: Process) -> Service:
 async def _batch_trigger(process: Process) -> Service:
     settings = load(BatchTriggerSettings, ENVIRONMENT)
     ledger = RunLedger(StorePort(process, process.shared.bucket))
-    ports = batch_trigger.Ports(ledger, _publisher(process), process.shared.outside.now, str(process), BUCKET)
+    ports = BarrierPorts(ledger, _publisher(process), process.shared.outside.now, str(process), BUCKET)
     coalescer = Coalescer(partial(batch_trigger.reconcile, ports=ports), linger=settings.linger)
     return Service("batch_trigger", batch_trigger.handlers(ports, coalescer))
 
 
 async def _cluster_manager(process: Process) -> Service:
     shared = process.shared
-    ports = cluster_manager.Ports(
+    ports = ManagerPorts(
         RunLedger(StorePort(process, shared.bucket)),
         _publisher(process),
         DataprocPort(process, shared.dataproc),

@@ -22,10 +22,12 @@ from eventing import deadlines, sweeping
 from eventing.ledger import RunIndex
 from services.batch_trigger import decisions as barrier
 from services.batch_trigger import handlers as batch_trigger
+from services.batch_trigger.ports import Ports as BarrierPorts
 from services.cluster_manager import decisions as life_cycle
 from services.cluster_manager import handlers as cluster_manager
 from services.cluster_manager.adapters import dataproc as adapter
 from services.cluster_manager.ports import Cluster
+from services.cluster_manager.ports import Ports as ManagerPorts
 from services.cluster_manager.sizing import ClusterSize
 from services.market_fetcher import albums
 from services.market_fetcher import decisions as fetching
@@ -51,7 +53,7 @@ Check = Callable[[], str | None]
 def a_barrier_that_counts(patch: pytest.MonkeyPatch) -> None:
     arrived: Counter[str] = Counter()
 
-    async def counting(delivery: Delivery, *, ports: batch_trigger.Ports, coalescer: Any) -> None:
+    async def counting(delivery: Delivery, *, ports: BarrierPorts, coalescer: Any) -> None:
         key = parse_part_name(delivery.event.name)
         assert key is not None
         arrived[key.run_id] += 1
@@ -104,7 +106,7 @@ def delete_by_name_only(patch: pytest.MonkeyPatch) -> None:
 def create_outside_the_guarded_step(patch: pytest.MonkeyPatch) -> None:
     reconcile = cluster_manager.reconcile
 
-    async def eager(run_id: str, *, ports: cluster_manager.Ports, limits: Any) -> None:
+    async def eager(run_id: str, *, ports: ManagerPorts, limits: Any) -> None:
         await ports.dataproc.create_cluster(cluster_name(run_id, 1), run_id, ClusterSize("e2-standard-2", 0))
         await reconcile(run_id, ports=ports, limits=limits)
 
@@ -134,7 +136,7 @@ def a_hot_loop_on_retry_after_0(patch: pytest.MonkeyPatch) -> None:
 
 
 def redrive_to_the_topic(patch: pytest.MonkeyPatch) -> None:
-    async def redrive(delivery: Delivery, *, ports: batch_trigger.Ports, coalescer: Any) -> None:
+    async def redrive(delivery: Delivery, *, ports: BarrierPorts, coalescer: Any) -> None:
         event: DeadLettered = delivery.event
         if isinstance(event.original, MarketRequested):
             await ports.publisher.publish([event.original], cause=delivery.event_id)
@@ -228,7 +230,7 @@ def a_second_look_too_soon(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_second_look_that_is_not_noted(patch: pytest.MonkeyPatch) -> None:
-    async def forget(_run_id: str, _found: life_cycle.NoteLook, _ports: cluster_manager.Ports) -> None:
+    async def forget(_run_id: str, _found: life_cycle.NoteLook, _ports: ManagerPorts) -> None:
         pass
 
     patch.setattr(cluster_manager, "_note_look", forget)

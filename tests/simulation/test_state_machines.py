@@ -20,9 +20,11 @@ from eventing.coalescing import Coalescer
 from eventing.errors import Retryable
 from eventing.ledger import RunLedger
 from services.batch_trigger import handlers as batch_trigger
+from services.batch_trigger.ports import Ports as BarrierPorts
 from services.cluster_manager import handlers as cluster_manager
 from services.cluster_manager.decisions import Limits, is_active
 from services.cluster_manager.ports import Cluster, ClusterState
+from services.cluster_manager.ports import Ports as ManagerPorts
 from services.cluster_manager.sizing import SizeLimits
 from tests.builders import NOW, RUN, TestClock, decision, manifest
 from tests.fakes.dataproc import MemoryDataproc
@@ -71,7 +73,7 @@ class Barrier(Machine):
     def begin(self) -> None:
         self.manifest = manifest(" ".join(MARKETS))
         self.do(self.ledger.create_manifest(self.manifest))
-        ports = batch_trigger.Ports(self.ledger, self.publisher, self.clock, "one", "b")
+        ports = BarrierPorts(self.ledger, self.publisher, self.clock, "one", "b")
         work = partial(batch_trigger.reconcile, ports=ports)
         self.table = batch_trigger.handlers(ports, Coalescer(work, linger=timedelta(0)))
         self.landed: dict[str, tuple[int, datetime]] = {}
@@ -186,7 +188,7 @@ class LifeCycle(Machine):
         size = SizeLimits("e2-standard-2", bytes_per_machine=1000, max_workers=4)
         self.limits = Limits(cluster_attempts=2, job_attempts=2, cluster_start=timedelta(minutes=20), size=size)
         self.warehouse = OneTable()
-        ports = cluster_manager.Ports(self.ledger, self.publisher, self.dataproc, self.warehouse, self.clock, "b")
+        ports = ManagerPorts(self.ledger, self.publisher, self.dataproc, self.warehouse, self.clock, "b")
         work = partial(cluster_manager.reconcile, ports=ports, limits=self.limits)
         self.table = cluster_manager.handlers(ports, Coalescer(work, linger=timedelta(0)))
         self.do(self.ledger.create_manifest(manifest()))

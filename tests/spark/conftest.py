@@ -15,8 +15,9 @@ from pyspark.sql import SparkSession
 
 from local import tools
 from local.bigquery import BigQuery
-from local.spark import class_archive, connectors, package, submit
+from local.spark import class_archive, connectors, submit
 from local.storage import Storage
+from spark_job import package
 from spark_job.arguments import Arguments, parse
 from tests.spark.bucket import PROJECT, Bucket
 from tests.spark.reference import RUN, Row, decide

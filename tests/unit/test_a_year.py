@@ -12,11 +12,14 @@ from eventing.coalescing import Coalescer
 from eventing.ledger import RunLedger
 from eventing.objects import StoredObject
 from services.batch_trigger import handlers as barrier
+from services.batch_trigger.ports import Ports as BarrierPorts
 from services.cluster_manager import handlers as manager
 from services.cluster_manager.decisions import Limits
+from services.cluster_manager.ports import Ports as ManagerPorts
 from services.cluster_manager.sizing import SizeLimits
 from services.scheduler import handlers as scheduler
 from services.scheduler.decisions import Plan
+from services.scheduler.ports import Ports as SchedulerPorts
 from tests.builders import NOW, TestClock, delivery, manifest
 from tests.fakes.dataproc import MemoryDataproc
 from tests.fakes.objects import MemoryObjectStore
@@ -70,16 +73,16 @@ class Pipeline:
 
     def _scheduler(self) -> Any:
         plan = Plan(ZoneInfo("Europe/Copenhagen"), MARKETS, timedelta(hours=6), CompletenessPolicy())
-        ports = scheduler.Ports(self.ledger, self.publisher, self.clock, RAW_DAYS)
+        ports = SchedulerPorts(self.ledger, self.publisher, self.clock, RAW_DAYS)
         asking = scheduler.AskAgain(timedelta(hours=1), timedelta(days=7))
         return scheduler.handlers(ports, plan, asking, watch=None)
 
     def _barrier(self) -> Any:
-        ports = barrier.Ports(self.ledger, self.publisher, self.clock, "one", "b", RAW_DAYS)
+        ports = BarrierPorts(self.ledger, self.publisher, self.clock, "one", "b", RAW_DAYS)
         return barrier.handlers(ports, Coalescer(partial(barrier.reconcile, ports=ports), linger=timedelta(0)))
 
     def _manager(self) -> Any:
-        ports = manager.Ports(
+        ports = ManagerPorts(
             self.ledger, self.publisher, self.dataproc, OneTable(), self.clock, "b", raw_days=RAW_DAYS
         )
         work = partial(manager.reconcile, ports=ports, limits=LIMITS)

@@ -47,7 +47,8 @@ from services.batch_trigger.decisions import (
     WaitQuiet,
     decide,
 )
-from services.batch_trigger.handlers import Ports, handlers, reconcile
+from services.batch_trigger.handlers import handlers, reconcile
+from services.batch_trigger.ports import Ports
 from tests.builders import NOW, RUN, START, TestClock, decision, delivery, manifest, part, parts, receipt
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.publisher import MemoryPublisher

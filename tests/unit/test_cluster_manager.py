@@ -38,8 +38,8 @@ from services.cluster_manager.decisions import (
     takes_jobs,
     why_failed,
 )
-from services.cluster_manager.handlers import Ports, _act, handlers, reconcile
-from services.cluster_manager.ports import APP_LABEL, Cluster, ClusterState, Job, JobState
+from services.cluster_manager.handlers import _act, handlers, reconcile
+from services.cluster_manager.ports import APP_LABEL, Cluster, ClusterState, Job, JobState, Ports
 from services.cluster_manager.sizing import ClusterSize, SizeLimits
 from tests.builders import NOW, RUN, TestClock, decision, manifest
 from tests.builders import receipt as builders_receipt

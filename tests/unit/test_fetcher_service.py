@@ -15,7 +15,7 @@ from contracts.names import MARKETS, album_cache_name, part_name, throttled_name
 from eventing.errors import Retryable
 from eventing.objects import StoredObject
 from services.market_fetcher.adapters.http import Request, Unreachable
-from services.market_fetcher.albums import AlbumMemory
+from services.market_fetcher.albums import album_memory
 from services.market_fetcher.decisions import Answer
 from services.market_fetcher.shapes import pack, unpack
 from tests import fetching
@@ -438,12 +438,12 @@ def test_the_memory_of_albums_is_bounded() -> None:
         return pack(str(number), {"tracks": {"items": []}}, nulls=0, fetched_at=NOW)
 
     most = max(len(made(number).body) for number in range(10, 30))
-    memory = AlbumMemory(10 * (most + 512))
+    memory = album_memory(10 * (most + 512))
     for number in range(10, 30):
-        memory.put(made(number))
+        memory[str(number)] = made(number)
         assert memory.get("10") is not None
     assert sum(memory.get(str(number)) is not None for number in range(10, 30)) == 10
-    memory.put(made(10))
+    memory["10"] = made(10)
     assert sum(memory.get(str(number)) is not None for number in range(10, 30)) == 10
 
 

@@ -18,17 +18,20 @@ from eventing import sweeping
 from eventing.coalescing import Coalescer
 from eventing.errors import Permanent, Retryable
 from eventing.ledger import RunLedger, Unreadable
-from ops import status
 from ops.cli import render
 from ops.cli.watching import summary
 from ops.doctor import documents as doctor
 from ops.requests import plan_backfill
+from runs import status
 from services.batch_trigger import handlers as batch_trigger
+from services.batch_trigger.ports import Ports as BarrierPorts
 from services.cluster_manager import handlers as cluster_manager
 from services.cluster_manager.decisions import Limits
+from services.cluster_manager.ports import Ports as ManagerPorts
 from services.cluster_manager.sizing import SizeLimits
 from services.scheduler import handlers as scheduler
 from services.scheduler.decisions import Plan
+from services.scheduler.ports import Ports as SchedulerPorts
 from tests.builders import NOW, RUN, TestClock, decision, manifest, receipt
 from tests.fakes.dataproc import MemoryDataproc
 from tests.fakes.objects import MemoryObjectStore
@@ -83,14 +86,12 @@ class Stack:
         ledger, owner = RunLedger(self.store), "one"
         delivery = Delivery(event=SweepRequested(), event_id="s", message_id="s")
         asking = scheduler.AskAgain(timedelta(hours=1), timedelta(days=7))
-        ports = scheduler.Ports(ledger, self.publisher, self.clock)
+        ports = SchedulerPorts(ledger, self.publisher, self.clock)
         await scheduler.on_sweep(delivery, ports=ports, ask_again=asking, watch=None)
-        barrier = batch_trigger.Ports(ledger, self.publisher, self.clock, owner, "b")
+        barrier = BarrierPorts(ledger, self.publisher, self.clock, owner, "b")
         work = partial(batch_trigger.reconcile, ports=barrier)
         await batch_trigger.on_sweep(delivery, ports=barrier, coalescer=Coalescer(work, linger=timedelta(0)))
-        manager = cluster_manager.Ports(
-            ledger, self.publisher, self.dataproc, CountingWarehouse(), self.clock, "b"
-        )
+        manager = ManagerPorts(ledger, self.publisher, self.dataproc, CountingWarehouse(), self.clock, "b")
         loading = partial(cluster_manager.reconcile, ports=manager, limits=LIMITS)
         coalescer = Coalescer(loading, linger=timedelta(0))
         await cluster_manager.on_sweep(delivery, ports=manager, coalescer=coalescer)
@@ -324,7 +325,7 @@ async def test_a_request_does_not_bring_a_discarded_run_back() -> None:
     made = await stack()
     await made.ledger.create_order(Order(run_id=RUN, number=1, kind="discard", reason="no", ordered_at=NOW))
     plan = Plan(ZoneInfo("Europe/Copenhagen"), ("DK", "SE", "NO"), timedelta(hours=6), CompletenessPolicy())
-    ports = scheduler.Ports(made.ledger, made.publisher, made.clock)
+    ports = SchedulerPorts(made.ledger, made.publisher, made.clock)
     delivery = Delivery(event=RunRequested(run_id=RUN), event_id="e")
     await scheduler.on_run_requested(delivery, ports=ports, plan=plan, watch=None)
     assert made.publisher.take() == []

@@ -27,8 +27,8 @@ from ops.requests import (
     removal,
     run_id_of,
 )
-from ops.status import Documents, RunStatus, status_of
 from ops.target import Target, TargetError, Wanted, find, follow, opened
+from runs.status import Documents, RunStatus, status_of
 from tests.builders import NOW, RUN, decision, manifest, part, parts, receipt
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.publisher import MemoryPublisher

@@ -25,8 +25,8 @@ from dashboard.runs import run_document
 from eventing.ledger import RunLedger
 from ops.cli.render import receipt_view, run_view
 from ops.cli.watching import line
-from ops.status import Documents, MarketStatus, Span, job_ids, read, status_of
-from ops.why import Objects, read_objects, story_of
+from runs.status import Documents, MarketStatus, Span, job_ids, read, status_of
+from runs.why import Objects, read_objects, story_of
 from tests.builders import NOW, RUN, START, decision, manifest, part, parts, receipt
 from tests.fakes.objects import MemoryObjectStore
 

@@ -24,7 +24,8 @@ from services.scheduler.decisions import (
     requests_on_sweep,
     run_id_at,
 )
-from services.scheduler.handlers import AskAgain, Ports, handlers, on_run_requested, on_sweep
+from services.scheduler.handlers import AskAgain, handlers, on_run_requested, on_sweep
+from services.scheduler.ports import Ports
 from tests.builders import NOW, RUN, START, TestClock, delivery, manifest, parts
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.publisher import MemoryPublisher

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local.spark import package
+from spark_job import package
 from spark_job.columns import COLUMNS
 from spark_job.schemas import ROWS
 from spark_job.transforms import OF_ALBUM, OF_TRACK, rows

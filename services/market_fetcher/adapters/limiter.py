@@ -154,7 +154,7 @@ class Limiter:
         self._refusals[market is None] = 0
 
     def calls_untold(self) -> int:
-        """Calls made since this was asked last: each call is told once."""
+        """Calls made since the last time this was called: each is counted once."""
         calls, self._untold = self._untold, 0
         return calls
 

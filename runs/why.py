@@ -14,7 +14,7 @@ from pydantic import Field
 from contracts import names
 from contracts.documents import ClusterClaim, Document, Part, Receipt
 from eventing.objects import ObjectInfo, ObjectStore
-from ops.status import MarketStatus, RevisionStatus, RunStatus, job_ids
+from runs.status import MarketStatus, RevisionStatus, RunStatus, job_ids
 
 Kind = Literal[
     "requested",
@@ -102,7 +102,7 @@ def _standing(market: MarketStatus) -> str:
 
 
 def _notes(run_id: str, market: str, documents: Sequence[ObjectInfo]) -> list[Step]:
-    """What is told by a document's mere being there."""
+    """Steps that the existence of a document shows, at the time it was written."""
     known: Mapping[str, tuple[Kind, str]] = {
         names.throttled_name(run_id, market): (
             "throttled",

@@ -1,7 +1,7 @@
 """What a run looks like now: one model for the command line and the run view. Pure but for `read`.
 
 Everything comes from the bucket's documents; clusters and jobs are told as far as the services have claimed and
-receipted them, so that nobody who only looks needs a permission in Dataproc.
+receipted them, so that looking needs no permission in Dataproc.
 """
 
 import asyncio
@@ -392,7 +392,7 @@ async def read(
 async def read_each(
     runs: Sequence[str], *, store: ObjectStore, bucket: str, now: datetime, raw_days: int = RAW_DAYS
 ) -> list[RunStatus | UnreadableRun]:
-    """Read runs, in order; one that cannot be read keeps none of the others from being seen.
+    """Read runs, in order; one that cannot be read does not hide the others.
 
     Raises:
         Retryable: the bucket cannot be reached.

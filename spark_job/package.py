@@ -1,7 +1,7 @@
-"""Builds what is shipped to a cluster: `main.py` and one zip with the package `spark_job`.
+"""Builds what is shipped to a cluster: `main.py` and one zip with the rest of this package.
 
 The same sources give the same bytes, wherever and whenever they are built, so that an unchanged job is an unchanged
-object. Not here: uploading it.
+object. This module packs and is not packed. Not here: uploading.
 """
 
 import shutil
@@ -9,7 +9,8 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-SOURCES: Final = Path(__file__).resolve().parent.parent.parent / "spark_job"
+SOURCES: Final = Path(__file__).resolve().parent
+_NOT_PACKED: Final = ("main.py", "package.py")
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can carry
 _READABLE: Final = 0o644 << 16
 
@@ -21,7 +22,7 @@ def build(dest: Path) -> tuple[Path, Path]:
     archive = dest / "spark_job.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
         for module in sorted(SOURCES.glob("*.py")):
-            if module.name != "main.py":
+            if module.name not in _NOT_PACKED:
                 entry = zipfile.ZipInfo(f"spark_job/{module.name}", _EPOCH)
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 entry.external_attr = _READABLE
