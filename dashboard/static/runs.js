@@ -265,5 +265,6 @@
   let resized = 0;
   addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(() => run && drawWaterfall(), 150); });
   Page.onTheme(() => run && drawWaterfall());
+  enter("loading");
   look();
 })();

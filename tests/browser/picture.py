@@ -22,17 +22,17 @@ _SHOWN = (1280, 1450)
 _LIMIT = 300 * 1024  # bytes
 
 
-async def take(url: str) -> None:
+async def take(url: str, images: str) -> None:
     """Take all pictures."""
     async with surf.browser() as browser:
-        await _readme(browser, url)
+        await _readme(browser, url, images)
         for theme in ("light", "dark"):
             for size in (PHONE, DESKTOP, WIDE):
-                await _full(browser, url, size, "light" if theme == "light" else "dark")
+                await _full(browser, url, images, size, "light" if theme == "light" else "dark")
 
 
-async def _readme(browser: Browser, url: str) -> None:
-    async with surf.sheet(browser, url, size=_SHOWN) as sheet:
+async def _readme(browser: Browser, url: str, images: str) -> None:
+    async with surf.sheet(browser, url, images=images, size=_SHOWN) as sheet:
         await sheet.visit()
         _README.parent.mkdir(parents=True, exist_ok=True)
         await sheet.page.screenshot(path=_README)
@@ -44,9 +44,9 @@ async def _readme(browser: Browser, url: str) -> None:
     sys.stdout.write(f"{_README}: {size / 1024:.0f} KiB\n")
 
 
-async def _full(browser: Browser, url: str, size: tuple[int, int], theme: Theme) -> None:
+async def _full(browser: Browser, url: str, images: str, size: tuple[int, int], theme: Theme) -> None:
     for name, query in {"all": {}, "denmark": {"market": "DK"}}.items():
-        async with surf.sheet(browser, url, size=size, theme=theme) as sheet:
+        async with surf.sheet(browser, url, images=images, size=size, theme=theme) as sheet:
             await sheet.visit("/", **query)
             file = _SCREENSHOTS / f"{name}-{size[0]}-{theme}.png"
             await sheet.page.screenshot(path=file, full_page=True)
@@ -55,4 +55,4 @@ async def _full(browser: Browser, url: str, size: tuple[int, int], theme: Theme)
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder, dashboard(Path(folder), _WEEKS) as served:
-        asyncio.run(take(served.url))
+        asyncio.run(take(served.url, served.images))
