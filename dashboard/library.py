@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final, TypeVar
 
+from contracts.wording import shown
 from dashboard import documents, queries
 from dashboard.comparing import befores
 from dashboard.documents import FigureRows, Json
@@ -186,7 +187,7 @@ class Library:
     async def _make_album(self, album: str) -> Json:
         listings = await self._ask(queries.album_listings(self._views, album, **await self._span()))
         if not listings:
-            raise UnknownReleaseError(f"there is no release {album} in the weeks of the table")
+            raise UnknownReleaseError(f"there is no release {shown(album)} in the weeks of the table")
         newest = listings[0]["load_date"]
         week, tracks = await asyncio.gather(
             self.week(newest), self._ask(queries.album_tracks(self._views, album, week=newest))
@@ -202,7 +203,7 @@ class Library:
             self._ask(queries.artist_names(self._views, artist, **span)),
         )
         if not releases:
-            raise UnknownReleaseError(f"there is no artist {artist} in the weeks of the table")
+            raise UnknownReleaseError(f"there is no artist {shown(artist)} in the weeks of the table")
         return documents.artist_document(artist, names[0]["artist"], releases, images=self._images)
 
     async def _ask(self, query: Query) -> list[Row]:
