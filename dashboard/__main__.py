@@ -11,7 +11,7 @@ from pathlib import Path
 from dashboard import export, wiring
 from dashboard.settings import Settings
 from eventing import logs
-from eventing.errors import Retryable
+from eventing.errors import Permanent, Retryable
 from eventing.settings import load_or_exit
 
 _USAGE = "usage: python -m dashboard [export FILE [--covers]]"
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> None:
             settings = load_or_exit(Settings, os.environ)
             try:
                 size = asyncio.run(export.to_file(settings, Path(file), covers=bool(covers)))
-            except Retryable as error:
+            except (Retryable, Permanent) as error:
                 sys.exit(str(error))
             sys.stdout.write(f"{file}: {size / 1024:.0f} KiB\n")
         case _:

@@ -83,7 +83,7 @@ def _history() -> Chart:
         _chart()
         .transform_filter("datum.mark")
         .mark_text(baseline="bottom", dy=-2, style="ink")
-        .encode(x=weeks, y=alt.datum(0), text="mark:N", tooltip=tooltip)
+        .encode(x=weeks, y="top:Q", text="mark:N", tooltip=tooltip)
     )
     return (bars + marks).properties(width="container", height=190)
 

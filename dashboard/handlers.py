@@ -112,7 +112,9 @@ def _fault(status: int, reason: str) -> web.Response:
 
 def _page(html: str) -> _Handler:
     async def answer(_request: web.Request) -> web.Response:
-        return web.Response(text=html, content_type="text/html", headers={"Cache-Control": "no-cache"})
+        response = web.Response(text=html, content_type="text/html", headers={"Cache-Control": "no-cache"})
+        response.enable_compression()
+        return response
 
     return answer
 

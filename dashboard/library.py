@@ -123,9 +123,14 @@ class Library:
 
     async def warm(self) -> None:
         """Make what the data page asks for first; what cannot be made is logged, and left to who asks for it."""
-        for outcome in await asyncio.gather(self.weeks(), self.newest(), return_exceptions=True):
+        for outcome in await asyncio.gather(self.weeks(), self._warm_newest(), return_exceptions=True):
             if isinstance(outcome, Exception):
                 log.warning("not_warmed", extra={"reason": str(outcome)}, exc_info=outcome)
+
+    async def _warm_newest(self) -> None:
+        """The releases first, since they are shown first."""
+        if (newest := await self.newest()) is not None:
+            await asyncio.gather(self.history(), self.figures(date.fromisoformat(newest["week"])))
 
     async def _runs(self) -> Sequence[Json]:
         """The runs; when one has finished, what the table said before it is forgotten."""

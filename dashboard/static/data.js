@@ -80,7 +80,7 @@ const App = {
   // --- how true it is ----------------------------------------------------------------------------------------
 
   const weekLink = (week, text) => Releases.inner({ week: App.index.weeks[0].week === week ? "" : week }, text || day(week));
-  const runLink = (week, text) => (App.isServed ? make("a", { href: `/runs/${week}` }, text) : text);
+  const runLink = (week, text) => (App.isServed ? make("a", { href: `/runs/${week}` }, text) : "");
   const STATES = { fetching: "is under way", loading: "is under way", failed: "has failed" };
 
   function warnings() {
@@ -194,7 +194,7 @@ const App = {
     const fresh = all.filter((release) => Week.isNew(release, App.market())).length;
     const [counted, places] = [number(all.length), where || ` in ${App.week.markets.length} markets`];
     get("title").textContent = `What is new${where}`;
-    get("kicker").textContent = `Spotify · week of ${day(App.week.week)}`;
+    get("kicker").textContent = `${told.is_invented ? "Simulator" : "Spotify"} · week of ${day(App.week.week)}`;
     const before = App.comparedWith();
     get("lead").textContent = before
       ? `${number(fresh)} of ${counted} releases listed${places} were not there in the week of ${day(before)}.`
@@ -270,7 +270,7 @@ const App = {
 
     /** What is further down the page. */
     async function showRest() {
-      await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
+      await Releases.drawn();
       await Releases.drawComparison();
       if (!isCurrent()) return;
       if (!noFigures) {

@@ -55,7 +55,7 @@ const Figures = (() => {
           const gone = App.market() === null ? Object.keys(missing) : App.state.market in missing ? [App.state.market] : [];
           const note = !found ? "no list" : gone.length ? `without ${Page.listing(gone.map(marketName))}` : week === first ? "new by release date" : "";
           const counts = found ? [found.fresh, found.albums - found.fresh] : [null, null];
-          return KINDS.map((kind, order) => ({ week, kind, releases: counts[order], place: order, note, mark: order === 0 && (!found || gone.length) ? "△" : "", isWhole: Boolean(found) && !gone.length, chosen: week === App.week.week }));
+          return KINDS.map((kind, order) => ({ week, kind, releases: counts[order], place: order, top: found ? found.albums : 0, note, mark: order === 0 && (!found || gone.length) ? "△" : "", isWhole: Boolean(found) && !gone.length, chosen: week === App.week.week }));
         });
       },
       answer: (rows) => {

@@ -2,6 +2,19 @@
 "use strict";
 
 const Page = (() => {
+  // What the first view needs is asked for before anything else is done.
+  const early = new Map();
+  const ahead = (path) => {
+    const asked = fetch(`/api/${path}`, { headers: { Accept: "application/json" } });
+    asked.catch(() => {}); // whoever waits for it is told
+    early.set(path, asked);
+  };
+  if (location.pathname === "/" && !document.getElementById("documents")) {
+    const query = new URLSearchParams(location.search);
+    ahead("weeks");
+    if (!query.get("album") && !query.get("artist") && /^[\d-]*$/.test(query.get("week") || "")) ahead(`weeks/${query.get("week") || "newest"}`);
+  }
+
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const told = JSON.parse(document.getElementById("told").textContent);
   const exported = document.getElementById("documents");
@@ -27,8 +40,8 @@ const Page = (() => {
   const whole = new Intl.NumberFormat("en");
   const number = (value) => whole.format(value);
   const percent = (value) => `${Math.round(value * 100)} %`;
-  const day = (text) =>
-    new Date(`${text}T00:00:00Z`).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
+  const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
+  const day = (text) => days.format(new Date(`${text}T00:00:00Z`));
 
   const regions = new Intl.DisplayNames("en", { type: "region" });
   /** A market's name; an unknown code is its own name. */
@@ -54,7 +67,9 @@ const Page = (() => {
       if (path in documents.documents) return documents.documents[path];
       throw new Error(`this file does not hold ${path}`);
     }
-    const response = await fetch(`/api/${path}`, { headers: { Accept: "application/json" } }).catch(() => {
+    const asked = early.get(path) || fetch(`/api/${path}`, { headers: { Accept: "application/json" } });
+    early.delete(path);
+    const response = await asked.catch(() => {
       throw new Error(navigator.onLine ? "the server does not answer" : "this device has no connection to the network; what is shown was asked for before");
     });
     const answer = await response.json().catch(() => ({}));

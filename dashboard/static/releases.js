@@ -5,6 +5,7 @@ const Releases = (() => {
   const { get, make, number, day, marketName } = Page;
   const PLURAL = { album: "albums", single: "singles", compilation: "compilations" };
   const FIRST = 200;
+  const VISIBLE = 36; // more than a large screen shows; the others come with the next frame
   const SIDE = 8; // of each side of a comparison
 
   /** An address of this page; `go` shows it without loading anew. */
@@ -66,17 +67,28 @@ const Releases = (() => {
     const { week, state } = App;
     const market = App.market();
     const releases = Week.sorted(App.chosen(), state.sort);
+    const cards = (from, to) => releases.slice(from, to).map((release) => card(release, week, market));
+    const drawing = {};
+    latest = drawing;
     get("rows").dataset.view = state.view;
-    get("rows").replaceChildren(...releases.slice(0, shown).map((release) => card(release, week, market)));
+    get("rows").replaceChildren(...cards(0, Math.min(shown, VISIBLE)));
+    rest = afterFrame().then(() => { if (latest === drawing) get("rows").append(...cards(VISIBLE, shown)); });
     get("count").textContent = `${number(releases.length)} of ${number(Week.listed(week, market).length)} releases`;
     get("none").hidden = releases.length > 0;
     get("more").hidden = releases.length <= shown;
     get("more").textContent = `Show ${number(Math.min(FIRST, releases.length - shown))} more`;
   }
 
-  function more() {
+  const afterFrame = () => new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
+  let latest = null;
+  let rest = null;
+  /** Until every card that is to be shown stands. */
+  const drawn = () => rest;
+
+  async function more() {
     shown += FIRST;
     draw();
+    await rest;
     const first = get("rows").children[shown - FIRST];
     if (first) first.querySelector(".name a, .listen").focus({ preventScroll: true });
   }
@@ -124,5 +136,5 @@ const Releases = (() => {
 
   const columns = (week) => [["id", (one) => one.id], ["name", (one) => one.name], ["artists", (one) => one.artists], ["type", (one) => one.type], ["released", (one) => one.released], ["tracks", (one) => one.tracks], ["markets", (one) => one.markets.map((place) => week.markets[place]).join(" ")]];
 
-  return { draw, more, reset, drawComparison, inner, credits, released, length, columns, PLURAL };
+  return { draw, drawn, more, reset, drawComparison, inner, credits, released, length, columns, PLURAL };
 })();

@@ -6,6 +6,7 @@ The picture of the README is small and committed; the others are for whoever cha
 import asyncio
 import sys
 import tempfile
+from datetime import date
 from pathlib import Path
 
 from playwright.async_api import Browser
@@ -18,6 +19,8 @@ from tests.browser.surf import DESKTOP, PHONE, WIDE, Theme
 _README = ROOT / "docs" / "images" / "dashboard.png"
 _SCREENSHOTS = ROOT / ".local" / "screenshots"
 _WEEKS = 27
+_PARTIAL = date(2026, 10, 5)
+"""A week without Sweden."""
 _SHOWN = (1280, 1450)
 _LIMIT = 300 * 1024  # bytes
 
@@ -45,7 +48,13 @@ async def _readme(browser: Browser, url: str, images: str) -> None:
 
 
 async def _full(browser: Browser, url: str, images: str, size: tuple[int, int], theme: Theme) -> None:
-    for name, query in {"all": {}, "denmark": {"market": "DK"}}.items():
+    views = {
+        "all": {},
+        "denmark": {"market": "DK", "view": "list"},
+        "partial": {"week": _PARTIAL.isoformat()},
+        "missing": {"week": _PARTIAL.isoformat(), "market": "SE"},
+    }
+    for name, query in views.items():
         async with surf.sheet(browser, url, images=images, size=size, theme=theme) as sheet:
             await sheet.visit("/", **query)
             file = _SCREENSHOTS / f"{name}-{size[0]}-{theme}.png"
@@ -54,5 +63,5 @@ async def _full(browser: Browser, url: str, images: str, size: tuple[int, int], 
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder, dashboard(Path(folder), _WEEKS) as served:
+    with tempfile.TemporaryDirectory() as folder, dashboard(Path(folder), _WEEKS, {_PARTIAL: "SE"}) as served:
         asyncio.run(take(served.url, served.images))

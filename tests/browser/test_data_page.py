@@ -343,7 +343,7 @@ async def smuggled(page: Page) -> Any:
 async def test_the_exported_file_needs_nobody(chromium: Browser, served: Served, tmp_path: Path) -> None:
     """One file, opened from a disk: the same figures, no request at all, and as strict a policy."""
     file = tmp_path / "dashboard.html"
-    command = [sys.executable, "-m", "dashboard", "export", str(file)]
+    command = [sys.executable, "-m", "dashboard", "export", str(file), "--covers"]
     done = await asyncio.to_thread(
         subprocess.run, command, cwd=ROOT, env=served.environment, capture_output=True, text=True, check=False
     )
@@ -352,6 +352,9 @@ async def test_the_exported_file_needs_nobody(chromium: Browser, served: Served,
         await sheet.visit(file.as_uri(), market="DK", week=WEEK)
         expected = figures_of(served, "DK")
         assert {name: await sheet.value(name) for name in expected} == expected
+        cover = sheet.page.locator("#rows img").first
+        await expect(cover).to_have_attribute("src", re.compile("^data:image/svg"))
+        assert await cover.evaluate("one => one.decode().then(() => one.naturalWidth)")
         await sheet.page.click("#older")
         await expect(sheet.page.locator("#week")).to_have_value(BEFORE)
         await sheet.drawn()
