@@ -11,10 +11,10 @@ from pathlib import Path
 from dashboard import export, wiring
 from dashboard.settings import Settings
 from eventing import logs
-from eventing.errors import Retryable
+from eventing.errors import Permanent, Retryable
 from eventing.settings import load_or_exit
 
-_USAGE = "usage: python -m dashboard [export FILE]"
+_USAGE = "usage: python -m dashboard [export FILE [--covers]]"
 
 
 def main(arguments: list[str]) -> None:
@@ -24,11 +24,11 @@ def main(arguments: list[str]) -> None:
             settings = load_or_exit(Settings, os.environ)
             logs.configure(project=settings.google_cloud_project, service="dashboard", level=settings.log_level)
             wiring.serve(settings)
-        case ["export", file]:
+        case ["export", file, *covers] if covers in ([], ["--covers"]):
             settings = load_or_exit(Settings, os.environ)
             try:
-                size = asyncio.run(export.to_file(settings, Path(file)))
-            except Retryable as error:
+                size = asyncio.run(export.to_file(settings, Path(file), covers=bool(covers)))
+            except (Retryable, Permanent) as error:
                 sys.exit(str(error))
             sys.stdout.write(f"{file}: {size / 1024:.0f} KiB\n")
         case _:

@@ -7,10 +7,16 @@ from typing import Final
 
 import vl_convert
 
-from dashboard.page import Assets
+from dashboard.page import CHART_LIBRARY, ICON, SCRIPTS, STYLES, Assets
 
 _SNIPPET: Final = "window.vegaEmbed = vegaEmbed;"
-_OURS: Final = ("data.html", "runs.html", "style.css", "page.js", "data.js", "runs.js", "icon.svg")
+_OURS: Final = (
+    "data.html",
+    "runs.html",
+    STYLES,
+    ICON,
+    *dict.fromkeys(name for names in SCRIPTS.values() for name in names),
+)
 
 
 def load(keep: Path | None = None) -> Assets:
@@ -25,7 +31,7 @@ def load(keep: Path | None = None) -> Assets:
     folder = resources.files("dashboard") / "static"
     texts = {name: (folder / name).read_text(encoding="utf-8") for name in _OURS}
     # In a function of its own: its hundreds of names would otherwise be those of our scripts.
-    texts["vega.js"] = f"(function(){{{_kept_bundle(keep) if keep else _bundle()}}})();"
+    texts[CHART_LIBRARY] = f"(function(){{{_kept_bundle(keep) if keep else _bundle()}}})();"
     return Assets(texts)
 
 

@@ -55,28 +55,37 @@ def _finished(chart: Chart) -> Spec:
 
 
 def _history() -> Chart:
-    """New and known releases, week by week; the chosen week is marked."""
-    return (
+    """New and known releases, week by week; the chosen week is marked, and one that lacks something is, too."""
+    weeks = alt.X(
+        "week:O",
+        title=None,
+        axis=alt.Axis(labelExpr=_MONTH, labelAngle=0, labelOverlap="greedy", labelAlign="left"),
+    )
+    tooltip = [
+        alt.Tooltip("week:N", title="week"),
+        alt.Tooltip("kind:N", title="were"),
+        alt.Tooltip("releases:Q"),
+        alt.Tooltip("note:N", title=" "),
+    ]
+    bars = (
         _chart()
         .mark_bar(cornerRadius=1)
         .encode(
-            x=alt.X(
-                "week:O",
-                title=None,
-                axis=alt.Axis(labelExpr=_MONTH, labelAngle=0, labelOverlap="greedy", labelAlign="left"),
-            ),
+            x=weeks,
             y=alt.Y("releases:Q", title="releases", stack="zero"),
             color=alt.Color("kind:N", title=None, scale=alt.Scale(domain=list(KINDS), range="diverging")),
             order=alt.Order("place:Q"),
             opacity=alt.condition("datum.chosen", alt.value(1), alt.value(0.45)),
-            tooltip=[
-                alt.Tooltip("week:N", title="week"),
-                alt.Tooltip("kind:N", title="were"),
-                alt.Tooltip("releases:Q"),
-            ],
+            tooltip=tooltip,
         )
-        .properties(width="container", height=190)
     )
+    marks = (
+        _chart()
+        .transform_filter("datum.mark")
+        .mark_text(baseline="bottom", dy=-2, style="ink")
+        .encode(x=weeks, y="top:Q", text="mark:N", tooltip=tooltip)
+    )
+    return (bars + marks).properties(width="container", height=190)
 
 
 # The first week of a month carries its name.
@@ -111,7 +120,7 @@ def _reach() -> Chart:
             x=alt.X("markets:Q", title="listed in so many markets", scale=alt.Scale(nice=False, zero=False)),
             x2="markets_end",
             y2=alt.datum(0),
-            y=alt.Y("releases:Q", title="releases", scale=alt.Scale(type="symlog", constant=3)),
+            y=alt.Y("releases:Q", title="releases, logarithmic", scale=alt.Scale(type="symlog", constant=3)),
             tooltip=[alt.Tooltip("label:N", title="listed in"), alt.Tooltip("releases:Q")],
         )
         .properties(width="container", height=170)
@@ -270,6 +279,24 @@ def _delays() -> Chart:
     return (spans + dots).properties(width="container", height={"step": 17})
 
 
+def _artist_weeks() -> Chart:
+    """In how many markets an artist is, week by week; a week that lacks markets is a gap."""
+    return (
+        _chart()
+        .mark_line(point=True, invalid="break-paths-show-path-domains")
+        .encode(
+            x=alt.X(
+                "week:O",
+                title=None,
+                axis=alt.Axis(labelExpr=_MONTH, labelAngle=0, labelOverlap="greedy", labelAlign="left"),
+            ),
+            y=alt.Y("markets:Q", title="markets", scale=alt.Scale(domainMin=0), axis=alt.Axis(tickMinStep=1)),
+            tooltip=[alt.Tooltip("week:N", title="week"), alt.Tooltip("markets:Q")],
+        )
+        .properties(width="container", height=190)
+    )
+
+
 def _waterfall() -> Chart:
     """A run's stages, one after the other."""
     base = _chart().encode(
@@ -298,5 +325,6 @@ CHARTS: Final[Mapping[str, Callable[[], Chart]]] = {
     "track_counts": _track_counts,
     "lengths": _lengths,
     "delays": _delays,
+    "artist_weeks": _artist_weeks,
     "waterfall": _waterfall,
 }

@@ -1,13 +1,17 @@
-"""From rows to the two documents that the page reads: all weeks in short, and one week in full. Pure.
+"""From rows to the documents that the page reads. Pure.
 
-A week's document holds every market, so that changing the market asks nothing. Markets are written as numbers
-into `markets`, and releases as lists, because names repeated ten thousand times would be most of the document.
+A week's document holds every market, so that changing the market asks nothing; what only the charts need is a document
+of its own. Markets are written as numbers into `markets`, and releases as lists, because names repeated ten thousand
+times would be most of the document.
 """
 
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
+
+from dashboard.comparing import LastLists, News, compared_week, missing
 
 Row = Mapping[str, Any]
 Json = dict[str, Any]
@@ -16,98 +20,157 @@ RELEASE_COLUMNS: Final = (
     "id",
     "name",
     "artists",
+    "artist_ids",
     "type",
     "released",
     "weekday",
+    "days",
     "tracks",
     "ms",
     "explicit",
+    "image",
     "markets",
     "new_in",
-    "was_known",
+    "is_new",
 )
+YOUNG_DAYS: Final = 60
+"""A release older than this when it is first listed is a re-issue and says nothing about how soon it came."""
 
 
-def weeks_document(weeks: Sequence[Row], history: Sequence[Row]) -> Json:
-    """All weeks, newest first, and how much was new in each market and week.
+def weeks_document(weeks: Sequence[Row], runs: Sequence[Row]) -> Json:
+    """All weeks, newest first: how much there is of each, and which markets it lacks.
 
-    `history` is a list of [week, market or "all", releases, new or null].
+    `others` are the runs that the table does not hold: under way, or failed.
     """
+    by_run = {run["run"]: run for run in runs}
+    there = {row["load_date"].isoformat() for row in weeks}
     return {
-        "weeks": [
-            {
-                "week": row["load_date"].isoformat(),
-                "markets": row["markets"],
-                "albums": row["albums"],
-                "rows": row["row_count"],
-                "revision": row["revision"],
-            }
-            for row in weeks
-        ],
-        "history": [
-            [row["load_date"].isoformat(), row["market"], row["albums"], row["new_albums"]] for row in history
-        ],
+        "weeks": [_week(row, weeks, by_run.get(row["load_date"].isoformat())) for row in weeks],
+        "others": [{"week": run["run"], "state": run["state"]} for run in runs if run["run"] not in there],
     }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WeekRows:
-    """The answers a week's document is made of; the names are those of `dashboard.queries`."""
+def _week(row: Row, weeks: Sequence[Row], run: Row | None) -> Json:
+    return {
+        "week": row["load_date"].isoformat(),
+        "markets": list(row["market_codes"]),
+        "albums": row["albums"],
+        "rows": row["row_count"],
+        "revision": row["revision"],
+        "state": run["state"] if run else None,
+        "missing": missing(row["load_date"], weeks, run),
+    }
 
-    releases: Sequence[Row]
+
+def history_document(rows: Iterable[Row]) -> Json:
+    """How much was listed and new: lists of [week, market or "all", releases, new]."""
+    return {
+        "history": [
+            [row["load_date"].isoformat(), row["market"], row["albums"], row["new_albums"]] for row in rows
+        ]
+    }
+
+
+def week_document(
+    week: date, before: Mapping[str, date], releases: Sequence[Row], listings: Iterable[Row], *, images: str
+) -> Json:
+    """One week's releases.
+
+    Args:
+        week: The week.
+        before: For each market, the run it is compared with.
+        releases: The releases of the week.
+        listings: What the markets listed in those runs.
+        images: Where covers lie; one that lies elsewhere is not shown.
+    """
+    markets = sorted({market for row in releases for market in row["markets"]})
+    number = {market: place for place, market in enumerate(markets)}
+    last = LastLists(before, listings)
+    compared = compared_week(markets, before)
+    return {
+        "week": week.isoformat(),
+        "before": compared and compared.isoformat(),
+        "compared": {market: before[market].isoformat() for market in markets if market in before},
+        "markets": markets,
+        "images": images,
+        "columns": list(RELEASE_COLUMNS),
+        "releases": [_release(row, last.news(row), number, images) for row in releases],
+    }
+
+
+def _release(row: Row, news: News, number: Mapping[str, int], images: str) -> list[Any]:
+    return [
+        row["album_id"],
+        row["album_name"],
+        row["artists"],
+        row["artist_ids"],
+        row["album_type"],
+        row["release_date"],
+        row["weekday"],
+        row["days_since_release"],
+        row["tracks"],
+        row["duration_ms"],
+        row["explicit_tracks"],
+        cover(row["image_url"], images),
+        _numbers(row["markets"], number),
+        _numbers(news.markets, number),
+        news.everywhere,
+    ]
+
+
+def cover(address: str | None, images: str) -> str | None:
+    """A cover's address below `images`; None where there is none, or where it lies elsewhere."""
+    return address.removeprefix(f"{images}/") if address and address.startswith(f"{images}/") else None
+
+
+def _numbers(markets: Iterable[str], number: Mapping[str, int]) -> list[int]:
+    return sorted(number[market] for market in markets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FigureRows:
+    """The answers that a week's figures are made of; the names are those of `dashboard.queries`."""
+
     overlap: Sequence[Row]
     artists: Sequence[Row]
     lengths: Sequence[Row]
-    arrivals: Sequence[Row] = field(default_factory=tuple)
-    """Empty where there is no run before."""
-    delays: Sequence[Row] = field(default_factory=tuple)
 
 
-def week_document(week: date, before: date | None, rows: WeekRows) -> Json:
-    """One week. `before` is the run it is compared with; without one nothing is called new."""
-    markets = sorted({market for row in rows.releases for market in row["markets"]})
+def figures_document(week: Json, rows: FigureRows) -> Json:
+    """What the charts of one week need beside its releases."""
+    markets: list[str] = week["markets"]
     number = {market: place for place, market in enumerate(markets)}
-    arrived = {row["album_id"]: row for row in rows.arrivals}
     return {
-        "week": week.isoformat(),
-        "before": None if before is None else before.isoformat(),
-        "markets": markets,
         "order": [number[market] for market in by_likeness(markets, rows.overlap)],
-        "columns": list(RELEASE_COLUMNS),
-        "releases": [_release(row, arrived.get(row["album_id"]), number, before) for row in rows.releases],
         "overlap": [[number[row["market"]], number[row["other_market"]], row["shared"]] for row in rows.overlap],
         "artists": [
             [row["artist_id"], row["artist"], _numbers(row["markets"], number), row["albums"], row["tracks"]]
             for row in rows.artists
         ],
         "lengths": [[number[row["market"]], row["half_minute"], row["tracks"]] for row in rows.lengths],
-        "delays": [
-            [number[row["market"]], row["releases"], list(row["quartiles"]), round(row["mean"], 2)]
-            for row in rows.delays
-        ],
+        "delays": delays(week),
     }
 
 
-def _release(row: Row, arrived: Row | None, number: Mapping[str, int], before: date | None) -> list[Any]:
-    new_in = [] if arrived is None else _numbers(arrived["markets"], number)
+def delays(week: Json) -> list[list[Any]]:
+    """For each market with a list to compare with: [market, releases, quartiles, mean] of the days until they came."""
+    taken: dict[int, list[int]] = {}
+    for row in week["releases"]:
+        release = dict(zip(week["columns"], row, strict=True))
+        if release["days"] is not None and 0 <= release["days"] <= YOUNG_DAYS:
+            for market in release["new_in"]:
+                taken.setdefault(market, []).append(release["days"])
     return [
-        row["album_id"],
-        row["album_name"],
-        row["artists"],
-        row["album_type"],
-        row["release_date"],
-        row["weekday"],
-        row["tracks"],
-        row["duration_ms"],
-        row["explicit_tracks"],
-        _numbers(row["markets"], number),
-        new_in,
-        None if before is None else arrived is None or bool(arrived["was_known"]),
+        [market, len(days), _quartiles(days), round(statistics.fmean(days), 2)]
+        for market, days in sorted(taken.items())
+        if week["markets"][market] in week["compared"]
     ]
 
 
-def _numbers(markets: Iterable[str], number: Mapping[str, int]) -> list[int]:
-    return sorted(number[market] for market in markets)
+def _quartiles(days: Sequence[int]) -> list[float]:
+    """Least, quarter, half, three quarters, most."""
+    inner = statistics.quantiles(days, n=4, method="inclusive") if len(days) > 1 else [days[0]] * 3
+    return [min(days), *inner, max(days)]
 
 
 def by_likeness(markets: Sequence[str], overlap: Iterable[Row]) -> list[str]:
@@ -132,3 +195,56 @@ def by_likeness(markets: Sequence[str], overlap: Iterable[Row]) -> list[str]:
         left.remove(nearest)
         ordered.append(nearest)
     return ordered
+
+
+def album_document(release: Json, tracks: Sequence[Row], listings: Sequence[Row]) -> Json:
+    """A release: as its newest week has it, its tracks, and in which weeks which markets listed it."""
+    return {
+        "release": release,
+        "tracks": [
+            {
+                "id": row["track_id"],
+                "disc": row["disc_number"],
+                "number": row["track_number"],
+                "name": row["track_name"],
+                "artists": row["artists"],
+                "artist_ids": row["artist_ids"],
+                "ms": row["duration_ms"],
+                "explicit": row["is_explicit"],
+                "markets": list(row["markets"]),
+            }
+            for row in tracks
+        ],
+        "listed": [[row["load_date"].isoformat(), list(row["markets"])] for row in listings],
+    }
+
+
+def artist_document(artist: str, name: str, releases: Sequence[Row], *, images: str) -> Json:
+    """An artist: every release, and how many markets listed one of them in each week."""
+    albums: dict[str, Json] = {}
+    reach: dict[str, set[str]] = {}
+    for row in releases:
+        week = row["load_date"].isoformat()
+        album = albums.setdefault(row["album_id"], _of_artist(row, images))
+        album["first"] = week  # the oldest comes last
+        album["markets"] = sorted({*album["markets"], *row["markets"]})
+        reach.setdefault(week, set()).update(row["markets"])
+    return {
+        "id": artist,
+        "name": name,
+        "images": images,
+        "releases": list(albums.values()),
+        "reach": [[week, len(markets)] for week, markets in reach.items()],
+    }
+
+
+def _of_artist(row: Row, images: str) -> Json:
+    return {
+        "id": row["album_id"],
+        "name": row["album_name"],
+        "type": row["album_type"],
+        "released": row["release_date"],
+        "image": cover(row["image_url"], images),
+        "markets": [],
+        "last": row["load_date"].isoformat(),
+    }

@@ -1,7 +1,9 @@
 """What is answered on which path. Every answer carries the headers that keep the page to itself."""
 
+import asyncio
 import gzip
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -12,8 +14,9 @@ from aiohttp import web
 
 from contracts.names import is_run_id
 from contracts.wording import shown
-from dashboard.library import Library, UnknownWeekError
-from dashboard.page import ICON, SCRIPTS, SERVED_POLICY, STYLES, Assets, served_page, version_of
+from dashboard import files
+from dashboard.library import Library, UnknownReleaseError, UnknownWeekError
+from dashboard.page import CHART_LIBRARY, ICON, SCRIPTS, STYLES, Assets, Told, served_page, version_of
 from dashboard.runs import Runs
 from eventing.errors import Permanent, Retryable
 
@@ -21,9 +24,9 @@ log = logging.getLogger(__name__)
 
 Check = Callable[[], Awaitable[None]]
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_Find = Callable[[web.Request], Awaitable[Any]]
 
 HEADERS: Final = {
-    "Content-Security-Policy": SERVED_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
@@ -32,6 +35,7 @@ HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 _FOR_EVER: Final = "public, max-age=31536000, immutable"  # an asset's address changes with its content
+_ID: Final = re.compile(r"[0-9A-Za-z]{22}")
 _TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
@@ -42,12 +46,13 @@ class Ports:
     library: Library
     runs: Runs
     assets: Assets
+    told: Told
     ready: Mapping[str, Check]
 
 
 def routes(ports: Ports) -> list[web.RouteDef]:
     """Every path there is."""
-    pages = {page: served_page(ports.assets, page) for page in SCRIPTS}
+    pages = {page: served_page(ports.assets, page, ports.told) for page in SCRIPTS}
     return [
         web.get("/", _page(pages["data"])),
         web.get("/runs", _page(pages["runs"])),
@@ -55,7 +60,12 @@ def routes(ports: Ports) -> list[web.RouteDef]:
         web.get("/assets/{name}", _asset(ports.assets)),
         web.get("/api/weeks", _document(lambda _request: ports.library.weeks())),
         web.get("/api/weeks/newest", _document(lambda _request: ports.library.newest())),
-        web.get("/api/weeks/{week}", _document(lambda request: _week(ports.library, request))),
+        web.get("/api/weeks/{week}", _document(lambda request: _week(request, ports.library.week))),
+        web.get("/api/weeks/{week}/figures", _document(_unless("figures", ports, _figures(ports)))),
+        web.get("/api/history", _document(_unless("figures", ports, lambda _request: ports.library.history()))),
+        web.get("/api/albums/{id}", _document(lambda request: _single(request, ports.library.album))),
+        web.get("/api/artists/{id}", _document(_unless("artists", ports, _artist(ports)))),
+        web.get("/data/{week}/{name}", _unless("data", ports, _file(ports))),
         web.get("/api/runs", _document(lambda _request: ports.runs.all())),
         web.get("/api/runs/{run}", _document(lambda request: _run(ports.runs, request))),
         web.get("/health/live", _live),
@@ -67,9 +77,22 @@ _ASK_AGAIN_SECONDS = 10
 """What a client that asks over HTTP is told to wait; table and bucket are seldom away for longer."""
 
 
-@web.middleware
-async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Add the headers to every answer, and tell faults as JSON that a page can show. The process's one broad except."""
+def guard(told: Told) -> Any:
+    """The middleware with this policy."""
+    headers = {**HEADERS, "Content-Security-Policy": told.policy}
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Add the headers to every answer."""
+        response = await _answered(request, handler)
+        response.headers.update(headers)
+        return response
+
+    return guarded
+
+
+async def _answered(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Tell faults as JSON that a page can show. The process's one broad except."""
     try:
         response = await handler(request)
     except web.HTTPException as error:
@@ -84,7 +107,6 @@ async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse
     except Exception:
         log.exception("unexpected", extra={"path": request.path})
         response = _fault(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected fault; the dashboard's log tells more")
-    response.headers.update(HEADERS)
     return response
 
 
@@ -94,13 +116,15 @@ def _fault(status: int, reason: str) -> web.Response:
 
 def _page(html: str) -> _Handler:
     async def answer(_request: web.Request) -> web.Response:
-        return web.Response(text=html, content_type="text/html", headers={"Cache-Control": "no-cache"})
+        response = web.Response(text=html, content_type="text/html", headers={"Cache-Control": "no-cache"})
+        response.enable_compression()
+        return response
 
     return answer
 
 
 def _asset(assets: Assets) -> _Handler:
-    offered = {STYLES, ICON, *(name for names in SCRIPTS.values() for name in names)}
+    offered = {STYLES, ICON, CHART_LIBRARY, *(name for names in SCRIPTS.values() for name in names)}
     versions = {name: version_of(assets, name) for name in offered}
     zipped = {name: gzip.compress(assets[name].encode()) for name in offered}  # once, not for each reader
 
@@ -119,7 +143,7 @@ def _asset(assets: Assets) -> _Handler:
     return answer
 
 
-def _document(find: Callable[[web.Request], Awaitable[Any]]) -> _Handler:
+def _document(find: _Find) -> _Handler:
     async def answer(request: web.Request) -> web.Response:
         response = web.json_response(await find(request), headers={"Cache-Control": "no-store"})
         response.enable_compression()
@@ -128,14 +152,58 @@ def _document(find: Callable[[web.Request], Awaitable[Any]]) -> _Handler:
     return answer
 
 
-async def _week(library: Library, request: web.Request) -> Any:
+def _unless(part: str, ports: Ports, find: _Find) -> _Find:
+    """What an operator left out is not there."""
+    if part not in ports.told.left_out:
+        return find
+
+    async def refuse(_request: web.Request) -> Any:
+        raise web.HTTPNotFound(text=f"{part} are left out here (LEAVE_OUT)")
+
+    return refuse
+
+
+async def _week(request: web.Request, find: Callable[[date], Awaitable[Any]]) -> Any:
     text = request.match_info["week"]
     if not is_run_id(text):
         raise web.HTTPNotFound(text=f"{shown(text)} is not a week; a week is a date, written as 2026-11-23")
     try:
-        return await library.week(date.fromisoformat(text))
+        return await find(date.fromisoformat(text))
     except UnknownWeekError as error:
         raise web.HTTPNotFound(text=str(error)) from None
+
+
+def _figures(ports: Ports) -> _Find:
+    return lambda request: _week(request, ports.library.figures)
+
+
+def _artist(ports: Ports) -> _Find:
+    return lambda request: _single(request, ports.library.artist)
+
+
+async def _single(request: web.Request, find: Callable[[str], Awaitable[Any]]) -> Any:
+    text = request.match_info["id"]
+    if not _ID.fullmatch(text):
+        raise web.HTTPNotFound(text=f"{shown(text)} is no id of Spotify's; one has 22 letters and digits")
+    try:
+        return await find(text)
+    except UnknownReleaseError as error:
+        raise web.HTTPNotFound(text=str(error)) from None
+
+
+def _file(ports: Ports) -> _Find:
+    async def answer(request: web.Request) -> web.Response:
+        name, _, kind = request.match_info["name"].rpartition(".")
+        if name not in files.SETS or kind not in files.KINDS:
+            offered = f"{', '.join(files.SETS)}, each as {', '.join(files.KINDS)}"
+            raise web.HTTPNotFound(text=f"there is no {shown(request.match_info['name'])}; there are {offered}")
+        rows = await _week(request, lambda week: files.rows_of(name, week, ports.library))
+        body = await asyncio.to_thread(files.KINDS[kind].write, rows)
+        saved = f"new-releases-{request.match_info['week']}-{name}.{kind}"
+        headers = {"Content-Disposition": f'attachment; filename="{saved}"', "Cache-Control": "no-store"}
+        return web.Response(body=body, content_type=files.KINDS[kind].content_type, headers=headers)
+
+    return answer
 
 
 async def _run(runs: Runs, request: web.Request) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from dashboard.charts import lists, specifications
 from dashboard.europe import TILES
@@ -18,16 +19,43 @@ from dashboard.theme import chart_configs, stylesheet_variables
 
 STYLES: Final = "style.css"
 SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "data": ("page.js", "data.js", "vega.js"),
-    "runs": ("page.js", "runs.js", "vega.js"),
+    "data": ("page.js", "week.js", "releases.js", "figures.js", "singles.js", "data.js"),
+    "runs": ("page.js", "runs.js"),
 }
-"""In the order in which they run: ours ask for the data and show the figures while the large one is on its way."""
+"""In the order in which they run."""
+CHART_LIBRARY: Final = "vega.js"
+"""Large: a served page asks for it once its first view stands."""
 ICON: Final = "icon.svg"
 
 _CLOSED: Final = "default-src 'none'; base-uri 'none'; form-action 'none'"
-SERVED_POLICY: Final = (
-    f"{_CLOSED}; frame-ancestors 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"
-)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What an operator decides about the page."""
+
+    images: str = ""
+    """Below which covers lie; empty where none are shown."""
+    is_invented: bool = False
+    """Whether the data come from a simulator."""
+    left_out: tuple[str, ...] = ()
+    embed_in: str = ""
+    """Sites that may show the page in a frame."""
+    console: str = ""
+    """Where logs, clusters and jobs can be seen; empty where they cannot."""
+    project: str = ""
+    region: str = ""
+
+    @property
+    def policy(self) -> str:
+        """The served page's: everything from here, covers from the one place where they lie."""
+        host = urlsplit(self.images)
+        covers = f" {host.scheme}://{host.netloc}" if self.images else ""
+        framers = self.embed_in or "'none'"
+        return (
+            f"{_CLOSED}; frame-ancestors {framers}; script-src 'self'; style-src 'self'; "
+            f"img-src 'self'{covers}; connect-src 'self'"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +71,27 @@ class Assets:
 STYLES_HEAD: Final = stylesheet_variables()
 
 
-def served_page(assets: Assets, page: str) -> str:
+def served_page(assets: Assets, page: str, told: Told) -> str:
     """A page whose scripts and styles are asked from the server; `page` is data or runs."""
     head = [
         f'<link rel="icon" href="/assets/{ICON}" type="image/svg+xml">',
         f'<link rel="stylesheet" href="/assets/{_stamped(assets, STYLES)}">',
         *(f'<script defer src="/assets/{_stamped(assets, name)}"></script>' for name in SCRIPTS[page]),
     ]
-    return _filled(assets[f"{page}.html"], head, [_charts()])
+    library = f"/assets/{_stamped(assets, CHART_LIBRARY)}"
+    return _filled(assets[f"{page}.html"], head, [_charts(), _told(told, library)])
 
 
-def exported_page(assets: Assets, documents: Mapping[str, Any], *, made_at: str) -> str:
+def exported_page(assets: Assets, documents: Mapping[str, Any], told: Told, *, made_at: str) -> str:
     """The data page as one file that needs no server.
 
     Args:
         assets: See `Assets`.
         documents: What the page would ask the server for, by path, such as `weeks` and `weeks/2026-11-23`.
+        told: What an operator decided; `images` is empty or "data:", where covers are in the documents themselves.
         made_at: When it was made, for the reader.
     """
-    styles, scripts = assets[STYLES], [_closable(assets[name]) for name in SCRIPTS["data"]]
+    styles, scripts = assets[STYLES], [_closable(assets[name]) for name in (*SCRIPTS["data"], CHART_LIBRARY)]
     policy = f"{_CLOSED}; script-src {' '.join(map(_digest, scripts))}; style-src {_digest(styles)}; img-src data:"
     icon = base64.b64encode(assets[ICON].encode()).decode()
     head = [
@@ -71,10 +101,18 @@ def exported_page(assets: Assets, documents: Mapping[str, Any], *, made_at: str)
     ]
     foot = [
         _charts(),
+        _told(told, None),
         _block("documents", {"made_at": made_at, "documents": documents}),
         *(f"<script>{script}</script>" for script in scripts),
     ]
     return _filled(assets["data.html"], head, foot)
+
+
+def _told(told: Told, library: str | None) -> str:
+    fields = {
+        name: getattr(told, name) for name in ("images", "is_invented", "left_out", "console", "project", "region")
+    }
+    return _block("told", {**fields, "library": library})
 
 
 @cache

@@ -26,10 +26,17 @@ class Runs:
         self._ledger = RunLedger(store)
         self._bucket = bucket
         self._clock = clock
+        self._receipts: dict[tuple[str, int], Receipt | None] = {}
 
     async def all(self) -> Json:
         """The runs there are, newest first, but for those that were discarded."""
-        return {"runs": [entry(index, receipt) for index, receipt in await recent(self._ledger, SHOWN)]}
+        return {"runs": await self.entries()}
+
+    async def entries(self) -> list[Json]:
+        """Them as a list."""
+        return [
+            entry(index, receipt) for index, receipt in await recent(self._ledger, SHOWN, self._newest_receipt)
+        ]
 
     async def one(self, run_id: str) -> Json | None:
         """A run as it is now, or None where there is none.
@@ -40,18 +47,34 @@ class Runs:
         found = await status.read(run_id, store=self._store, bucket=self._bucket, now=self._clock())
         return None if found is None else run_document(found)
 
+    async def _newest_receipt(self, index: RunIndex) -> Receipt | None:
+        """A receipt is written once, so that each is read once."""
+        key = (index.run_id, index.newest_decision)
+        if key not in self._receipts:
+            self._receipts[key] = await self._ledger.receipt(*key)
+        return self._receipts[key]
+
 
 def entry(index: RunIndex, receipt: Receipt | None) -> Json:
     """A run in the list."""
     if receipt is None:
         state = "loading" if index.decisions else "fetching"
-        return {"run": index.run_id, "state": state, "revision": index.newest_decision or None}
+        return {
+            "run": index.run_id,
+            "state": state,
+            "revision": index.newest_decision or None,
+            "landed_markets": None,
+            "waiting_markets": list(index.throttled),
+            "given_up_markets": list(index.dead_letters),
+        }
     return {
         "run": index.run_id,
         "state": receipt.outcome,
         "revision": receipt.revision,
         "landed": len(receipt.landed),
         "missing": len(receipt.missing),
+        "landed_markets": list(receipt.landed),
+        "missing_markets": {entry.market: entry.reason for entry in receipt.missing},
         "rows": receipt.warehouse.rows if receipt.warehouse else None,
         "seconds": receipt.seconds.get("total"),
     }

@@ -1,10 +1,22 @@
 """What the dashboard is told by its environment."""
 
 from datetime import timedelta
+from typing import Annotated, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from eventing.settings import Seconds
+
+Part = Literal["covers", "figures", "artists", "comparison", "data"]
+"""What an operator may leave out; docs/spotify-terms.md says why one would."""
+SPOTIFY_IMAGES: Final = "https://i.scdn.co"
+
+
+def _are_parts(text: str) -> str:
+    unknown = sorted({part.strip() for part in text.split(",") if part.strip()} - set(get_args(Part)))
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)} cannot be left out; write some of {', '.join(get_args(Part))}")
+    return text
 
 
 class Settings(BaseModel):
@@ -39,8 +51,42 @@ class Settings(BaseModel):
     cache_seconds: Seconds = Field(
         default=timedelta(minutes=10), ge=timedelta(0), description="How long answers of the table are kept."
     )
+    spotify_images_url: str = Field(
+        default=SPOTIFY_IMAGES,
+        pattern=r"^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$",
+        description="Below which album covers lie: the one address beside its own that the page asks. Any other than "
+        "Spotify's own means a simulator, and the page says that its data are invented.",
+    )
+    leave_out: Annotated[str, AfterValidator(_are_parts)] = Field(
+        default="",
+        description="What the page does not show, by comma: covers, figures (charts and counts), artists (pages of "
+        "artists), comparison (weeks side by side), data (files to download).",
+    )
+    embed_in: str = Field(
+        default="",
+        pattern="^(https://[A-Za-z0-9.*-]+(:[0-9]+)?( https://[A-Za-z0-9.*-]+(:[0-9]+)?)*)?$",
+        description="Sites that may show the page in a frame, by space, such as https://intranet.example.com; none may "
+        "where it is not set.",
+    )
+    console_url: str = Field(
+        default="https://console.cloud.google.com",
+        description="Where the run view's links to logs, cluster and job lead; empty where there is no console.",
+    )
+    region: str = Field(
+        default="europe-west3", min_length=1, description="Region of the clusters, for the run view's links."
+    )
     log_level: str = Field(
         default="INFO",
         pattern="^(DEBUG|INFO|WARNING|ERROR)$",
         description="Least severity that is logged: DEBUG, INFO, WARNING or ERROR.",
     )
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The parts that are not shown, in order."""
+        return tuple(sorted({part.strip() for part in self.leave_out.split(",") if part.strip()}))
+
+    @property
+    def is_invented(self) -> bool:
+        """Whether the table is filled from a simulator: covers that lie elsewhere than Spotify's are not Spotify's."""
+        return bool(self.spotify_images_url != SPOTIFY_IMAGES)

@@ -117,6 +117,7 @@ def chart_config(palette: Palette) -> dict[str, Any]:
         "text": {"color": palette.ink, "fontSize": 12},
         "bar": {"color": palette.accent},
         "rect": {"color": palette.accent},
+        "line": {"color": palette.accent},
         "point": {"color": palette.accent, "filled": True},
         "range": {
             "category": [palette.accent, palette.second, palette.third],

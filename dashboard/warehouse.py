@@ -45,7 +45,10 @@ class BigQueryWarehouse:
             raise Retryable(reason) from error
 
     def _rows(self, query: Query) -> list[Row]:
-        parameters = [bigquery.ScalarQueryParameter(name, "DATE", value) for name, value in query.dates]
+        parameters = [
+            *(bigquery.ScalarQueryParameter(name, "DATE", value) for name, value in query.dates),
+            *(bigquery.ScalarQueryParameter(name, "STRING", value) for name, value in query.texts),
+        ]
         config = bigquery.QueryJobConfig(query_parameters=parameters, maximum_bytes_billed=self._maximum)
         job = self._client.query(query.sql, job_config=config, timeout=self._timeout)
         found: list[Row] = [dict(row.items()) for row in job.result(timeout=self._timeout)]

@@ -11,8 +11,9 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
 
 from dashboard import assets
-from dashboard.handlers import Ports, guarded, routes
+from dashboard.handlers import Ports, guard, routes
 from dashboard.library import Library
+from dashboard.page import Told
 from dashboard.queries import Views
 from dashboard.runs import Runs
 from dashboard.settings import Settings
@@ -23,8 +24,21 @@ from eventing.objects import GcsObjectStore
 log = logging.getLogger(__name__)
 
 
+def told(settings: Settings) -> Told:
+    """What the operator decided about the page."""
+    return Told(
+        images="" if "covers" in settings.left_out else settings.spotify_images_url,
+        is_invented=settings.is_invented,
+        left_out=settings.left_out,
+        embed_in=settings.embed_in,
+        console="" if settings.bigquery_emulator_host else settings.console_url,
+        project=settings.google_cloud_project,
+        region=settings.region,
+    )
+
+
 @asynccontextmanager
-async def library(settings: Settings, *, clock: Clock = system_clock) -> AsyncIterator[Library]:
+async def library(settings: Settings, runs: Runs, *, clock: Clock = system_clock) -> AsyncIterator[Library]:
     """The table's documents; the client library itself follows BIGQUERY_EMULATOR_HOST."""
     credentials = AnonymousCredentials() if settings.bigquery_emulator_host else None
     client = bigquery.Client(project=settings.google_cloud_project, credentials=credentials)
@@ -36,6 +50,8 @@ async def library(settings: Settings, *, clock: Clock = system_clock) -> AsyncIt
         yield Library(
             warehouse,
             views,
+            runs=runs.entries,
+            images=told(settings).images,
             history=timedelta(days=settings.history_days),
             keep=settings.cache_seconds,
             clock=clock,
@@ -60,15 +76,27 @@ async def object_store(settings: Settings) -> AsyncIterator[GcsObjectStore]:
 
 
 @asynccontextmanager
+async def opened(
+    settings: Settings, *, clock: Clock = system_clock
+) -> AsyncIterator[tuple[Library, tuple[Runs, GcsObjectStore]]]:
+    """The table's documents, which follow the runs; and the runs with their bucket."""
+    async with object_store(settings) as store:
+        runs = Runs(store, settings.bucket, clock)
+        async with library(settings, runs, clock=clock) as books:
+            yield books, (runs, store)
+
+
+@asynccontextmanager
 async def ports(settings: Settings, *, clock: Clock = system_clock) -> AsyncIterator[Ports]:
     """Everything the handlers act through. Meanwhile the table is asked for what the first reader will ask for."""
-    async with library(settings, clock=clock) as books, object_store(settings) as store:
+    async with opened(settings, clock=clock) as (books, (runs, store)):
         warming = asyncio.create_task(books.warm())
         try:
             yield Ports(
                 library=books,
-                runs=Runs(store, settings.bucket, clock),
+                runs=runs,
                 assets=await asyncio.to_thread(assets.load),
+                told=told(settings),
                 ready={"storage": store.ping},
             )
         finally:
@@ -77,7 +105,7 @@ async def ports(settings: Settings, *, clock: Clock = system_clock) -> AsyncIter
 
 async def build_app(ready: Ports) -> web.Application:
     """The application over its ports."""
-    app = web.Application(middlewares=[guarded], client_max_size=1024)
+    app = web.Application(middlewares=[guard(ready.told)], client_max_size=1024)
     app.add_routes(routes(ready))
     return app
 

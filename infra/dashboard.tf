@@ -81,6 +81,8 @@ resource "google_cloud_run_v2_service" "dashboard" {
           GOOGLE_CLOUD_PROJECT = var.project_id
           BUCKET               = google_storage_bucket.data.name
           BIGQUERY_DATASET     = google_bigquery_dataset.music.dataset_id
+          LEAVE_OUT            = join(",", var.dashboard_leave_out)
+          REGION               = var.region
         }
 
         content {

@@ -106,6 +106,18 @@ variable "dashboard_viewers" {
   }
 }
 
+variable "dashboard_leave_out" {
+  description = "What the dashboard does not show: covers, figures, artists, comparison, data. docs/spotify-terms.md says why one would leave something out."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(var.dashboard_leave_out, ["covers", "figures", "artists", "comparison", "data"])) == 0
+    error_message = "Each of dashboard_leave_out must be covers, figures, artists, comparison or data."
+  }
+}
+
 variable "dataproc_image_version" {
   description = "Dataproc image; null means the one that the cluster manager pins (IMAGE_VERSION). Must carry the Spark line that the job is written for."
   type        = string

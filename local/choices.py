@@ -155,7 +155,10 @@ class Addresses:
 
 def client_environment(addresses: Addresses) -> dict[str, str]:
     """With these any Google client reaches the stack."""
+    # Whoever shows the table must know whose covers these are.
+    covers = {"SPOTIFY_IMAGES_URL": f"{addresses.simulator}/image"} if addresses.simulator else {}
     return {
+        **covers,
         "GOOGLE_CLOUD_PROJECT": PROJECT,
         "BUCKET": BUCKET,
         "BIGQUERY_DATASET": DATASET,
@@ -192,7 +195,6 @@ def service_environment(
         told["DASHBOARD_URL"] = addresses.dashboard
     if addresses.simulator:
         told["SPOTIFY_API_URL"] = f"{addresses.simulator}/v1"
-        told["SPOTIFY_IMAGES_URL"] = f"{addresses.simulator}/image"
         told["SPOTIFY_TOKEN_URL"] = f"{addresses.simulator}/api/token"
         # The simulator has no quota worth saving, and of two markets at a time a batch is seldom full.
         told |= {"SPOTIFY_RATE": str(SIMULATOR_RATE), "SPOTIFY_BATCH_QUIET": "0.005"}

@@ -62,7 +62,7 @@ def _main(file: Path) -> None:
     # Here, not above: who prepares an export needs none of it.
     from dashboard import assets, export  # noqa: PLC0415
     from dashboard.settings import Settings  # noqa: PLC0415
-    from eventing.errors import Retryable  # noqa: PLC0415
+    from eventing.errors import Permanent, Retryable  # noqa: PLC0415
     from eventing.settings import load_or_exit  # noqa: PLC0415
 
     settings = load_or_exit(Settings, os.environ)
@@ -71,7 +71,7 @@ def _main(file: Path) -> None:
         return  # whoever would have asked is gone
     try:
         asyncio.run(export.to_file(settings, file, keep=_KEEP))
-    except Retryable as error:
+    except (Retryable, Permanent) as error:
         sys.exit(str(error))
 
 

@@ -1,13 +1,18 @@
 """The newest runs, in short."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from contracts.documents import Receipt
 from eventing.ledger import RunIndex, RunLedger
 
 
-async def recent(ledger: RunLedger, most: int) -> list[tuple[RunIndex, Receipt | None]]:
+async def recent(
+    ledger: RunLedger, most: int, receipt_of: Callable[[RunIndex], Awaitable[Receipt | None]] | None = None
+) -> list[tuple[RunIndex, Receipt | None]]:
     """The runs there are, newest first, each with its newest receipt, but for those that were discarded.
+
+    `receipt_of` gives the newest receipt of a finished run, by default from the bucket.
 
     Raises:
         Retryable: the bucket cannot be reached.
@@ -15,9 +20,8 @@ async def recent(ledger: RunLedger, most: int) -> list[tuple[RunIndex, Receipt |
     known = [index for index in reversed(await ledger.indexes()) if index.has_manifest][:most]
     discarded = await asyncio.gather(*(ledger.is_discarded(index) for index in known))
     indexes = [index for index, gone in zip(known, discarded, strict=True) if not gone]
-    receipts = await asyncio.gather(*(_newest_receipt(index, ledger) for index in indexes))
-    return list(zip(indexes, receipts, strict=True))
-
-
-async def _newest_receipt(index: RunIndex, ledger: RunLedger) -> Receipt | None:
-    return await ledger.receipt(index.run_id, index.newest_decision) if index.is_finished else None
+    read = receipt_of or (lambda index: ledger.receipt(index.run_id, index.newest_decision))
+    finished = [index for index in indexes if index.is_finished]
+    receipts = await asyncio.gather(*(read(index) for index in finished))
+    newest = {index.run_id: receipt for index, receipt in zip(finished, receipts, strict=True)}
+    return [(index, newest.get(index.run_id)) for index in indexes]

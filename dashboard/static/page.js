@@ -2,12 +2,28 @@
 "use strict";
 
 const Page = (() => {
+  // What the first view needs is asked for before anything else is done.
+  const early = new Map();
+  const ahead = (path) => {
+    const asked = fetch(`/api/${path}`, { headers: { Accept: "application/json" } });
+    asked.catch(() => {}); // whoever waits for it is told
+    early.set(path, asked);
+  };
+  if (location.pathname === "/" && !document.getElementById("documents")) {
+    const query = new URLSearchParams(location.search);
+    ahead("weeks");
+    if (!query.get("album") && !query.get("artist") && /^[\d-]*$/.test(query.get("week") || "")) ahead(`weeks/${query.get("week") || "newest"}`);
+  }
+
   const charts = JSON.parse(document.getElementById("charts").textContent);
+  const told = JSON.parse(document.getElementById("told").textContent);
   const exported = document.getElementById("documents");
   const documents = exported && JSON.parse(exported.textContent);
   document.documentElement.toggleAttribute("data-exported", Boolean(documents));
+  document.documentElement.toggleAttribute("data-embedded", new URLSearchParams(location.search).has("embed"));
 
   const get = (id) => document.getElementById(id);
+  get("no-script").remove(); // stands there for whoever's browser does not run this, or did not get it
 
   /** An element: make("a", {href: "/"}, "text", child). Text is only ever text. */
   function make(tag, attributes = {}, ...children) {
@@ -24,8 +40,8 @@ const Page = (() => {
   const whole = new Intl.NumberFormat("en");
   const number = (value) => whole.format(value);
   const percent = (value) => `${Math.round(value * 100)} %`;
-  const day = (text) =>
-    new Date(`${text}T00:00:00Z`).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
+  const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
+  const day = (text) => days.format(new Date(`${text}T00:00:00Z`));
 
   const regions = new Intl.DisplayNames("en", { type: "region" });
   /** A market's name; an unknown code is its own name. */
@@ -37,6 +53,13 @@ const Page = (() => {
     }
   }
 
+  /** A moment in the reader's own zone, which is named. */
+  const moment = (text, options = { day: "numeric", month: "short" }) =>
+    new Date(text).toLocaleString("en-GB", { ...options, hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" });
+
+  /** Names in a sentence: "a, b and c". */
+  const listing = (names) => names.join(", ").replace(/, ([^,]*)$/, " and $1");
+
   /** A document by its path, from the server or, in the exported file, from the page itself. */
   async function ask(path) {
     if (documents) {
@@ -44,7 +67,11 @@ const Page = (() => {
       if (path in documents.documents) return documents.documents[path];
       throw new Error(`this file does not hold ${path}`);
     }
-    const response = await fetch(`/api/${path}`, { headers: { Accept: "application/json" } });
+    const asked = early.get(path) || fetch(`/api/${path}`, { headers: { Accept: "application/json" } });
+    early.delete(path);
+    const response = await asked.catch(() => {
+      throw new Error(navigator.onLine ? "the server does not answer" : "this device has no connection to the network; what is shown was asked for before");
+    });
     const answer = await response.json().catch(() => ({}));
     if (!response.ok) throw new Error(answer.fault || `the server answered ${response.status}`);
     return answer;
@@ -88,8 +115,13 @@ const Page = (() => {
 
   // --- charts ------------------------------------------------------------------------------------------------
 
-  // The chart library is the last script of the page; all have run when the document is there.
-  const library = new Promise((there) => (window.vegaEmbed ? there() : addEventListener("DOMContentLoaded", there, { once: true })));
+  // A served page asks for the large chart library when its first chart is drawn; a file holds it, as its last script.
+  let asked = null;
+  const library = () => (asked ??= new Promise((there, failed) => {
+    if (window.vegaEmbed) there();
+    else if (told.library) document.head.append(make("script", { src: told.library, onload: there, onerror: () => failed(new Error("the charts' script does not come")) }));
+    else addEventListener("DOMContentLoaded", there, { once: true });
+  }));
 
   const drawn = new Map();
   let drawing = Promise.resolve(); // one after the other: two drawings of one chart would mix
@@ -99,7 +131,7 @@ const Page = (() => {
    * The interpreter (`ast`) stands in for generated code, which the page's policy forbids.
    */
   function draw(...what) {
-    drawing = drawing.catch(() => {}).then(() => library).then(() => drawNow(...what)); // whoever asked for the one before was told
+    drawing = drawing.catch(() => {}).then(library).then(() => drawNow(...what)); // whoever asked for the one before was told
     return drawing;
   }
 
@@ -149,6 +181,40 @@ const Page = (() => {
     );
   }
 
+  /** Give the reader a file of rows. `columns` as in `smallTable`. */
+  function save(name, rows, columns) {
+    const cell = (value) => {
+      const text = String(value ?? "");
+      const harmless = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text; // no formula in a spreadsheet
+      return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
+    };
+    const lines = [columns.map(([heading]) => heading), ...rows.map((row) => columns.map(([, value]) => value(row)))];
+    const text = `\ufeff${lines.map((line) => line.map(cell).join(",")).join("\r\n")}\r\n`;
+    const address = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+    make("a", { href: address, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 10_000);
+  }
+
+  /** Replace elements without taking the keyboard's place away. */
+  function keepFocus(change) {
+    const focused = document.activeElement && document.activeElement.id;
+    change();
+    if (focused && get(focused)) get(focused).focus({ preventScroll: true });
+  }
+
+  const spotify = (kind, id) => `https://open.spotify.com/${kind}/${encodeURIComponent(id)}`;
+
+  /** A cover as it is, never cropped; where there is none, or it does not come, a plain field of the same size. */
+  function cover(images, name, title) {
+    const embedded = documents && documents.documents.covers[name];
+    const address = embedded || (told.images && name && `${images}/${name}`);
+    const holder = make("span", { class: "cover" });
+    if (address) holder.append(make("img", { src: address, alt: "", width: 300, height: 300, loading: "lazy", decoding: "async", referrerpolicy: "no-referrer", onerror: () => holder.replaceChildren(blank(title)) }));
+    else holder.append(blank(title));
+    return holder;
+  }
+  const blank = (title) => make("span", { class: "blank", "aria-hidden": "true" }, [...title.trim()][0] || "♪");
+
   /** Show the page as loading, empty, error or ready. */
   function enter(name) {
     get("main").dataset.state = name;
@@ -159,5 +225,5 @@ const Page = (() => {
     get("content").hidden = name !== "ready";
   }
 
-  return { get, enter, make, number, percent, day, marketName, ask, theme, onTheme, draw, smallTable, tiles: charts.tiles, lists: charts.lists, madeAt: documents && documents.made_at };
+  return { get, enter, make, number, percent, day, moment, listing, marketName, ask, theme, onTheme, draw, smallTable, save, keepFocus, spotify, cover, told, tiles: charts.tiles, lists: charts.lists, madeAt: documents && documents.made_at };
 })();

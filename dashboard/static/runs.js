@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { get, enter, make, number, day, marketName } = Page;
+  const { get, enter, make, number, day, moment, marketName, told } = Page;
   const LOOK = 2000; // milliseconds between two looks at a run that goes on
   const GLANCE = 15_000; // at one that is finished: a late market may make a new revision
   const STATES = { landed: "landed", requested: "on its way", throttled: "waits for quota", missing: "missing", dead_lettered: "given up" };
@@ -19,7 +19,7 @@
   const span = (seconds) =>
     seconds < 90 ? `${seconds.toFixed(seconds < 10 ? 1 : 0)} s` : seconds < 5400 ? `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s` : `${(seconds / 3600).toFixed(1)} h`;
   const clock = (text) => new Date(text).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-  const moment = (text) => new Date(text).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const zone = () => new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" }).formatToParts(new Date()).find((part) => part.type === "timeZoneName").value;
   const kilobytes = (bytes) => `${number(Math.max(1, Math.round(bytes / 1024)))} kB`;
 
   /** A list of terms; what is not known is left out. */
@@ -60,6 +60,68 @@
     );
   }
 
+  // --- every run, market by market ---------------------------------------------------------------------------
+
+  const MARKS = { landed: "✓", missing: "✕", throttled: "…", dead_lettered: "!" };
+
+  /** A market's state in a run, with its reason; null where the run does not ask for it, or has not heard of it yet. */
+  function stateIn(entry, market) {
+    if (entry.landed_markets && entry.landed_markets.includes(market)) return [entry.state === "failed" ? "missing" : "landed", entry.state === "failed" ? "landed, not loaded" : STATES.landed];
+    if (entry.missing_markets && market in entry.missing_markets) return ["missing", entry.missing_markets[market]];
+    if ((entry.given_up_markets || []).includes(market)) return ["dead_lettered", STATES.dead_lettered];
+    if ((entry.waiting_markets || []).includes(market)) return ["throttled", STATES.throttled];
+    return null;
+  }
+
+  function drawMatrix() {
+    const markets = [...new Set(runs.flatMap((entry) => [...(entry.landed_markets || []), ...Object.keys(entry.missing_markets || {}), ...(entry.waiting_markets || []), ...(entry.given_up_markets || [])]))].sort();
+    get("matrix-card").hidden = !markets.length;
+    const imperfect = runs.filter((entry) => entry.state === "partial" || entry.state === "failed").length;
+    get("matrix-answer").textContent = `${runs.length} ${runs.length === 1 ? "run" : "runs"}, ${imperfect} of them in part or failed. ✓ loaded, ✕ missing or not loaded, … waits for quota, ! given up.`;
+    const cell = (entry, market) => {
+      const found = stateIn(entry, market);
+      const title = found && `${marketName(market)}, ${day(entry.run)}: ${found[1]}`;
+      return make("td", { class: found && found[0], title }, found ? make("span", { "aria-hidden": "true" }, MARKS[found[0]]) : null, found ? make("span", { class: "sr" }, found[1]) : null);
+    };
+    fill(
+      "matrix",
+      make("caption", { class: "sr" }, "Runs by markets, with the state of each"),
+      make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Run"), ...markets.map((market) => make("th", { scope: "col" }, make("abbr", { title: marketName(market) }, market))))),
+      make("tbody", {}, ...runs.map((entry) => make("tr", { class: run && entry.run === run.run_id ? "chosen" : null }, make("th", { scope: "row" }, make("a", { href: `/runs/${entry.run}`, "data-run": entry.run, id: `matrix-${entry.run}` }, entry.run), stateOf(entry.state)), ...markets.map((market) => cell(entry, market))))),
+    );
+  }
+
+  // --- where to look, and what to do --------------------------------------------------------------------------
+
+  const console_ = (path, query = "") => `${told.console}/${path}?project=${encodeURIComponent(told.project)}${query}`;
+  const away = (address, text) => make("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, text);
+  const logs = (...terms) => console_(`logs/query;query=${encodeURIComponent(terms.join("\n"))};timeRange=P30D`);
+
+  /** The run's clusters and jobs as the console shows them; their names where there is no console. */
+  const inConsole = (kind, name) => (told.console ? away(console_(`dataproc/${kind}/${encodeURIComponent(name)}`, `&region=${encodeURIComponent(told.region)}`), name) : name);
+
+  function drawNext() {
+    const [why, command] = next();
+    const line = make("code", { id: "command" }, command);
+    fill(
+      "next",
+      make("p", { class: "answer" }, why),
+      make("p", { class: "command" }, line, make("button", { type: "button", class: "link", id: "copy" }, "Copy")),
+      told.console ? make("p", {}, away(logs(`jsonPayload.run_id="${run.run_id}"`), "Its log lines"), " · ", away(logs(`jsonPayload.run_id="${run.run_id}"`, "severity>=WARNING"), "its warnings and errors")) : none("Its log lines are in the stack's folder, below logs/."),
+    );
+  }
+
+  /** What an operator would do now, and why. */
+  function next() {
+    const id = run.run_id;
+    const lost = run.markets.filter((market) => market.state !== "landed").map((market) => market.market);
+    if (run.state === "fetching" && run.counts.dead_lettered) return ["A market was given up; say why, then send it again.", `./releases why ${id} ${run.dead_letters[0].market}`];
+    if (!run.is_finished) return ["Nothing is to be done; this follows it on a command line.", `./releases run watch ${id}`];
+    if (run.state === "loaded") return ["Nothing is to be done; this shows what it became.", `./releases receipt ${id}`];
+    if (run.state === "failed" && !lost.length) return ["Everything landed and nothing was loaded; this says why.", `./releases receipt ${id}`];
+    return [`${lost.length === 1 ? "A market is" : "Markets are"} missing; this asks for ${lost.length === 1 ? "it" : "them"} once more and loads the run again.`, `./releases run reopen ${id} --reason "missing: ${lost.slice(0, 6).join(" ")}"`];
+  }
+
   function drawFigures() {
     const newest = run.revisions[run.revisions.length - 1];
     const rows = run.rows;
@@ -75,7 +137,7 @@
 
   function drawMarkets() {
     const sentence = Object.entries(STATES).filter(([state]) => run.counts[state]).map(([state, name]) => `${run.counts[state]} ${name}`).join(", ");
-    get("markets-answer").textContent = `${sentence}.`;
+    get("markets-answer").textContent = `${sentence}. Times are ${zone()}.`;
     fill(
       "legend",
       ...Object.entries(STATES)
@@ -139,11 +201,14 @@
     fill(
       "cluster",
       facts([
-        ...run.clusters.map((claim) => [`Cluster ${claim.attempt}`, `${claim.cluster}, claimed ${clock(claim.claimed_at)}${claim.refused ? `, refused (${claim.machines}): ${claim.refused}` : ""}`]),
+        ...run.clusters.map((claim) => [
+          `Cluster ${claim.attempt}`,
+          make("span", {}, inConsole("clusters", claim.cluster), `, claimed ${moment(claim.claimed_at)}${claim.refused ? `, refused (${claim.machines}): ${claim.refused}` : ""}`),
+        ]),
         ["State", receipt ? "its job is over, so it goes" : "under way"],
         ["Size", receipt && receipt.machine_type ? `${receipt.machine_type}${receipt.workers ? ` and ${receipt.workers} workers` : ", one machine"}` : null],
         ["Cost", receipt && typeof receipt.cost_estimate === "number" ? `about $${receipt.cost_estimate.toFixed(3)} by list prices` : null],
-        ...run.job_ids.map((id, at) => [`Job ${at + 1}`, id]),
+        ...run.job_ids.map((id, at) => [`Job ${at + 1}`, inConsole("jobs", id)]),
         ["Job state", receipt ? receipt.job_state : "under way"],
         ["Driver output", receipt && receipt.driver_output_uri],
       ]),
@@ -192,6 +257,8 @@
     get("kicker").textContent = `asked for ${moment(run.requested_at)}: ${run.reason}`;
     get("lead").textContent = lead();
     drawList();
+    drawMatrix();
+    drawNext();
     drawFigures();
     drawMarkets();
     drawDecision();
@@ -256,7 +323,7 @@
     document.addEventListener("visibilitychange", look, { once: true });
   }
 
-  get("runs").addEventListener("click", (event) => {
+  get("content").addEventListener("click", (event) => {
     const entry = event.target.closest("a[data-run]");
     if (!entry || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
@@ -270,10 +337,15 @@
     only = only === button.dataset.only ? "" : button.dataset.only;
     drawMarkets();
   });
+  get("next").addEventListener("click", (event) => {
+    if (event.target.id !== "copy") return;
+    navigator.clipboard.writeText(get("command").textContent).then(() => { event.target.textContent = "Copied"; }, () => getSelection().selectAllChildren(get("command")));
+  });
   get("retry").addEventListener("click", look);
   addEventListener("popstate", look);
   let resized = 0;
   addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(() => run && drawWaterfall(), 150); });
   Page.onTheme(() => run && drawWaterfall());
+  enter("loading");
   look();
 })();

@@ -16,7 +16,15 @@ from google.cloud import bigquery
 from playwright.async_api import Browser
 
 from contracts import names
-from contracts.documents import ClusterClaim, DeadLetterRecord, JobClaim, LoadResult, Manifest, ThrottledRecord
+from contracts.documents import (
+    ClusterClaim,
+    DeadLetterRecord,
+    JobClaim,
+    LoadResult,
+    Manifest,
+    MissingMarket,
+    ThrottledRecord,
+)
 from eventing.ledger import RunLedger
 from eventing.objects import GcsObjectStore
 from local.bigquery import BigQuery
@@ -26,9 +34,15 @@ from local.storage import Storage
 from local.tools import ROOT
 from tests import builders
 from tests.browser import surf, year
+from tests.browser.served import simulator
 
 MARKETS = ("AT", "CH", "DE", "DK", "FI", "FR", "GB", "IS", "NO", "SE")
 WEEKS = 3
+PARTIAL = "2026-11-16"
+"""The week in the middle, which lacks a market."""
+LACKS = "SE"
+FAILED = "2026-11-25"
+"""A run that came to nothing; its week is not in the table."""
 DATASET = "browser"
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 """A title as nobody should have it; the newest week's first Danish album gets it."""
@@ -39,6 +53,7 @@ class Served:
     """A dashboard and what is behind it."""
 
     url: str
+    images: str
     warehouse: BigQuery
     store: Storage
     environment: dict[str, str]
@@ -67,7 +82,6 @@ class Served:
 def served(bigquery: BigQuery, storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """`python -m dashboard`, ready."""
     year.furnish(bigquery, dataset=DATASET)
-    year.load(bigquery, WEEKS, dataset=DATASET, markets=MARKETS)
     storage.ensure_bucket(PROJECT, BUCKET)
     environment = {
         **os.environ,
@@ -79,9 +93,12 @@ def served(bigquery: BigQuery, storage: Storage, tmp_path_factory: pytest.TempPa
         "HOST": LOOPBACK,
     }
     with Supervisor(tmp_path_factory.mktemp("dashboard")) as supervisor:
+        images = environment["SPOTIFY_IMAGES_URL"] = simulator(supervisor)
+        without = {date.fromisoformat(PARTIAL): LACKS}
+        year.load(bigquery, WEEKS, dataset=DATASET, markets=MARKETS, without=without, images=images)
         port = supervisor.ports.take()
         url = f"http://{LOOPBACK}:{port}"
-        found = Served(url, bigquery, storage, environment)
+        found = Served(url, images, bigquery, storage, environment)
         _insult(found)
         asyncio.run(_write_runs(found))
         command: list[str | Path] = [sys.executable, "-m", "dashboard"]
@@ -112,6 +129,7 @@ async def _write_runs(served: Served) -> None:
         )
         load = LoadResult(run_id=builders.RUN, revision=1, files=3, albums=9, tracks=30, rows=30, quarantined=2)
         await ledger.create_receipt(builders.receipt(load=load, job_id="job-1", job_state="DONE"))
+        await _write_imperfect_runs(ledger)
         store = served.store.client(PROJECT).bucket(BUCKET)
         store.blob(names.load_name(builders.RUN, 1)).upload_from_string(load.to_json())
         await ledger.create_manifest(
@@ -135,6 +153,20 @@ async def _write_runs(served: Served) -> None:
         )
 
 
+async def _write_imperfect_runs(ledger: RunLedger) -> None:
+    """A week without one of its markets, and one that failed."""
+    gone = [MissingMarket(market=LACKS, reason="it did not land before the deadline")]
+    there = tuple(market for market in MARKETS if market != LACKS)
+    partial = {"run_id": PARTIAL, "outcome": "partial", "landed": there, "missing": gone}
+    failed = {"run_id": FAILED, "outcome": "failed", "landed": (), "missing": gone, "warehouse": None}
+    for run, changes, parts in ((PARTIAL, partial, " ".join(there)), (FAILED, failed, "")):
+        asked = builders.manifest(" ".join(MARKETS)).model_copy(update={"run_id": run})
+        await ledger.create_manifest(asked)
+        verdict = "load" if parts else "fail"
+        await ledger.create_decision(builders.decision(parts or "DK", run_id=run, verdict=verdict, missing=gone))
+        await ledger.create_receipt(builders.receipt(**changes, error=None if parts else "too little landed"))
+
+
 OPEN_RUN = "2026-11-30"
 
 
@@ -150,7 +182,7 @@ async def chromium() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def sheet(chromium: Browser, served: Served) -> AsyncIterator[surf.Sheet]:
     """A page that, whatever a test does with it, complains of nothing and asks nobody else."""
-    async with surf.sheet(chromium, served.url) as opened:
+    async with surf.sheet(chromium, served.url, images=served.images) as opened:
         yield opened
         assert opened.complaints == []
         assert opened.strangers == []

@@ -6,6 +6,7 @@ The picture of the README is small and committed; the others are for whoever cha
 import asyncio
 import sys
 import tempfile
+from datetime import date
 from pathlib import Path
 
 from playwright.async_api import Browser
@@ -18,21 +19,23 @@ from tests.browser.surf import DESKTOP, PHONE, WIDE, Theme
 _README = ROOT / "docs" / "images" / "dashboard.png"
 _SCREENSHOTS = ROOT / ".local" / "screenshots"
 _WEEKS = 27
+_PARTIAL = date(2026, 10, 5)
+"""A week without Sweden."""
 _SHOWN = (1280, 1450)
 _LIMIT = 300 * 1024  # bytes
 
 
-async def take(url: str) -> None:
+async def take(url: str, images: str) -> None:
     """Take all pictures."""
     async with surf.browser() as browser:
-        await _readme(browser, url)
+        await _readme(browser, url, images)
         for theme in ("light", "dark"):
             for size in (PHONE, DESKTOP, WIDE):
-                await _full(browser, url, size, "light" if theme == "light" else "dark")
+                await _full(browser, url, images, size, "light" if theme == "light" else "dark")
 
 
-async def _readme(browser: Browser, url: str) -> None:
-    async with surf.sheet(browser, url, size=_SHOWN) as sheet:
+async def _readme(browser: Browser, url: str, images: str) -> None:
+    async with surf.sheet(browser, url, images=images, size=_SHOWN) as sheet:
         await sheet.visit()
         _README.parent.mkdir(parents=True, exist_ok=True)
         await sheet.page.screenshot(path=_README)
@@ -44,9 +47,15 @@ async def _readme(browser: Browser, url: str) -> None:
     sys.stdout.write(f"{_README}: {size / 1024:.0f} KiB\n")
 
 
-async def _full(browser: Browser, url: str, size: tuple[int, int], theme: Theme) -> None:
-    for name, query in {"all": {}, "denmark": {"market": "DK"}}.items():
-        async with surf.sheet(browser, url, size=size, theme=theme) as sheet:
+async def _full(browser: Browser, url: str, images: str, size: tuple[int, int], theme: Theme) -> None:
+    views = {
+        "all": {},
+        "denmark": {"market": "DK", "view": "list"},
+        "partial": {"week": _PARTIAL.isoformat()},
+        "missing": {"week": _PARTIAL.isoformat(), "market": "SE"},
+    }
+    for name, query in views.items():
+        async with surf.sheet(browser, url, images=images, size=size, theme=theme) as sheet:
             await sheet.visit("/", **query)
             file = _SCREENSHOTS / f"{name}-{size[0]}-{theme}.png"
             await sheet.page.screenshot(path=file, full_page=True)
@@ -54,5 +63,5 @@ async def _full(browser: Browser, url: str, size: tuple[int, int], theme: Theme)
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder, dashboard(Path(folder), _WEEKS) as served:
-        asyncio.run(take(served.url))
+    with tempfile.TemporaryDirectory() as folder, dashboard(Path(folder), _WEEKS, {_PARTIAL: "SE"}) as served:
+        asyncio.run(take(served.url, served.images))

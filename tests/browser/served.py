@@ -2,10 +2,12 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 
 from local import tools
 from local.bigquery import BigQuery
@@ -20,13 +22,23 @@ class Dashboard:
     """Where it is and how much it holds."""
 
     url: str
+    images: str
     rows: int
     storage: Storage
 
 
+def simulator(supervisor: Supervisor) -> str:
+    """A simulator that draws covers; gives the address below which they lie."""
+    port = supervisor.ports.take()
+    command: list[str | Path] = [sys.executable, "-m", "local.spotify", "--port", str(port)]
+    child = supervisor.start("spotify", command, {**os.environ}, cwd=tools.ROOT)
+    child.wait_for_line("^ready ", within=60)
+    return f"http://{LOOPBACK}:{port}/image"
+
+
 @contextmanager
-def dashboard(folder: Path, weeks: int) -> Iterator[Dashboard]:
-    """Emulators, so many weeks, and `python -m dashboard`; gone when the block is left."""
+def dashboard(folder: Path, weeks: int, without: Mapping[date, str] = MappingProxyType({})) -> Iterator[Dashboard]:
+    """Emulators, so many weeks (each `without` its market), and `python -m dashboard`; gone when the block is left."""
     with Supervisor(folder / "logs") as supervisor:
         warehouse = BigQuery.start(
             supervisor, python=tools.bigquery_python(tools.ROOT), data=folder / "bigquery", environment=os.environ
@@ -38,7 +50,8 @@ def dashboard(folder: Path, weeks: int) -> Iterator[Dashboard]:
         storage.wait()
         storage.ensure_bucket(PROJECT, BUCKET)
         year.furnish(warehouse)
-        rows = year.load(warehouse, weeks)
+        images = simulator(supervisor)
+        rows = year.load(warehouse, weeks, without=without, images=images)
         port = supervisor.ports.take()
         url = f"http://{LOOPBACK}:{port}"
         environment = {
@@ -48,10 +61,11 @@ def dashboard(folder: Path, weeks: int) -> Iterator[Dashboard]:
             "BIGQUERY_DATASET": DATASET,
             "BIGQUERY_EMULATOR_HOST": warehouse.url,
             "STORAGE_EMULATOR_HOST": storage.url,
+            "SPOTIFY_IMAGES_URL": images,
             "HOST": LOOPBACK,
             "PORT": str(port),
         }
         command: list[str | Path] = [sys.executable, "-m", "dashboard"]
         child = supervisor.start("dashboard", command, environment, cwd=tools.ROOT)
         child.wait_until(answers(f"{url}/health/ready"), within=60)
-        yield Dashboard(url, rows, storage)
+        yield Dashboard(url, images, rows, storage)

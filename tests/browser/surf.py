@@ -127,11 +127,16 @@ async def sheet(
     *,
     size: tuple[int, int] = DESKTOP,
     theme: Theme = "light",
+    images: str = "",
+    scripts: bool = True,
     headers: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Sheet]:
-    """A page of its own: nothing remembered, this size, this system theme."""
+    """A page of its own: nothing remembered, this size, this system theme; covers may come from `images`."""
     context = await browser.new_context(
-        viewport={"width": size[0], "height": size[1]}, color_scheme=theme, extra_http_headers=dict(headers or {})
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme=theme,
+        java_script_enabled=scripts,
+        extra_http_headers=dict(headers or {}),
     )
     page = await context.new_page()
     seen = Sheet(page, home)
@@ -142,7 +147,10 @@ async def sheet(
 
     def follow(request: Request) -> None:
         address = urlsplit(request.url)
-        if address.scheme not in ("data", "blob", "file") and f"{address.scheme}://{address.netloc}" != home:
+        is_cover = bool(images) and request.url.startswith(f"{images}/") and request.resource_type == "image"
+        if address.scheme in ("data", "blob", "file") or is_cover:
+            return
+        if f"{address.scheme}://{address.netloc}" != home:
             seen.strangers.append(request.url)
 
     page.on("console", listen)

@@ -4,6 +4,7 @@ import asyncio
 import re
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from local.tools import ROOT
 from tests.browser import surf
-from tests.browser.conftest import HOSTILE, MARKETS, Served
+from tests.browser.conftest import FAILED, HOSTILE, MARKETS, Served
 from tests.browser.surf import DESKTOP, PHONE, Sheet, Theme
 from tests.browser.year import NEWEST
 
@@ -21,11 +22,16 @@ pytestmark = [pytest.mark.browser, pytest.mark.emulator, pytest.mark.asyncio(loo
 
 WEEK = NEWEST.isoformat()
 BEFORE = "2026-11-16"
+FIRST = "2026-11-09"
 
 # Written apart from the views, from the table's rows alone.
 FIGURES = """
 WITH now AS (SELECT DISTINCT market, album_id FROM {table} WHERE load_date = @week),
-before AS (SELECT DISTINCT market, album_id FROM {table} WHERE load_date = DATE_SUB(@week, INTERVAL 7 DAY)),
+last AS (SELECT market, MAX(load_date) AS load_date FROM {table} WHERE load_date < @week GROUP BY market),
+before AS (
+  SELECT DISTINCT rows.market, rows.album_id FROM {table} AS rows
+  JOIN last ON last.market = rows.market AND last.load_date = rows.load_date
+),
 reach AS (SELECT album_id, COUNT(*) AS markets FROM now GROUP BY album_id),
 here AS (SELECT DISTINCT album_id FROM now WHERE MARKET_FITS),
 tracks AS (
@@ -95,7 +101,7 @@ async def test_the_history_is_that_of_the_table(sheet: Sheet, served: Served) ->
     """New and known releases of each week are told against the run before it."""
     await sheet.visit(market="DK")
     rows = {(row[0], row[1]): int(row[2]) for row in await sheet.figure("history")}
-    assert {week for week, _ in rows} == {WEEK, BEFORE}
+    assert {week for week, _ in rows} == {WEEK, BEFORE, FIRST}
     expected = figures_of(served, "DK")
     assert rows[WEEK, "new"] == expected["new"]
     assert rows[WEEK, "listed before"] == expected["releases"] - expected["new"]
@@ -157,8 +163,8 @@ async def test_search_finds_titles_and_artists(sheet: Sheet, served: Served) -> 
     )[0]
     for text in (album["name"], album["artists"].split(",")[0].upper()):
         await sheet.page.fill("#q", text)
-        row = sheet.page.locator(f'#rows tr[data-id="{album["album_id"]}"]')
-        await expect(row.locator("a")).to_have_attribute(
+        row = sheet.page.locator(f'#rows [data-id="{album["album_id"]}"]')
+        await expect(row.locator(".listen")).to_have_attribute(
             "href", f"https://open.spotify.com/album/{album['album_id']}"
         )
     await sheet.page.fill("#q", "no such title anywhere")
@@ -169,9 +175,9 @@ async def test_the_address_holds_every_choice(sheet: Sheet) -> None:
     """A link shows what its sender saw; back and forward step through the choices."""
     await sheet.visit()
     await sheet.page.select_option("#market", "SE")
-    await sheet.page.select_option("#week", BEFORE)
+    await sheet.page.select_option("#week", FIRST)
     await sheet.page.select_option("#show", "here")
-    await expect(sheet.page).to_have_url(f"{sheet.home}/?market=SE&week={BEFORE}&show=here")
+    await expect(sheet.page).to_have_url(f"{sheet.home}/?market=SE&week={FIRST}&show=here")
     await sheet.drawn()
     count = await sheet.page.locator("#count").inner_text()
     await sheet.page.go_back()
@@ -187,11 +193,17 @@ async def test_the_address_holds_every_choice(sheet: Sheet) -> None:
     await expect(sheet.page.locator("#count")).to_have_text(count)
 
 
-async def test_the_first_week_calls_nothing_new(sheet: Sheet) -> None:
-    """Without a run before there is nothing to be new against; the page says so instead of showing a nought."""
-    await sheet.visit(week="2026-11-09")
-    await expect(sheet.page.locator('[data-value="new"]')).to_have_text("–")  # noqa: RUF001
-    await expect(sheet.page.locator("#lead")).to_contain_text("first week there is")
+async def test_the_first_week_tells_what_is_new_by_release_date(sheet: Sheet, served: Served) -> None:
+    """Without a run before, the seven days up to the run decide, and the page says so."""
+    await sheet.visit(week=FIRST)
+    fresh = served.ask(
+        "SELECT COUNT(DISTINCT album_id) AS n FROM {table} WHERE load_date = @week "
+        "AND DATE_DIFF(load_date, release_day, DAY) BETWEEN 0 AND 6",
+        week=date.fromisoformat(FIRST),
+    )
+    assert await sheet.value("new") == fresh[0]["n"] > 0
+    await expect(sheet.page.locator("#lead")).to_contain_text("there is no earlier list to compare with")
+    await expect(sheet.page.locator("#kpi-new")).to_contain_text("by their release date")
     await expect(sheet.page.locator('[data-figure="delays"]')).to_be_hidden()
 
 
@@ -200,7 +212,7 @@ async def test_a_hostile_title_is_only_text(sheet: Sheet, served: Served) -> Non
     await sheet.visit(market="DK")
     await sheet.page.fill("#q", "onerror")
     await expect(sheet.page.locator("#rows .name")).to_have_text(HOSTILE)
-    assert await sheet.page.locator("#rows img").count() == 0
+    assert await sheet.page.locator('#rows img[src="x"]').count() == 0
 
 
 async def test_the_keyboard_reaches_and_works_everything(sheet: Sheet) -> None:
@@ -212,21 +224,25 @@ async def test_the_keyboard_reaches_and_works_everything(sheet: Sheet) -> None:
     await sheet.page.keyboard.press("Enter")
     await expect(sheet.page.locator("#kpi-here")).to_have_attribute("aria-pressed", "true")
     await expect(sheet.page.locator("#kpi-here")).to_be_focused()
-    await sheet.page.locator("#sort-name").focus()
+    await sheet.page.locator("#view-list").focus()
+    await sheet.page.keyboard.press("Space")
+    await expect(sheet.page.locator("#rows")).to_have_attribute("data-view", "list")
+    await sheet.page.locator("#rows .name a").first.focus()
     await sheet.page.keyboard.press("Enter")
-    await expect(sheet.page.locator("th", has=sheet.page.locator("#sort-name"))).to_have_attribute(
-        "aria-sort", "ascending"
-    )
+    await expect(sheet.page.locator("#single-title")).to_be_focused()
 
 
-@pytest.mark.parametrize("path", ["/", "/runs"])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+PAGES = ["/", "/runs", f"/?week={BEFORE}", f"/?week={BEFORE}&market=SE", "/?market=XX", f"/runs/{FAILED}"]
+"""Whole, the runs, a partial week, a market that it lacks, one that nobody knows, a run that failed."""
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize(("size", "theme"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"])
 async def test_axe_finds_nothing_serious(
     chromium: Browser, served: Served, path: str, theme: Theme, size: tuple[int, int]
 ) -> None:
-    """Contrast, names, roles, order: axe-core has no serious or critical finding, in either theme, at either size."""
-    async with surf.sheet(chromium, served.url, size=size, theme=theme) as sheet:
+    """Contrast, names, roles, order: axe-core has no serious or critical finding, in either theme and size."""
+    async with surf.sheet(chromium, served.url, images=served.images, size=size, theme=theme) as sheet:
         await sheet.visit(path)
         for summary in await sheet.page.locator("summary:visible").all():
             await summary.click()
@@ -243,10 +259,10 @@ async def serious(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("path", ["/", "/runs"])
+@pytest.mark.parametrize("path", PAGES)
 async def test_nothing_sticks_out_on_a_phone(chromium: Browser, served: Served, path: str) -> None:
     """A page that scrolls sideways is not readable on a phone."""
-    async with surf.sheet(chromium, served.url, size=PHONE) as sheet:
+    async with surf.sheet(chromium, served.url, images=served.images, size=PHONE) as sheet:
         await sheet.visit(path)
         assert await sheet.page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
 
@@ -254,7 +270,7 @@ async def test_nothing_sticks_out_on_a_phone(chromium: Browser, served: Served, 
 async def test_the_theme_follows_the_system_until_it_is_chosen(chromium: Browser, served: Served) -> None:
     """prefers-color-scheme decides; the button overrules it and is remembered."""
     ground = "getComputedStyle(document.body).backgroundColor"
-    async with surf.sheet(chromium, served.url, theme="dark") as sheet:
+    async with surf.sheet(chromium, served.url, images=served.images, theme="dark") as sheet:
         await sheet.visit()
         dark = await sheet.page.evaluate(ground)
         await sheet.page.click("#theme")
@@ -263,7 +279,7 @@ async def test_the_theme_follows_the_system_until_it_is_chosen(chromium: Browser
         assert light != dark
         await sheet.page.reload()
         assert await sheet.page.evaluate(ground) == light
-    async with surf.sheet(chromium, served.url, theme="light") as sheet:
+    async with surf.sheet(chromium, served.url, images=served.images, theme="light") as sheet:
         await sheet.visit()
         assert await sheet.page.evaluate(ground) == light
 
@@ -272,7 +288,7 @@ async def test_an_empty_table_says_what_to_do(sheet: Sheet) -> None:
     """A new installation shows the next step, not empty axes."""
 
     async def nothing(route: Route) -> None:
-        await route.fulfill(json={"weeks": [], "history": []})
+        await route.fulfill(json={"weeks": [], "others": []})
 
     await sheet.page.route("**/api/weeks", nothing)
     await sheet.page.goto(f"{sheet.home}/")
@@ -283,7 +299,7 @@ async def test_an_empty_table_says_what_to_do(sheet: Sheet) -> None:
 
 async def test_a_fault_is_told_and_can_be_tried_again(chromium: Browser, served: Served) -> None:
     """When BigQuery does not answer, the page says so in words and a button brings it back."""
-    async with surf.sheet(chromium, served.url) as sheet:
+    async with surf.sheet(chromium, served.url, images=served.images) as sheet:
         broken = True
 
         async def sometimes(route: Route) -> None:
@@ -302,13 +318,15 @@ async def test_a_fault_is_told_and_can_be_tried_again(chromium: Browser, served:
         await expect(sheet.page.locator("#error")).to_be_hidden()
 
 
-async def test_the_page_keeps_to_itself(sheet: Sheet) -> None:
-    """A strict policy on every answer: no inline script, no eval, no other address, in no frame."""
+async def test_the_page_keeps_to_itself(sheet: Sheet, served: Served) -> None:
+    """A strict policy on every answer: no inline script, no eval, no other address but the covers', in no frame."""
     response = await sheet.page.goto(f"{sheet.home}/")
     assert response is not None
     policy = response.headers["content-security-policy"]
     assert "unsafe" not in policy
-    assert {"default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"} <= set(policy.split("; "))
+    covers = "/".join(served.images.split("/")[:3])
+    wanted = {"default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", f"img-src 'self' {covers}"}
+    assert wanted <= set(policy.split("; "))
     await sheet.drawn()
     assert await smuggled(sheet.page) is None
     sheet.complaints.clear()  # the refusal that was just provoked
@@ -325,7 +343,7 @@ async def smuggled(page: Page) -> Any:
 async def test_the_exported_file_needs_nobody(chromium: Browser, served: Served, tmp_path: Path) -> None:
     """One file, opened from a disk: the same figures, no request at all, and as strict a policy."""
     file = tmp_path / "dashboard.html"
-    command = [sys.executable, "-m", "dashboard", "export", str(file)]
+    command = [sys.executable, "-m", "dashboard", "export", str(file), "--covers"]
     done = await asyncio.to_thread(
         subprocess.run, command, cwd=ROOT, env=served.environment, capture_output=True, text=True, check=False
     )
@@ -334,11 +352,14 @@ async def test_the_exported_file_needs_nobody(chromium: Browser, served: Served,
         await sheet.visit(file.as_uri(), market="DK", week=WEEK)
         expected = figures_of(served, "DK")
         assert {name: await sheet.value(name) for name in expected} == expected
+        cover = sheet.page.locator("#rows img").first
+        await expect(cover).to_have_attribute("src", re.compile("^data:image/svg"))
+        assert await cover.evaluate("one => one.decode().then(() => one.naturalWidth)")
         await sheet.page.click("#older")
         await expect(sheet.page.locator("#week")).to_have_value(BEFORE)
         await sheet.drawn()
         await sheet.page.fill("#q", "onerror")
-        assert await sheet.page.locator("#rows img").count() == 0
+        assert await sheet.page.locator('#rows img[src="x"]').count() == 0
         assert sheet.complaints == []
         assert sheet.strangers == []
         assert await smuggled(sheet.page) is None

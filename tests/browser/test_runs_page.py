@@ -1,6 +1,7 @@
 """The run view in a real browser: where every market stands, and a run that goes on while one looks."""
 
 import re
+from urllib.parse import unquote
 
 import pytest
 from playwright.async_api import Browser, Route, expect
@@ -9,7 +10,7 @@ from contracts import names
 from local.choices import BUCKET, PROJECT
 from tests import builders
 from tests.browser import surf
-from tests.browser.conftest import OPEN_RUN, Served
+from tests.browser.conftest import MARKETS, OPEN_RUN, PARTIAL, Served
 from tests.browser.surf import Sheet
 
 pytestmark = [pytest.mark.browser, pytest.mark.emulator, pytest.mark.asyncio(loop_scope="session")]
@@ -39,6 +40,61 @@ async def test_a_finished_run_shows_decision_job_and_receipt(sheet: Sheet) -> No
         "#waterfall-answer": "all markets fetched, 5 min",
     }.items():
         await expect(sheet.page.locator(place)).to_contain_text(text)
+
+
+async def test_a_grid_shows_every_run_market_by_market(sheet: Sheet) -> None:
+    """One look tells which week lacks what, and why; each row leads to its run."""
+    await sheet.visit("/runs")
+    row = sheet.page.locator("#matrix tbody tr", has=sheet.page.locator(f"#matrix-{PARTIAL}"))
+    await expect(row.locator("td.landed")).to_have_count(len(MARKETS) - 1)
+    missing = row.locator("td.missing")
+    await expect(missing).to_have_attribute(
+        "title", "Sweden, 16 November 2026: it did not land before the deadline"
+    )
+    waiting = sheet.page.locator("#matrix tbody tr", has=sheet.page.locator(f"#matrix-{OPEN_RUN}"))
+    await expect(waiting.locator("td.throttled")).to_have_count(1)
+    await expect(waiting.locator("td.dead_lettered")).to_have_count(1)
+    await sheet.page.click(f"#matrix-{PARTIAL}")
+    await expect(sheet.page).to_have_url(f"{sheet.home}/runs/{PARTIAL}")
+
+
+@pytest.mark.parametrize(
+    ("run", "command"),
+    [
+        (PARTIAL, f'./releases run reopen {PARTIAL} --reason "missing: SE"'),
+        (builders.RUN, f"./releases receipt {builders.RUN}"),
+        (OPEN_RUN, f"./releases why {OPEN_RUN} NO"),
+    ],
+    ids=["partial", "loaded", "given up"],
+)
+async def test_a_run_names_the_next_command(sheet: Sheet, run: str, command: str) -> None:
+    """Whoever is called in the night finds what to type."""
+    await sheet.visit(f"/runs/{run}")
+    await expect(sheet.page.locator("#command")).to_have_text(command)
+
+
+async def test_a_run_leads_to_its_logs_cluster_and_job(chromium: Browser, served: Served) -> None:
+    """Where there is a console, its pages are one click away, filtered by the run."""
+    async with surf.sheet(chromium, served.url) as sheet:
+
+        async def in_the_cloud(route: Route) -> None:
+            page = await (await route.fetch()).text()
+            told = page.replace('"console":""', '"console":"https://console.cloud.google.com"')
+            await route.fulfill(body=told, content_type="text/html")
+
+        await sheet.page.route(f"**/runs/{builders.RUN}", in_the_cloud)
+        await sheet.page.route(f"**/api/runs/{builders.RUN}", lambda route: route.continue_())
+        await sheet.visit(f"/runs/{builders.RUN}")
+        logs = await sheet.page.locator("#next a").first.get_attribute("href")
+        assert logs is not None
+        assert unquote(logs).startswith(
+            f'https://console.cloud.google.com/logs/query;query=jsonPayload.run_id="{builders.RUN}"'
+        )
+        links = await sheet.page.locator("#cluster a").evaluate_all("all => all.map(one => one.pathname)")
+        assert links == [
+            f"/dataproc/clusters/{names.cluster_name(builders.RUN, 1)}",
+            f"/dataproc/jobs/{names.job_id(builders.RUN, 1, 1)}",
+        ]
 
 
 async def test_the_list_leads_to_a_run_and_back(sheet: Sheet) -> None:

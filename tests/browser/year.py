@@ -1,8 +1,9 @@
 """A year of runs for the dashboard: the simulator's catalogue, straight into the emulator by Parquet load jobs."""
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ from contracts.names import MARKETS
 from local import tools
 from local.bigquery import BigQuery
 from local.choices import DATASET, PROJECT, TABLE
+from local.spotify import shapes
 from local.spotify.catalogue import Catalogue
 from local.spotify.shapes import Json
 
@@ -38,10 +40,23 @@ def load(
     dataset: str = DATASET,
     newest: date = NEWEST,
     markets: Sequence[str] = MARKETS,
+    without: Mapping[date, str] = MappingProxyType({}),
+    images: str = shapes.IMAGES,
 ) -> int:
-    """Load so many weeks up to the newest; gives the number of rows."""
+    """Load so many weeks up to the newest; gives the number of rows.
+
+    Args:
+        warehouse: The emulator.
+        weeks: How many.
+        dataset: Of the table.
+        newest: The newest week.
+        markets: The markets of every week.
+        without: The market that a week lacks.
+        images: Where covers lie.
+    """
     # One job for all weeks: the emulator takes seconds for each, however little it holds.
-    return load_rows(warehouse, _runs(weeks, newest, markets), dataset=dataset)
+    runs = _runs(weeks, newest, markets, without, images)
+    return load_rows(warehouse, runs, dataset=dataset)
 
 
 def load_rows(warehouse: BigQuery, runs: Iterable[Sequence[Json]], *, dataset: str = DATASET) -> int:
@@ -58,8 +73,11 @@ def load_rows(warehouse: BigQuery, runs: Iterable[Sequence[Json]], *, dataset: s
     return int(table.num_rows)
 
 
-def _runs(weeks: int, newest: date, markets: Sequence[str]) -> Iterator[list[Json]]:
+def _runs(
+    weeks: int, newest: date, markets: Sequence[str], without: Mapping[date, str], images: str
+) -> Iterator[list[Json]]:
     catalogue = Catalogue(seed=1, week=newest)
     for _ in range(weeks):
-        yield catalogue.expected_rows(markets, "browse", 50, run_id=catalogue.week.isoformat())
+        there = [market for market in markets if market != without.get(catalogue.week)]
+        yield catalogue.expected_rows(there, "browse", 50, run_id=catalogue.week.isoformat(), images=images)
         catalogue = catalogue.preceding()

@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import csv
 import hashlib
+import io
 import json
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -10,6 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -17,9 +20,17 @@ from aiohttp.test_utils import TestClient, TestServer
 from contracts.documents import Receipt
 from contracts.faults import ContractError
 from contracts.names import MARKETS
-from dashboard import assets, charts, europe, page, queries, theme, wiring
-from dashboard.documents import WeekRows, by_likeness, week_document
-from dashboard.handlers import Ports, guarded, routes
+from dashboard import assets, charts, europe, files, page, queries, theme, wiring
+from dashboard.comparing import befores, compared_week, missing
+from dashboard.documents import (
+    FigureRows,
+    artist_document,
+    by_likeness,
+    figures_document,
+    week_document,
+    weeks_document,
+)
+from dashboard.handlers import Ports, guard, routes
 from dashboard.library import Library, UnknownWeekError
 from dashboard.page import Assets
 from dashboard.queries import Query, Views
@@ -36,14 +47,14 @@ from tests.waiting import eventually
 
 WEEK, BEFORE = date(2026, 11, 23), date(2026, 11, 16)
 VIEWS = Views("p", "d")
+IMAGES = "https://covers.example/image"
+TOLD = page.Told(images=IMAGES)
 ASSETS = Assets(
     {
         "data.html": "<head><!-- head --></head><!-- foot -->",
         "runs.html": "<head><!-- head --></head><!-- foot -->",
         "style.css": "p{}",
-        "page.js": "1;",
-        "data.js": "2;",
-        "runs.js": "3;",
+        **{name: f"'{name}';" for names in page.SCRIPTS.values() for name in names},
         "vega.js": "var x = '</script>';",
         "icon.svg": "<svg/>",
     }
@@ -56,11 +67,14 @@ ASKED = [
     queries.weeks(VIEWS, since=BEFORE, until=WEEK),
     queries.history(VIEWS, since=BEFORE, until=WEEK),
     queries.releases(VIEWS, week=WEEK),
-    queries.arrivals(VIEWS, week=WEEK, before=BEFORE),
-    queries.delays(VIEWS, week=WEEK, before=BEFORE),
+    queries.listings(VIEWS, weeks=[WEEK, BEFORE]),
     queries.overlap(VIEWS, week=WEEK),
     queries.artists(VIEWS, week=WEEK),
     queries.lengths(VIEWS, week=WEEK),
+    queries.album_listings(VIEWS, "a", since=BEFORE, until=WEEK),
+    queries.album_tracks(VIEWS, "a", week=WEEK),
+    queries.artist_names(VIEWS, "a", since=BEFORE, until=WEEK),
+    queries.artist_releases(VIEWS, "a", since=BEFORE, until=WEEK),
 ]
 
 
@@ -69,8 +83,8 @@ def test_every_question_names_its_partitions(query: Query) -> None:
     """Each view that a question reads is filtered by partition with parameters; else all of it is read and billed."""
     read = len(re.findall(r"(?:FROM|JOIN) `p\.d\.", query.sql))
     assert read
-    assert len(re.findall(r"load_date (?:= @|BETWEEN @)", query.sql)) >= read
-    assert set(re.findall(r"@(\w+)", query.sql)) == {name for name, _ in query.dates}
+    assert len(re.findall(r"load_date (?:= @|BETWEEN @|IN \(@)", query.sql)) >= read
+    assert set(re.findall(r"@(\w+)", query.sql)) == {name for name, _ in (*query.dates, *query.texts)}
 
 
 class Client:
@@ -119,12 +133,15 @@ def release(album: str, markets: str, **changes: Any) -> Row:
         "markets": markets.split(),
         "album_name": album.upper(),
         "artists": "A, B",
+        "artist_ids": "x,y",
         "album_type": "album",
         "release_date": "2026-11-20",
         "weekday": "Friday",
+        "days_since_release": 3,
         "tracks": 9,
         "duration_ms": 1000,
         "explicit_tracks": 0,
+        "image_url": f"{IMAGES}/{album}",
         **changes,
     }
 
@@ -134,45 +151,109 @@ def decoded(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {row["id"]: row for row in rows}
 
 
-ROWS = WeekRows(
-    releases=[release("a", "DK SE"), release("b", "NO")],
+def week_row(week: date, markets: str) -> Row:
+    return {
+        "load_date": week,
+        "market_codes": markets.split(),
+        "albums": 2,
+        "row_count": 9,
+        "revision": 1,
+    }
+
+
+def listing(week: date, album: str, markets: str) -> Row:
+    return {"load_date": week, "album_id": album, "markets": markets.split()}
+
+
+RELEASES = [release("a", "DK SE"), release("b", "NO")]
+FIGURES = FigureRows(
     overlap=[],
     artists=[{"artist_id": "x", "artist": "A", "markets": ["SE"], "albums": 1, "tracks": 2}],
     lengths=[{"market": "SE", "half_minute": 6, "tracks": 3}],
-    arrivals=[{"album_id": "a", "markets": ["SE"], "was_known": True}],
-    delays=[{"market": "NO", "releases": 2, "quartiles": [1, 2, 3, 4, 5], "mean": 2.345}],
 )
 
 
+def week_of(before: dict[str, date], *listings: Row, releases: Sequence[Row] = RELEASES) -> dict[str, Any]:
+    return week_document(WEEK, before, releases, listings, images=IMAGES)
+
+
 def test_a_week_says_where_each_release_is_and_where_it_is_new() -> None:
-    """Markets are numbers into one list; new is per market, and known is for the week as a whole."""
-    document = week_document(WEEK, BEFORE, ROWS)
+    """Markets are numbers into one list; new is per market against its own last list, and for all together."""
+    last = dict.fromkeys(("DK", "NO", "SE"), BEFORE)
+    document = week_of(last, listing(BEFORE, "a", "DK"), listing(BEFORE, "b", "NO"))
     assert document["markets"] == ["DK", "NO", "SE"]
     found = decoded(document)
-    assert (found["a"]["markets"], found["a"]["new_in"], found["a"]["was_known"]) == ([0, 2], [2], True)
-    assert (found["b"]["markets"], found["b"]["new_in"], found["b"]["was_known"]) == ([1], [], True)
-    assert document["artists"] == [["x", "A", [2], 1, 2]]
-    assert document["lengths"] == [[2, 6, 3]]
-    assert document["delays"] == [[1, 2, [1, 2, 3, 4, 5], 2.35]]
+    assert (found["a"]["markets"], found["a"]["new_in"], found["a"]["is_new"]) == ([0, 2], [2], False)
+    assert (found["b"]["markets"], found["b"]["new_in"], found["b"]["is_new"]) == ([1], [], False)
+    assert found["a"]["image"] == "a"
 
 
-def test_without_a_week_before_nothing_is_new_or_known() -> None:
-    """Null is not false: the page must not call a first week's releases new."""
-    rows = WeekRows(releases=ROWS.releases, overlap=[], artists=[], lengths=[])
-    assert {row["was_known"] for row in decoded(week_document(WEEK, None, rows)).values()} == {None}
+def test_a_market_is_compared_with_its_own_last_list() -> None:
+    """After a week without Sweden its list is told against the one before that, and is not all new."""
+    older = date(2026, 11, 9)
+    index = [week_row(WEEK, "DK SE NO"), week_row(BEFORE, "DK NO"), week_row(older, "DK SE NO")]
+    before = befores(WEEK, index)
+    assert before == {"DK": BEFORE, "NO": BEFORE, "SE": older}
+    found = decoded(week_of(before, listing(older, "a", "SE DK"), listing(BEFORE, "b", "NO")))
+    # Denmark listed it two weeks ago and not last week: that it came back is news, but not for all.
+    assert (found["a"]["new_in"], found["a"]["is_new"]) == ([0], False)
+    assert compared_week(["DK", "NO", "SE"], before) == BEFORE
 
 
-def test_a_release_that_is_nowhere_before_is_not_known() -> None:
-    """An arrival that no market listed the week before is new for all markets together."""
-    rows = WeekRows(
-        releases=ROWS.releases,
-        overlap=[],
-        artists=[],
-        lengths=[],
-        arrivals=[{"album_id": "b", "markets": ["NO"], "was_known": False}],
-    )
-    found = decoded(week_document(WEEK, BEFORE, rows))
-    assert (found["a"]["was_known"], found["b"]["was_known"]) == (True, False)
+@pytest.mark.parametrize(("days", "is_new"), [(0, True), (6, True), (7, False), (-1, False), (None, False)])
+def test_the_first_list_of_a_market_is_told_by_release_dates(days: int | None, is_new: bool) -> None:  # noqa: FBT001
+    """Without a list before, the week before the run decides; a day that is not known is not new."""
+    (found,) = decoded(week_of({}, releases=[release("a", "DK", days_since_release=days)])).values()
+    assert (bool(found["new_in"]), found["is_new"]) == (is_new, is_new)
+
+
+def test_a_cover_that_lies_elsewhere_is_not_shown() -> None:
+    """The page's policy names one host; an address below another would be refused, and tell that host of the reader."""
+    odd = release("a", "DK", image_url="https://elsewhere.example/image/a")
+    assert decoded(week_of({}, releases=[odd]))["a"]["image"] is None
+
+
+def test_the_figures_of_a_week_are_numbered_like_its_markets() -> None:
+    """Artists and lengths by market, and days until listed only where there is a list to compare with."""
+    document = week_of({"NO": BEFORE})
+    figures = figures_document(document, FIGURES)
+    assert figures["artists"] == [["x", "A", [2], 1, 2]]
+    assert figures["lengths"] == [[2, 6, 3]]
+    assert figures["delays"] == [[1, 1, [3, 3, 3, 3, 3], 3.0]]
+
+
+def test_a_market_that_should_be_there_is_missed_with_its_reason() -> None:
+    """The receipt says what was asked for; where there is none, what was listed lately; what is there is not missed."""
+    index = [week_row(WEEK, "DK NO"), week_row(BEFORE, "DK SE")]
+    told = {"landed_markets": ["DK", "FI"], "missing_markets": {"SE": "403", "NO": "late"}}
+    assert missing(WEEK, index, told) == {"FI": "its list landed and is not in the table", "SE": "403"}
+    assert missing(WEEK, index, None) == {"SE": "no receipt tells why"}
+    assert missing(BEFORE, index, None) == {}
+
+
+def test_runs_that_the_table_does_not_hold_are_told_of() -> None:
+    """A failed week, and one under way, are not silently skipped."""
+    runs = [run_entry("2026-11-30", "fetching"), run_entry("2026-11-23", "loaded", landed_markets=["DK"])]
+    document = weeks_document([week_row(WEEK, "DK")], runs)
+    assert document["others"] == [{"week": "2026-11-30", "state": "fetching"}]
+    assert [week["state"] for week in document["weeks"]] == ["loaded"]
+
+
+def run_entry(run: str, state: str, **changes: Any) -> dict[str, Any]:
+    return {"run": run, "state": state, "revision": 1, "landed_markets": None, "missing_markets": {}, **changes}
+
+
+def test_an_artist_is_followed_through_the_weeks() -> None:
+    """Each release once, from its first week to its last; reach counts a market once, whatever it lists."""
+    rows = [
+        {**release(album, markets), "load_date": week}
+        for week, album, markets in ((WEEK, "a", "DK SE"), (WEEK, "b", "DK"), (BEFORE, "a", "NO"))
+    ]
+    document = artist_document("x", "A", rows, images=IMAGES)
+    first = document["releases"][0]
+    assert (first["id"], first["first"], first["last"]) == ("a", BEFORE.isoformat(), WEEK.isoformat())
+    assert first["markets"] == ["DK", "NO", "SE"]
+    assert document["reach"] == [[WEEK.isoformat(), 2], [BEFORE.isoformat(), 1]]
 
 
 def test_markets_stand_beside_those_they_are_like() -> None:
@@ -209,15 +290,25 @@ class Table:
         if self.is_empty:
             return []
         if query.name == "weeks":
-            return [
-                {"load_date": day, "markets": 3, "albums": 2, "row_count": 9, "revision": 1}
-                for day in (WEEK, BEFORE)
-            ]
-        return ROWS.releases if query.name == "releases" else []
+            return [week_row(day, "DK SE NO") for day in (WEEK, BEFORE)]
+        return RELEASES if query.name == "releases" else []
 
 
-def library(table: Table, clock: TestClock, keep: float = 600) -> Library:
-    return Library(table, VIEWS, history=timedelta(days=371), keep=timedelta(seconds=keep), clock=clock)
+async def no_runs() -> list[dict[str, Any]]:
+    """A bucket without a run."""
+    return []
+
+
+def library(table: Table, clock: TestClock, keep: float = 600, runs: Any = no_runs) -> Library:
+    return Library(
+        table,
+        VIEWS,
+        runs=runs,
+        images=IMAGES,
+        history=timedelta(days=371),
+        keep=timedelta(seconds=keep),
+        clock=clock,
+    )
 
 
 async def test_a_document_is_made_once_for_all_who_ask() -> None:
@@ -229,6 +320,26 @@ async def test_a_document_is_made_once_for_all_who_ask() -> None:
     assert len(table.asked) == len(set(table.asked))
     asked = len(table.asked)
     clock.advance(seconds=601)
+    await books.week(WEEK)
+    assert len(table.asked) == 2 * asked
+
+
+async def test_a_run_that_finishes_shows_at_once() -> None:
+    """The page follows the table: what was kept is forgotten with the next receipt, and not before."""
+    table, clock = Table(), TestClock()
+    runs = [run_entry("2026-11-23", "loading")]
+
+    async def told() -> list[dict[str, Any]]:
+        return list(runs)
+
+    books = library(table, clock, runs=told)
+    await books.week(WEEK)
+    asked = len(table.asked)
+    clock.advance(seconds=6)
+    await books.week(WEEK)
+    assert len(table.asked) == asked
+    runs[0] = run_entry("2026-11-23", "loaded", landed_markets=["DK"])
+    clock.advance(seconds=6)
     await books.week(WEEK)
     assert len(table.asked) == 2 * asked
 
@@ -252,7 +363,9 @@ async def test_the_first_reader_finds_what_was_made_at_the_start() -> None:
     asked = list(table.asked)
     await books.weeks()
     await books.newest()
-    assert {"weeks", "history", "releases", "delays"} <= set(asked)
+    await books.history()
+    await books.figures(WEEK)
+    assert {"weeks", "releases", "listings", "history", "overlap"} <= set(asked)
     assert table.asked == asked
 
 
@@ -277,12 +390,12 @@ async def test_the_table_is_asked_while_the_server_starts(monkeypatch: pytest.Mo
     async def opened(made: object) -> AsyncIterator[object]:
         yield made
 
-    monkeypatch.setattr(wiring, "library", lambda _settings, clock: opened(library(table, clock)))
+    monkeypatch.setattr(wiring, "library", lambda _settings, _runs, clock: opened(library(table, clock)))
     monkeypatch.setattr(wiring, "object_store", lambda _settings: opened(MemoryObjectStore(clock)))
     monkeypatch.setattr(assets, "load", lambda: ASSETS)
     settings = Settings(google_cloud_project="p", bucket="b")
     async with wiring.ports(settings, clock=clock):
-        await eventually(lambda: {"history", "releases"} <= set(table.asked), within=5)
+        await eventually(lambda: {"weeks", "releases"} <= set(table.asked), within=5)
 
 
 async def test_an_empty_table_is_not_remembered(caplog: pytest.LogCaptureFixture) -> None:
@@ -292,7 +405,7 @@ async def test_an_empty_table_is_not_remembered(caplog: pytest.LogCaptureFixture
     books = library(table, TestClock())
     await books.warm()
     assert await books.newest() is None
-    assert await books.weeks() == {"weeks": [], "history": []}
+    assert await books.weeks() == {"weeks": [], "others": []}
     assert caplog.records == []
     table.is_empty = False
     assert [week["week"] for week in (await books.weeks())["weeks"]] == ["2026-11-23", "2026-11-16"]
@@ -313,7 +426,7 @@ async def test_the_first_week_is_compared_with_nothing() -> None:
     table = Table()
     document = await library(table, TestClock()).week(BEFORE)
     assert document["before"] is None
-    assert "arrivals" not in table.asked
+    assert "listings" not in table.asked
 
 
 async def test_a_week_that_is_not_there_costs_no_query() -> None:
@@ -379,14 +492,14 @@ def scripts_of(html: str) -> list[str]:
 
 def test_an_exported_page_allows_exactly_what_it_holds() -> None:
     """The policy names the digest of each script and style as a browser computes it, and nothing wider."""
-    html = page.exported_page(ASSETS, {"weeks": {}}, made_at="now")
+    html = page.exported_page(ASSETS, {"weeks": {}}, TOLD, made_at="now")
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
     assert policy
     assert "unsafe" not in policy[1]
     assert "connect-src" not in policy[1]  # falls to default-src 'none'
     style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)
     assert style
-    assert len(scripts_of(html)) == len(page.SCRIPTS["data"])
+    assert len(scripts_of(html)) == len(page.SCRIPTS["data"]) + 1
     for text in (*scripts_of(html), style[1]):
         assert f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" in policy[1]
 
@@ -394,18 +507,18 @@ def test_an_exported_page_allows_exactly_what_it_holds() -> None:
 def test_what_is_put_into_a_page_cannot_end_its_script() -> None:
     """A title is data from outside: in the page's own JSON it must stay data."""
     title = "</script><script>alert(1)</script><!--"
-    html = page.exported_page(ASSETS, {"weeks": {"title": title}}, made_at="now")
+    html = page.exported_page(ASSETS, {"weeks": {"title": title}}, TOLD, made_at="now")
     block = re.search(r'id="documents">(.*?)</script>', html, re.DOTALL)
     assert block
     assert json.loads(block[1])["documents"]["weeks"]["title"] == title
-    assert len(scripts_of(html)) == len(page.SCRIPTS["data"])
+    assert len(scripts_of(html)) == len(page.SCRIPTS["data"]) + 1
 
 
 def test_an_assets_address_changes_with_its_content() -> None:
     """It is kept for ever by the browser, so a new content needs a new address."""
     changed = Assets({**ASSETS.texts, "data.js": "4;"})
-    assert page.served_page(ASSETS, "data") != page.served_page(changed, "data")
-    assert page.served_page(ASSETS, "runs") == page.served_page(changed, "runs")
+    assert page.served_page(ASSETS, "data", TOLD) != page.served_page(changed, "data", TOLD)
+    assert page.served_page(ASSETS, "runs", TOLD) == page.served_page(changed, "runs", TOLD)
 
 
 # --- answers ---------------------------------------------------------------------------------------------------
@@ -417,11 +530,11 @@ async def no_fault() -> None:
 
 @asynccontextmanager
 async def serving(
-    table: Table, store: MemoryObjectStore, check: Any = no_fault
+    table: Table, store: MemoryObjectStore, check: Any = no_fault, told: page.Told = TOLD
 ) -> AsyncIterator[TestClient[Any, Any]]:
     clock = TestClock()
-    ports = Ports(library(table, clock), Runs(store, "b", clock), ASSETS, {"storage": check})
-    app = web.Application(middlewares=[guarded])
+    ports = Ports(library(table, clock), Runs(store, "b", clock), ASSETS, told, {"storage": check})
+    app = web.Application(middlewares=[guard(told)])
     app.add_routes(routes(ports))
     async with TestClient(TestServer(app)) as client:
         yield client
@@ -444,7 +557,7 @@ async def test_every_answer_carries_the_headers(path: str) -> None:
     """A policy that is missing on one answer is missing where it is needed."""
     async with serving(Table(), MemoryObjectStore()) as client:
         response = await client.get(path)
-        assert response.headers["Content-Security-Policy"] == page.SERVED_POLICY
+        assert response.headers["Content-Security-Policy"] == TOLD.policy
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert response.headers["Referrer-Policy"] == "no-referrer"
 
@@ -455,6 +568,15 @@ async def test_every_answer_carries_the_headers(path: str) -> None:
         ("/api/weeks/2026-11-23", 200),
         ("/api/weeks/2001-01-01", 404),
         ("/api/weeks/x'; DROP TABLE", 404),
+        ("/api/weeks/2026-11-23/figures", 200),
+        ("/api/history", 200),
+        ("/api/albums/x", 404),
+        ("/api/albums/0123456789012345678901", 404),
+        ("/api/artists/0123456789012345678901", 404),
+        ("/data/2026-11-23/releases.csv", 200),
+        ("/data/2026-11-23/releases.xlsx", 404),
+        ("/data/2026-11-23/passwords.csv", 404),
+        ("/data/2001-01-01/releases.csv", 404),
         ("/api/runs/2001-01-01", 404),
         ("/api/runs/..%2Fraw", 404),
         ("/assets/style.css", 200),
@@ -502,6 +624,59 @@ async def test_readiness_tells_what_is_not() -> None:
         assert response.status == 503
         assert (await response.json())["failures"] == {"storage": "storage is away"}
         assert (await client.get("/health/live")).status == 200
+
+
+async def test_what_is_left_out_is_not_given_either() -> None:
+    """A part that an operator decided not to show cannot be had by its address."""
+    told = page.Told(left_out=("artists", "data", "figures"))
+    async with serving(Table(), MemoryObjectStore(), told=told) as client:
+        for path in (
+            "/api/history",
+            "/api/weeks/2026-11-23/figures",
+            "/api/artists/0123456789012345678901",
+            "/data/2026-11-23/releases.csv",
+        ):
+            response = await client.get(path)
+            assert response.status == 404
+            assert "LEAVE_OUT" in (await response.json())["fault"]
+        assert (await client.get("/api/weeks/2026-11-23")).status == 200
+
+
+@pytest.mark.parametrize("name", files.SETS)
+async def test_every_set_is_given_in_every_format(name: str) -> None:
+    """What the charts show can be had as CSV, Parquet and JSON, with the same rows."""
+    async with serving(Table(), MemoryObjectStore()) as client:
+        found = {}
+        for kind in files.KINDS:
+            response = await client.get(f"/data/2026-11-23/{name}.{kind}")
+            assert response.status == 200
+            found[kind] = await response.read()
+    rows = json.loads(found["json"])
+    assert pq.read_table(io.BytesIO(found["parquet"])).num_rows == len(rows)
+    told = list(csv.DictReader(io.StringIO(found["csv"].decode("utf-8-sig"))))
+    assert len(told) == len(rows)
+    if name == "releases":
+        assert [row["markets"] for row in told] == ["DK,SE", "NO"]
+
+
+def test_a_spreadsheet_takes_no_title_for_a_formula() -> None:
+    """A title that begins with an equals sign is text to whoever opens the file."""
+    written = files.as_csv([{"name": "=HYPERLINK(1)", "days": -1}]).decode("utf-8-sig")
+    assert written.splitlines()[1] == "'=HYPERLINK(1),-1"
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"),
+    [
+        (TOLD, "img-src 'self' https://covers.example;"),
+        (page.Told(), "img-src 'self';"),
+        (page.Told(embed_in="https://intranet.example"), "frame-ancestors https://intranet.example;"),
+        (page.Told(), "frame-ancestors 'none';"),
+    ],
+)
+def test_the_policy_allows_what_an_operator_decided(told: page.Told, wanted: str) -> None:
+    """Covers come from one host, and from none where they are left out; a frame needs a setting."""
+    assert wanted in told.policy
 
 
 # --- runs ------------------------------------------------------------------------------------------------------
@@ -553,9 +728,27 @@ async def test_a_run_is_told_with_its_timings_and_names() -> None:
 def test_settings_name_every_fault() -> None:
     """All that is wrong with the environment is told at once, by variable."""
     with pytest.raises(ContractError) as caught:
-        load(Settings, {"MAXIMUM_BYTES_BILLED": "1", "LOG_LEVEL": "loud"})
+        load(
+            Settings,
+            {
+                "MAXIMUM_BYTES_BILLED": "1",
+                "LOG_LEVEL": "loud",
+                "LEAVE_OUT": "covers,everything",
+                "EMBED_IN": "https://a.example; script-src *",
+                "SPOTIFY_IMAGES_URL": "https://a.example;b",
+            },
+        )
     faults = {fault.field for fault in caught.value.faults}
-    assert faults == {"GOOGLE_CLOUD_PROJECT", "BUCKET", "MAXIMUM_BYTES_BILLED", "LOG_LEVEL"}
+    wrong = {"MAXIMUM_BYTES_BILLED", "LOG_LEVEL", "LEAVE_OUT", "EMBED_IN", "SPOTIFY_IMAGES_URL"}
+    assert faults == {"GOOGLE_CLOUD_PROJECT", "BUCKET", *wrong}
+
+
+def test_data_are_spotifys_own_only_where_the_covers_are() -> None:
+    """The local stack names the simulator's host; the page must not say that its titles come from Spotify."""
+    given = {"GOOGLE_CLOUD_PROJECT": "p", "BUCKET": "b"}
+    assert not load(Settings, given).is_invented
+    assert load(Settings, {**given, "SPOTIFY_IMAGES_URL": "http://127.0.0.1:1/image"}).is_invented
+    assert load(Settings, {**given, "LEAVE_OUT": "figures, covers"}).left_out == ("covers", "figures")
 
 
 def test_every_setting_says_what_it_is_for() -> None:

@@ -1,0 +1,140 @@
+// The releases of a week as cards, in a grid or a list; and what two weeks have alone.
+"use strict";
+
+const Releases = (() => {
+  const { get, make, number, day, marketName } = Page;
+  const PLURAL = { album: "albums", single: "singles", compilation: "compilations" };
+  const FIRST = 200;
+  const VISIBLE = 36; // more than a large screen shows; the others come with the next frame
+  const SIDE = 8; // of each side of a comparison
+
+  /** An address of this page; `go` shows it without loading anew. */
+  function inner(change, ...children) {
+    return make("a", { href: App.address(change), "data-inner": true, onclick: (event) => App.follow(event, change) }, ...children);
+  }
+
+  /** The artists, each a way to their page where there is one. */
+  function credits(one) {
+    const isOpen = App.isServed && !Page.told.left_out.includes("artists");
+    return Week.artists(one).flatMap(({ name, id }, at) => [
+      at ? ", " : null,
+      make("bdi", {}, isOpen && id ? inner({ artist: id, album: "" }, name) : name),
+    ]);
+  }
+
+  /** When it came out, as precisely as is known; Spotify writes 0000 for an unknown year. */
+  const released = (text) => (/^\d{4}-\d{2}-\d{2}$/.test(text || "") ? day(text) : text && text !== "0000" ? text : "day unknown");
+
+  function where(release, week) {
+    if (release.isEverywhere && week.markets.length > 1) return `all ${week.markets.length} markets`;
+    if (release.isHere) return `only ${marketName(week.markets[release.markets[0]])}`;
+    return `${release.markets.length} markets`;
+  }
+
+  const length = (ms) => {
+    const minutes = Math.round(ms / 60_000);
+    return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  };
+
+  function card(release, week, market) {
+    const title = make("bdi", {}, release.name);
+    return make(
+      "li",
+      { class: "release", "data-id": release.id },
+      App.isServed ? tabless(inner({ album: release.id, artist: "" }, Page.cover(week.images, release.image, release.name))) : Page.cover(week.images, release.image, release.name),
+      make(
+        "div",
+        { class: "about" },
+        make("h3", { class: "name", title: release.name }, App.isServed ? inner({ album: release.id, artist: "" }, title) : title),
+        make("p", { class: "by" }, ...credits(release)),
+        make("p", { class: "meta" }, Week.isNew(release, market) ? make("span", { class: "badge" }, "new") : null, make("span", {}, release.type), make("span", {}, released(release.released)), make("span", { class: release.isHere ? "only" : null }, where(release, week)), make("span", { class: "wide" }, `${release.tracks} ${release.tracks === 1 ? "track" : "tracks"}, ${length(release.ms)}`)),
+        make("a", { class: "listen", href: Page.spotify("album", release.id), target: "_blank", rel: "noopener noreferrer" }, "Listen on Spotify", make("span", { class: "sr" }, `: ${release.name}`)),
+      ),
+    );
+  }
+
+  /** The cover leads where the title does: one stop for the keyboard is enough. */
+  function tabless(link) {
+    link.setAttribute("tabindex", "-1");
+    link.setAttribute("aria-hidden", "true");
+    return link;
+  }
+
+  let shown = FIRST;
+  const reset = () => { shown = FIRST; };
+
+  function draw() {
+    const { week, state } = App;
+    const market = App.market();
+    const releases = Week.sorted(App.chosen(), state.sort);
+    const cards = (from, to) => releases.slice(from, to).map((release) => card(release, week, market));
+    const drawing = {};
+    latest = drawing;
+    get("rows").dataset.view = state.view;
+    get("rows").replaceChildren(...cards(0, Math.min(shown, VISIBLE)));
+    rest = afterFrame().then(() => { if (latest === drawing) get("rows").append(...cards(VISIBLE, shown)); });
+    get("count").textContent = `${number(releases.length)} of ${number(Week.listed(week, market).length)} releases`;
+    get("none").hidden = releases.length > 0;
+    get("more").hidden = releases.length <= shown;
+    get("more").textContent = `Show ${number(Math.min(FIRST, releases.length - shown))} more`;
+  }
+
+  const afterFrame = () => new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
+  let latest = null;
+  let rest = null;
+  /** Until every card that is to be shown stands. */
+  const drawn = () => rest;
+
+  async function more() {
+    shown += FIRST;
+    draw();
+    await rest;
+    const first = get("rows").children[shown - FIRST];
+    if (first) first.querySelector(".name a, .listen").focus({ preventScroll: true });
+  }
+
+  // --- two weeks side by side --------------------------------------------------------------------------------
+
+  /** The week to compare with: the chosen one, else the market's own week before. */
+  const other = () => App.state.with || (App.market() === null ? App.week.before : App.week.compared[App.state.market]) || "";
+
+  function drawChoice() {
+    const choices = App.index.weeks.filter((entry) => entry.week !== App.week.week);
+    get("compare").hidden = !choices.length || Page.told.left_out.includes("comparison");
+    get("with").replaceChildren(...choices.map((entry) => make("option", { value: entry.week }, day(entry.week))));
+    get("with").value = other() || (choices[0] && choices[0].week) || "";
+  }
+
+  async function drawComparison() {
+    drawChoice();
+    if (get("compare").hidden) return;
+    const [week, market, chosen] = [App.week, App.market(), get("with").value];
+    const found = await App.weekOf(chosen);
+    if (App.week !== week || App.market() !== market || get("with").value !== chosen) return;
+    if (market !== null && !found.markets.includes(App.state.market)) return side([], [], found, `${marketName(App.state.market)} has no list in the week of ${day(chosen)}, so there is nothing to compare.`);
+    const { came, left, stayed, markets } = Week.compare(week, found, market);
+    const without = market === null && markets.length < Math.max(week.markets.length, found.markets.length) ? ` Only the ${markets.length} markets that both weeks hold are compared.` : "";
+    side(left, came, found, `${number(stayed.length)} releases are in both weeks.${without}`);
+  }
+
+  function side(left, came, found, answer) {
+    get("compare-answer").textContent = answer;
+    half("left", `Left: listed in the week of ${day(found.week)}, not in that of ${day(App.week.week)}`, left, found);
+    half("came", `Came: listed in the week of ${day(App.week.week)}, not in that of ${day(found.week)}`, came, App.week);
+  }
+
+  function half(id, title, releases, week) {
+    const ordered = Week.sorted(releases, "reach");
+    const list = make("ul", { class: "releases", "data-view": "list" }, ...ordered.slice(0, SIDE).map((release) => card({ ...release, new_in: [], is_new: false }, week, null)));
+    get(id).replaceChildren(
+      make("h3", {}, title),
+      make("p", { class: "answer" }, releases.length > SIDE ? `${number(releases.length)} releases; the ${SIDE} in most markets:` : `${number(releases.length)} ${releases.length === 1 ? "release" : "releases"}.`),
+      list,
+    );
+    if (releases.length) get(id).append(make("button", { type: "button", class: "link", onclick: () => Page.save(`new-releases-${id}-${App.week.week}-${week.week}.csv`, ordered, columns(week)) }, "All of them as CSV"));
+  }
+
+  const columns = (week) => [["id", (one) => one.id], ["name", (one) => one.name], ["artists", (one) => one.artists], ["type", (one) => one.type], ["released", (one) => one.released], ["tracks", (one) => one.tracks], ["markets", (one) => one.markets.map((place) => week.markets[place]).join(" ")]];
+
+  return { draw, drawn, more, reset, drawComparison, inner, credits, released, length, columns, PLURAL };
+})();
