@@ -1,4 +1,4 @@
-# One file for the four services: docker build --build-arg SERVICE=scheduler --build-arg BASE=python:3.12-slim@sha256:… .
+# One file for all services: docker build --build-arg SERVICE=scheduler --build-arg BASE=python:3.12-slim@sha256:… .
 #
 # BASE has no default on purpose: a tag moves, so whoever builds names the digest. Cloud Build looks it up once for all
 # of them (cloudbuild.yaml).

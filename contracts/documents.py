@@ -273,6 +273,22 @@ class SecondLook(Document):
     looked_at: AwareDatetime
 
 
+class Notice(Document):
+    """That one address is being told of a receipt, or was. The address itself is a secret and stands nowhere."""
+
+    run_id: RunId
+    revision: Revision
+    address: str
+    """Its digest."""
+    kind: str
+    """Such as `slack`."""
+    owner: str
+    """The attempt that tells it."""
+    until: AwareDatetime
+    """Before then nobody else tells it; afterwards the attempt is taken for dead."""
+    told_at: AwareDatetime | None = None
+
+
 class Receipt(Document):
     """What a decision became."""
 

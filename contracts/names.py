@@ -89,7 +89,8 @@ def run_prefix(run_id: str) -> str:
 _NUMBERED: Final = "decisions|receipts|announced|loads|clusters|jobs|orders|reopenings|repairs|looks|askings"
 _RUN_OBJECT: Final = re.compile(
     rf"runs/(?P<run>[^/]*)/(manifest|(?P<folder>{_NUMBERED})/(?P<number>(?!0000)[0-9]{{4}})"
-    r"|(?P<of_market>dead-letters|throttled)/(?P<market>[A-Z]{2}))\.json"
+    rf"|(?P<of_market>dead-letters|throttled)/(?P<market>{_MARKET})"
+    r"|(?P<notices>notices)/(?P<revision>(?!0000)[0-9]{4})-[0-9a-f]{8})\.json"
 )
 
 
@@ -110,8 +111,11 @@ def parse_run_object(name: str) -> RunObject | None:
     match = _RUN_OBJECT.fullmatch(name)
     if match is None or not is_run_id(match["run"]):
         return None
-    number, market = match["number"], match["market"]
-    return RunObject(match["run"], match["folder"] or match["of_market"] or "", int(number or 0), market or "")
+    folder, number = (
+        match["folder"] or match["of_market"] or match["notices"],
+        match["number"] or match["revision"],
+    )
+    return RunObject(match["run"], folder or "", int(number or 0), match["market"] or "")
 
 
 def manifest_name(run_id: str) -> str:
@@ -273,6 +277,16 @@ def looks_prefix(run_id: str) -> str:
 def look_name(run_id: str, revision: int) -> str:
     """What the second look found in the table, once the newest revision had been finished for long."""
     return f"{looks_prefix(run_id)}{revision:04}.json"
+
+
+def notices_prefix(run_id: str) -> str:
+    """Where it is noted who was told of which receipt."""
+    return f"runs/{run_id}/notices/"
+
+
+def notice_name(run_id: str, revision: int, address: str) -> str:
+    """The claim on telling one address of one receipt, and the note that it was told; the address is its digest."""
+    return f"{notices_prefix(run_id)}{revision:04}-{address}.json"
 
 
 def quarantine_prefix(run_id: str, revision: int) -> str:

@@ -1,6 +1,6 @@
 """The OpenAPI document of what every service answers over HTTP; built from the models as the AsyncAPI is.
 
-One document for all four: they share one skeleton (`eventing.app`) and differ in the events they take, which the
+One document for all services: they share one skeleton (`eventing.app`) and differ in the events they take, which the
 AsyncAPI tells. Not here: the dashboard, which serves people.
 """
 

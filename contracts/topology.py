@@ -75,6 +75,8 @@ class Topology(_Described):
     logging_sink: LoggingSink
     scheduler_jobs: tuple[SchedulerJob, ...] = ()
     secrets: tuple[str, ...] = ()
+    optional_secrets: tuple[str, ...] = ()
+    """Those that a project may do without."""
     service_accounts: tuple[str, ...] = ()
     """Account ids; a service's own is `account_of` its name."""
     apis: tuple[str, ...] = ()

@@ -29,6 +29,7 @@ from contracts.documents import (
     JobClaim,
     LoadResult,
     Manifest,
+    Notice,
     Order,
     Part,
     Receipt,
@@ -52,6 +53,7 @@ _NUMBERED_BY: Final = {
     "decisions": "revision",
     "receipts": "revision",
     "looks": "revision",
+    "notices": "revision",
     "loads": "revision",
     "clusters": "attempt",
     "jobs": "number",
@@ -173,11 +175,7 @@ class RunLedger:
 
     async def widen_manifest(self, standing: Manifest, wider: Manifest) -> bool:
         """Write a wider manifest in place of the one that stands; False when that is no longer this one."""
-        name = names.manifest_name(standing.run_id)
-        stored = await self._store.read(name, most=MOST_BYTES)
-        if stored is None or stored.body not in (standing.to_json(), wider.to_json()):
-            return False
-        return await self._store.replace(name, wider.to_json(), stored.generation)
+        return await self._exchange(names.manifest_name(standing.run_id), standing, wider)
 
     async def parts(self, run_id: str) -> dict[str, Part]:
         """The parts that are in the bucket now, by market."""
@@ -284,6 +282,24 @@ class RunLedger:
         """What a second look at the table found."""
         return await self._read(names.look_name(run_id, revision), SecondLook)
 
+    async def notice(self, run_id: str, revision: int, address: str) -> Notice | None:
+        """What is known of telling one address of a receipt.
+
+        Raises:
+            Unreadable: it cannot be told.
+        """
+        return await self._read(names.notice_name(run_id, revision, address), Notice)
+
+    async def claim_notice(self, standing: Notice | None, claim: Notice) -> bool:
+        """Claim telling an address, in place of an attempt that is dead; False when another was faster."""
+        name = names.notice_name(claim.run_id, claim.revision, claim.address)
+        return await (self._exchange(name, standing, claim) if standing else self._create(name, claim))
+
+    async def note_notice(self, notice: Notice) -> None:
+        """Note what became of telling an address; only who has claimed it does."""
+        name = names.notice_name(notice.run_id, notice.revision, notice.address)
+        await self._store.write(name, notice.to_json())
+
     async def orders(self, index: RunIndex) -> list[Order]:
         """All that an operator wanted of a run, in order."""
         found = await asyncio.gather(*(self._order(index, number) for number in index.orders))
@@ -365,6 +381,13 @@ class RunLedger:
 
     async def _create(self, name: str, document: Document) -> bool:
         return await self._store.create(name, document.to_json())
+
+    async def _exchange(self, name: str, standing: Document, new: Document) -> bool:
+        """Write a document in place of the one that stands; False when that is no longer this one."""
+        stored = await self._store.read(name, most=MOST_BYTES)
+        if stored is None or stored.body not in (standing.to_json(), new.to_json()):
+            return False
+        return await self._store.replace(name, new.to_json(), stored.generation)
 
     async def _read(self, name: str, model: type[DocumentT]) -> DocumentT | None:
         try:

@@ -8,8 +8,18 @@ import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Self, TypeVar
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from contracts.faults import ContractError, Fault
 from contracts.wording import shown
@@ -29,6 +39,19 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 
 Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
 """A duration, written as a number of seconds."""
+
+SecretVersion = Annotated[str, StringConstraints(pattern=r"^projects/[^/]+/secrets/[^/]+/versions/[^/]+$")]
+"""The name of a version in Secret Manager."""
+
+
+def _zone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError("is not an IANA time zone; write it as Europe/Copenhagen")
+    return value
+
+
+ZoneName = Annotated[str, AfterValidator(_zone)]
+"""A time zone."""
 
 
 class ServiceSettings(BaseModel):

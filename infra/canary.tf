@@ -17,7 +17,7 @@ resource "terraform_data" "canary" {
   count = local.sends_canary && local.runs ? 1 : 0
 
   # Another version, or the same one told something else.
-  triggers_replace = [local.tag, sha256(jsonencode([local.topology, local.common_env, local.service_shapes]))]
+  triggers_replace = [local.tag, sha256(jsonencode([local.topology, local.common_env, local.settings]))]
 
   provisioner "local-exec" {
     working_dir = "${path.module}/.."

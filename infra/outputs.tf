@@ -43,7 +43,7 @@ output "image_tag" {
 
 output "secrets" {
   description = "Secrets that wait for their values."
-  value       = { for name, secret in google_secret_manager_secret.spotify : name => secret.secret_id }
+  value       = merge({ for name, secret in google_secret_manager_secret.spotify : name => secret.secret_id }, { for secret in google_secret_manager_secret.notify : "notify-urls" => secret.secret_id })
 }
 
 output "service_accounts" {

@@ -3,7 +3,7 @@ resource "google_artifact_registry_repository" "images" {
   repository_id = "new-releases"
   location      = var.region
   format        = "DOCKER"
-  description   = "Images of the four services and the dashboard."
+  description   = "Images of the services and the dashboard."
 
   # What a tag names never changes, so that image_tag says exactly what runs. No policy cleans up: an image whose tag is
   # immutable is not deleted, and each of ours has one.

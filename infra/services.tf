@@ -26,6 +26,7 @@ locals {
     MARKETS                      = join(",", var.markets)
     MAX_WORKERS                  = tostring(var.cluster_max_workers)
     MINIMUM_SHARE                = tostring(var.minimum_share)
+    NOTIFY_URLS_SECRET           = var.notify ? "${google_secret_manager_secret.notify[0].id}/versions/latest" : ""
     RAW_DAYS                     = tostring(var.raw_days)
     REGION                       = var.region
     RUN_DEADLINE                 = tostring(var.run_deadline)
@@ -66,6 +67,7 @@ module "service" {
     google_storage_bucket_iam_member.reader,
     google_storage_bucket_iam_member.prefixes,
     google_secret_manager_secret_iam_member.fetcher,
+    google_secret_manager_secret_iam_member.notifier,
     google_service_account_iam_member.pubsub_signs,
     google_project_iam_member.cluster_works,
     google_project_iam_member.this,

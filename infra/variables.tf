@@ -156,6 +156,13 @@ variable "minimum_share" {
   nullable    = false
 }
 
+variable "notify" {
+  description = "Whether people are told what a run became: makes the secret new-releases-notify-urls, which waits for their addresses."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "partition_expiration_days" {
   description = "Days a run's rows stay in the table; null keeps them. Read docs/spotify-terms.md before you choose."
   type        = number

@@ -25,6 +25,7 @@ UTF8: Final = "C.UTF-8"
 """The locale of every process: without it Java finds no file whose path has a letter beyond ASCII."""
 _PATTERN_LETTERS: Final = frozenset("*?[]{}\\,:")
 _CLIENT_ID = "local-client"
+_NOTIFY: Final = "notify-urls"
 _CLIENT_SECRET = "local-secret"  # noqa: S105 -- the simulator takes any
 # What a process needs from the caller's environment to run at all; everything else is said by the stack.
 _KEPT = ("PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
@@ -67,6 +68,8 @@ class Choices:
     """What goes wrong at the simulator: see `local.spotify.presets`."""
     spotify: Credentials | None = None
     """With them the real API is called and there is no simulator."""
+    notify: str | None = field(default=None, repr=False)
+    """Whom the notifier tells; the addresses hold tokens and are never printed."""
     dashboard: bool = False
     """Serve the dashboard, too."""
     sweep_seconds: float = 5.0
@@ -81,7 +84,7 @@ class Choices:
 
 
 def read(environment: Mapping[str, str], *, home: Path, today: date) -> Choices:
-    """Read MARKETS, RUN_DATE, SPOTIFY_{SIMULATOR,FAULTS,CLIENT_ID,CLIENT_SECRET}, and check `home`.
+    """Read MARKETS, RUN_DATE, SPOTIFY_{SIMULATOR,FAULTS,CLIENT_ID,CLIENT_SECRET}, NOTIFY_URLS, and check `home`.
 
     `today` is the day in the schedule's time zone.
 
@@ -120,6 +123,7 @@ def read(environment: Mapping[str, str], *, home: Path, today: date) -> Choices:
         app="developer" if app == "developer" else "extended",
         faults=environment.get("SPOTIFY_FAULTS") or None,
         spotify=Credentials(client_id, secret) if client_id else None,
+        notify=environment.get("NOTIFY_URLS") or None,
     )
 
 
@@ -181,7 +185,9 @@ def service_environment(
     told["ALBUMS_PER_MARKET"] = str(choices.albums)
     told["LINGER"] = "0"  # the Pub/Sub emulator pushes two at a time: waiting for more gathers nothing
     for half in ("CLIENT_ID", "CLIENT_SECRET"):
-        told[f"SPOTIFY_{half}_SECRET"] = f"projects/{PROJECT}/secrets/{secret_name(half)}/versions/latest"
+        told[f"SPOTIFY_{half}_SECRET"] = _newest(secret_name(half))
+    if choices.notify:
+        told["NOTIFY_URLS_SECRET"] = _newest(_NOTIFY)
     if addresses.dashboard:
         told["DASHBOARD_URL"] = addresses.dashboard
     if addresses.simulator:
@@ -200,7 +206,12 @@ def secret_name(half: str) -> str:
     return f"spotify-{half.lower().replace('_', '-')}"
 
 
+def _newest(secret: str) -> str:
+    return f"projects/{PROJECT}/secrets/{secret}/versions/latest"
+
+
 def secrets(choices: Choices) -> dict[str, str]:
     """What the Secret Manager stand-in keeps, by secret."""
     spotify = choices.spotify or Credentials(_CLIENT_ID, _CLIENT_SECRET)
-    return {secret_name("CLIENT_ID"): spotify.client_id, secret_name("CLIENT_SECRET"): spotify.client_secret}
+    kept = {secret_name("CLIENT_ID"): spotify.client_id, secret_name("CLIENT_SECRET"): spotify.client_secret}
+    return kept | ({_NOTIFY: choices.notify} if choices.notify else {})

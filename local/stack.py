@@ -24,6 +24,7 @@ from google.cloud import bigquery
 from google.cloud.storage import Bucket
 from google.pubsub_v1.types import PubsubMessage
 
+from contracts import registry
 from contracts.envelope.messages import Origin, to_message
 from contracts.events import OwnEvent, SweepRequested
 from eventing.dataproc import dataproc
@@ -42,7 +43,8 @@ TOOLS = ROOT / ".tools"
 _TOPOLOGY = ROOT / "infra" / "topology.json"
 _SCHEMA = ROOT / "infra" / "bigquery" / "new_releases.schema.json"
 _VIEWS = ROOT / "infra" / "bigquery" / "views"
-_LOADING = frozenset({"cluster_manager"})  # the others are started first: they need no warehouse
+_LOADING = frozenset(name for name, service in registry.services().items() if service.table_role)
+"""The others are started first: they need no warehouse."""
 _START = 90.0  # seconds until a process must be ready; all of them import at once on two cores
 
 

@@ -190,14 +190,15 @@ def judge_storage_agent(member: str, topic: str, publishers: frozenset[str]) -> 
 
 
 def secrets(site: Site) -> list[Finding]:
-    """Every secret has a version that is enabled. Its value is never asked for."""
+    """Every secret that is needed, or is there, has a version that is enabled. Its value is never asked for."""
     client = site.secrets
     if client is None:
         raise LookupError("there is no Secret Manager to ask")
+    needed, optional = site.topology.secrets, site.topology.optional_secrets
     seen = {
-        name: _states(client, f"projects/{site.target.project}/secrets/{name}") for name in site.topology.secrets
+        name: _states(client, f"projects/{site.target.project}/secrets/{name}") for name in (*needed, *optional)
     }
-    return judge_secrets(seen)
+    return judge_secrets({name: states for name, states in seen.items() if name in needed or states is not None})
 
 
 def _states(client: secretmanager_v1.SecretManagerServiceClient, secret: str) -> list[str] | None:

@@ -5,9 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, StringConstraints, ValidationInfo, field_validator
 
-from eventing.settings import Seconds, ServiceSettings
+from eventing.settings import Seconds, SecretVersion, ServiceSettings
 
-SecretVersion = Annotated[str, StringConstraints(pattern=r"^projects/[^/]+/secrets/[^/]+/versions/[^/]+$")]
 HttpAddress = Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")]
 _ZERO = timedelta(0)
 

@@ -8,12 +8,8 @@ from dataclasses import dataclass
 from urllib.request import getproxies
 
 import aiohttp
-import grpc.aio
 from aiohttp import web
 from google.cloud import secretmanager_v1
-from google.cloud.secretmanager_v1.services.secret_manager_service.transports import (
-    SecretManagerServiceGrpcAsyncIOTransport,
-)
 
 from eventing.app import Service, create_app
 from eventing.canaries import canary_handlers
@@ -21,7 +17,8 @@ from eventing.clients import object_store, push_verifier
 from eventing.clock import Clock, system_clock
 from eventing.ledger import RunLedger
 from eventing.objects import ObjectStore
-from services.market_fetcher.adapters.credentials import ManagedSecret, PlainSecret, Secret, SecretCredentials
+from eventing.secrets import ManagedSecret, PlainSecret, Secret, secret_manager
+from services.market_fetcher.adapters.credentials import SecretCredentials
 from services.market_fetcher.adapters.http import HttpSend, Proxies, Send, Timeouts
 from services.market_fetcher.adapters.limiter import Budget, Limiter
 from services.market_fetcher.adapters.web_api import Caller, SpotifyApi, Tokens
@@ -123,7 +120,7 @@ async def _credentials(settings: Settings) -> AsyncIterator[Credentials]:
     async with AsyncExitStack() as opened:
         client = None
         if settings.spotify_client_id_secret or settings.spotify_client_secret_secret:
-            client = await opened.enter_async_context(_secret_manager(settings.secret_manager_emulator_host))
+            client = await opened.enter_async_context(secret_manager(settings.secret_manager_emulator_host))
         plain_secret = settings.spotify_client_secret.get_secret_value() if settings.spotify_client_secret else ""
         yield SecretCredentials(
             _secret(client, settings.spotify_client_id_secret, settings.spotify_client_id or ""),
@@ -135,19 +132,3 @@ def _secret(
     client: secretmanager_v1.SecretManagerServiceAsyncClient | None, version: str | None, plain: str
 ) -> Secret:
     return ManagedSecret(client, version) if client is not None and version else PlainSecret(plain)
-
-
-@asynccontextmanager
-async def _secret_manager(
-    emulator: str | None,
-) -> AsyncIterator[secretmanager_v1.SecretManagerServiceAsyncClient]:
-    if emulator is None:
-        client = secretmanager_v1.SecretManagerServiceAsyncClient()
-    else:
-        channel = grpc.aio.insecure_channel(emulator)
-        transport = SecretManagerServiceGrpcAsyncIOTransport(channel=channel)
-        client = secretmanager_v1.SecretManagerServiceAsyncClient(transport=transport)
-    try:
-        yield client
-    finally:
-        await client.transport.close()

@@ -1,1 +1,1 @@
-"""Hostile input against the four services as they are wired, over real HTTP."""
+"""Hostile input against the services as they are wired, over real HTTP."""

@@ -20,7 +20,7 @@ locals {
   runs           = local.tag != ""
   topology       = {}
   common_env     = { TOLD = var.told }
-  service_shapes = {}
+  settings       = {}
 }
 """
 

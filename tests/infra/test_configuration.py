@@ -61,14 +61,27 @@ def test_names_are_read_from_the_topology() -> None:
             assert entry.body["name"] in ("${var.name}", "${each.key}")
 
 
+def test_every_local_that_is_read_is_declared() -> None:
+    """Where Terraform is not at hand nothing else notices: two changes that fit one by one need not fit together."""
+    for folder in {path.parent for path in files()}:
+        found = [parsed(path) for path in files() if path.parent == folder]
+        declared = {name for each in found for block in each.get("locals", []) for name in block}
+        read = {name for each in found for text in strings(each) for name in re.findall(r"\blocal\.(\w+)", text)}
+        assert read <= declared, folder
+
+
 def test_terraform_makes_what_the_topology_names() -> None:
     """The doctor looks for these names; a project that has others would be called broken, or well."""
     assert resource("google_project_service", "this")["for_each"] == "${toset(local.topology.apis)}"
     assert resource("google_logging_project_sink", "dataproc_operations")["name"] == "${local.sink.name}"
-    (secret,) = resources("google_secret_manager_secret")
-    prefix = secret.body["secret_id"].removesuffix("${each.key}")
-    parts = re.findall(r'"([\w-]+)\\?"', secret.body["for_each"])
+    secret = resource("google_secret_manager_secret", "spotify")
+    prefix = secret["secret_id"].removesuffix("${each.key}")
+    parts = re.findall(r'"([\w-]+)\\?"', secret["for_each"])
     assert {f"{prefix}{part}" for part in parts} == set(TOPOLOGY.secrets)
+    optional = {
+        entry.body["secret_id"] for entry in resources("google_secret_manager_secret") if "count" in entry.body
+    }
+    assert optional == set(TOPOLOGY.optional_secrets)
     prefix = resource("google_cloud_scheduler_job", "this")["name"].removesuffix("${each.key}")
     ticks = {(f"{prefix}{name}", tick["topic"]) for name, tick in local("ticks").items()}
     assert ticks == {(job.name, job.topic) for job in TOPOLOGY.scheduler_jobs}
@@ -313,6 +326,7 @@ def test_no_role_reaches_over_the_whole_project() -> None:
     assert {(grant["who"], grant["role"]) for grant in project_roles()} == {
         ("cluster_manager", "roles/dataproc.editor"),
         ("cluster_manager", "roles/bigquery.jobUser"),
+        ("notifier", "roles/bigquery.jobUser"),
         ("cluster", "roles/bigquery.jobUser"),
         ("builder", "roles/logging.logWriter"),
     }
@@ -326,10 +340,13 @@ def test_rights_are_added_one_by_one(entry: Resource) -> None:
     assert not resources(entry.kind.replace("_member", "_policy"))
 
 
-def test_the_secrets_are_for_the_fetcher_alone() -> None:
-    """Nobody else asks Spotify."""
+def test_each_secret_is_for_one_service_alone() -> None:
+    """Nobody else asks Spotify, and nobody else tells people."""
     accessors = [entry for entry in IAM if entry.body["role"] == "roles/secretmanager.secretAccessor"]
-    assert [entry.body["member"] for entry in accessors] == ['${local.members["market_fetcher"]}']
+    assert {(entry.name, entry.body["secret_id"], entry.body["member"]) for entry in accessors} == {
+        ("fetcher", "${each.value.id}", '${local.members["market_fetcher"]}'),
+        ("notifier", "${google_secret_manager_secret.notify[0].id}", '${local.members["notifier"]}'),
+    }
 
 
 @pytest.mark.parametrize(
@@ -351,6 +368,7 @@ def test_the_secrets_are_for_the_fetcher_alone() -> None:
         (names.announced_name(RUN, 1), {"cluster_manager"}),
         (names.receipt_name(RUN, 1), {"cluster_manager"}),
         (names.look_name(RUN, 1), {"cluster_manager"}),
+        (names.notice_name(RUN, 1, "1f0c9a2e"), {"notifier"}),
         (names.load_name(RUN, 1), {"cluster"}),
         (names.quarantine_prefix(RUN, 1) + "part-0.json", {"cluster"}),
         ("jobs/spark_job.zip", {"builder"}),
@@ -366,12 +384,13 @@ def test_each_object_has_its_writers(name: str, writers: set[str]) -> None:
 
 
 def test_services_read_what_their_code_reads() -> None:
-    """Those that wait or decide look at documents of runs; the fetcher at manifests alone, so that it sees no other."""
+    """Those that wait or decide look at documents of runs, the fetcher at manifests alone, the notifier at receipts."""
     for name, service in REGISTRY.items():
         code = _text(ROOT / "services" / name)
         whole = any(ask in code for ask in (".indexes(", ".index(", ".decisions("))
-        manifest = ("runs/{run}/manifest.json",) if ".manifest(" in code else ()
-        assert service.reads == (("runs/",) if whole else manifest)
+        read = {".manifest(": "runs/{run}/manifest.json", ".receipt(": "runs/{run}/receipts/"}
+        some = tuple(name for ask, name in read.items() if ask in code)
+        assert service.reads == (("runs/",) if whole else some)
     assert "read = service.reads" in local("grants")
     job = {who: grant["read"] for who, grant in local("further_grants").items()}
     assert job == {"cluster": ["raw/", "jobs/", "runs/{run}/decisions/"], "builder": []}
@@ -615,6 +634,7 @@ _EXAMPLES = {
     "GOOGLE_CLOUD_PROJECT": "p-12345",
     "SPOTIFY_CLIENT_ID_SECRET": "projects/p-12345/secrets/new-releases-spotify-client-id/versions/latest",
     "SPOTIFY_CLIENT_SECRET_SECRET": "projects/p-12345/secrets/new-releases-spotify-client-secret/versions/latest",
+    "NOTIFY_URLS_SECRET": "projects/p-12345/secrets/new-releases-notify-urls/versions/latest",
     "SUBNETWORK": "projects/p-12345/regions/europe-west3/subnetworks/new-releases-cluster",
 }
 

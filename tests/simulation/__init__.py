@@ -1,1 +1,1 @@
-"""The four services' real handlers in a simulated cloud, on virtual time, with every chance drawn from one seed."""
+"""The services' real handlers in a simulated cloud, on virtual time, with every chance drawn from one seed."""

@@ -1,4 +1,4 @@
-"""The eleven things that must hold, looked at from outside: in the bucket, the table, Dataproc and the messages.
+"""The thirteen things that must hold, looked at from outside: in the bucket, the table, Dataproc and the messages.
 
 1 no run is complete while a market is missing, unless its receipt says partial and names it · 2 at most one
 effective load per revision, and the table holds nothing but rows of a run without faults, each once · 3 every cluster
@@ -7,8 +7,9 @@ dead-lettered · 5 once faults stop, an end comes · 6 replaying the log changes
 receipt · 8 every market, album and track that the source showed is in the table, or the receipt names the market and
 why · 9 no load shrinks a market unless a person asked · 10 a run past its raw objects' life costs nothing · 11 what
 Google refuses for want of quota or machines is asked for again after a pause · 12 a fault in one run never delays
-another: no sweep is given back for it. A load that outlives its driver is BigQuery's own: it may take the table back,
-and 2 and 9 count it as if it had not been, but for the end.
+another: no sweep is given back for it · 13 of each receipt every address is told, and once, unless something struck
+between a sending and its note. A load that outlives its driver is BigQuery's own: it may take the table back, and 2
+and 9 count it as if it had not been, but for the end.
 """
 
 import re
@@ -313,7 +314,7 @@ def after_all(world: "World") -> list[str]:
         found += _nothing_shrinks(world, run_id)
         found += _pauses(world, run_id)
         found += _trace(world, run_id)
-    return found + list(_clusters(world)) + list(_messages(world)) + list(_letters(world))
+    return [*found, *_clusters(world), *_messages(world), *_letters(world), *_people(world)]
 
 
 def _completeness(world: "World", run_id: str) -> Iterator[str]:
@@ -451,6 +452,27 @@ def _messages(world: "World") -> Iterator[str]:
         for receipt in receipts(world, run_id):
             if f"{run_id}/{receipt.revision}" not in finished:
                 yield f"4: nobody was told that revision {receipt.revision} of {run_id} is finished"
+
+
+def _people(world: "World") -> Iterator[str]:
+    yield from told_twice(world)
+    given_up = {
+        one.attributes.get("ce-subject") for one in letters(world) if one.subscription.startswith("notifier")
+    }
+    for run_id in world.case.runs:
+        for receipt in receipts(world, run_id):
+            told = {
+                kind for run, revision, kind in world.people.told if (run, revision) == (run_id, receipt.revision)
+            }
+            if told != {"mail", "chat"} and f"{run_id}/{receipt.revision}" not in given_up:
+                yield f"13: of revision {receipt.revision} of {run_id} only {sorted(told)} were told"
+
+
+def told_twice(world: "World") -> Iterator[str]:
+    """Messages too many, beyond what went wrong."""
+    people = world.people
+    if people.doubled > people.troubles:
+        yield f"13: {people.doubled} messages came twice, and the notifier had {people.troubles} troubles"
 
 
 def _letters(world: "World") -> Iterator[str]:

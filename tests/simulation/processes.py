@@ -5,6 +5,7 @@ a dead process has no effect any more.
 """
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
@@ -27,6 +28,7 @@ from eventing.errors import Retryable
 from eventing.ledger import RunLedger
 from eventing.objects import ObjectInfo, StoredObject
 from eventing.publisher import PubSubPublisher
+from eventing.secrets import PlainSecret
 from eventing.settings import load
 from services.batch_trigger import handlers as batch_trigger
 from services.batch_trigger.ports import Ports as BarrierPorts
@@ -42,17 +44,24 @@ from services.market_fetcher.decisions import Answer
 from services.market_fetcher.settings import Settings as FetcherSettings
 from services.market_fetcher.wiring import Outside as FetcherOutside
 from services.market_fetcher.wiring import open_service
+from services.notifier import handlers as notifier
+from services.notifier.ports import Address, Week
+from services.notifier.ports import Message as Told
+from services.notifier.ports import Ports as NotifierPorts
+from services.notifier.settings import Settings as NotifierSettings
 from services.scheduler import handlers as scheduler
 from services.scheduler.decisions import Plan
 from services.scheduler.ports import Ports as SchedulerPorts
 from services.scheduler.settings import Settings as SchedulerSettings
+from tests.fakes.notices import MemoryWarehouse
 from tests.fakes.objects import MemoryObjectStore
 from tests.simulation.chance import Fate, Fates
 from tests.simulation.cloud import BUCKET, PROJECT, Outside
+from tests.simulation.people import ADDRESSES, People
 from tests.virtual_time import VirtualTime
 
 ResultT = TypeVar("ResultT")
-SERVICES = ("scheduler", "market_fetcher", "batch_trigger", "cluster_manager")
+SERVICES = ("scheduler", "market_fetcher", "batch_trigger", "cluster_manager", "notifier")
 ENVIRONMENT = {
     "GOOGLE_CLOUD_PROJECT": PROJECT,
     "BUCKET": BUCKET,
@@ -62,6 +71,7 @@ ENVIRONMENT = {
     "SPOTIFY_CLIENT_ID": "id",
     "SPOTIFY_CLIENT_SECRET": "secret",
 }
+_ATTEMPTS = itertools.count()
 OWNER: ContextVar["Process | None"] = ContextVar("owner", default=None)
 
 
@@ -81,6 +91,7 @@ class Shared:
     """Of the markets, which must have landed at a deadline."""
     asked: Callable[[str], None]
     """Hears of every call to the outside."""
+    people: People = field(default_factory=People)
 
 
 @dataclass(eq=False)
@@ -116,6 +127,7 @@ class Process:
         if self.alive:
             self.alive = False
             self.shared.outside.note(f"{self} dies")
+            self._count_trouble()
             for task in list(self.tasks):
                 task.cancel()
             self.on_death(self)
@@ -140,12 +152,13 @@ class Process:
     ) -> ResultT:
         """One call to the outside, with whatever fate has for it."""
         chance = self.shared.outside.chance
-        await asyncio.sleep(chance.latency())
+        await self._way()
         self._must_live()
         self.shared.asked(f"{self.name}: {what}")
         fate = self.shared.fates.of(f"{self.name}: {what}", changes=changes)
         if fate is not None:
             self.shared.outside.note(f"{self}: {what}: {fate}")
+            self._count_trouble()
         if fate == "crash before":
             self.crash()
             self._must_live()
@@ -172,9 +185,18 @@ class Process:
             self._must_live()
         if fate == "answer lost":
             raise error(f"the answer to {what} was lost")
-        await asyncio.sleep(self.shared.outside.chance.latency())
+        await self._way()
         self._must_live()
         return result
+
+    async def _way(self) -> None:
+        takes = self.shared.outside.chance.latency()
+        if takes >= 1:
+            self._count_trouble()
+        await asyncio.sleep(takes)
+
+    def _count_trouble(self) -> None:
+        self.shared.people.troubles += self.name == "notifier"
 
     def _must_live(self) -> None:
         if not self.alive:
@@ -344,6 +366,31 @@ class WarehousePort:
 
 
 @dataclass
+class WeekPort:
+    """The views as one process reaches them."""
+
+    process: Process
+
+    async def week(self, run_id: str) -> Week:
+        """See the notifier's `Warehouse.week`."""
+        return await self.process.call(
+            f"week of {run_id}", lambda: MemoryWarehouse().week(run_id), changes=False, error=retryable
+        )
+
+
+@dataclass
+class SenderPort:
+    """People as one process reaches them."""
+
+    process: Process
+
+    async def send(self, address: Address, message: Told) -> None:
+        """See `Sender.send`."""
+        people, what = self.process.shared.people, f"tell {address.kind}: {message.title}"
+        await self.process.call(what, lambda: people.send(address, message), changes=True, error=retryable)
+
+
+@dataclass
 class SpotifyPort:
     """Spotify as one process reaches it; sees to it that a 429 is obeyed."""
 
@@ -365,7 +412,7 @@ class SpotifyPort:
         return answer
 
 
-# --- the four services, wired as in production -----------------------------------------------------------------
+# --- the services, wired as in production -----------------------------------------------------------------
 
 
 def _publisher(process: Process) -> PubSubPublisher:
@@ -420,6 +467,20 @@ async def _market_fetcher(process: Process) -> Service:
     return await process.stack.enter_async_context(open_service(settings, outside))
 
 
+async def _notifier(process: Process) -> Service:
+    shared = process.shared
+    ports = NotifierPorts(
+        RunLedger(StorePort(process, shared.bucket)),
+        PlainSecret(ADDRESSES),
+        SenderPort(process),
+        WeekPort(process),
+        shared.outside.now,
+        load(NotifierSettings, ENVIRONMENT).zone,
+        lambda: f"{process}/{next(_ATTEMPTS)}",
+    )
+    return Service("notifier", notifier.handlers(ports))
+
+
 class Builder(Protocol):
     """Builds a service of a process."""
 
@@ -431,4 +492,5 @@ BUILDERS: Mapping[str, Builder] = {
     "market_fetcher": _market_fetcher,
     "batch_trigger": _batch_trigger,
     "cluster_manager": _cluster_manager,
+    "notifier": _notifier,
 }

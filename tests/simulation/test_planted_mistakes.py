@@ -33,6 +33,7 @@ from services.market_fetcher import albums
 from services.market_fetcher import decisions as fetching
 from services.market_fetcher import handlers as market_fetcher
 from services.market_fetcher.shapes import Absent
+from services.notifier import handlers as notifier
 from spark_job import sink, verdict
 from spark_job.decision import PART_SUFFIX, Part
 from tests.simulation import job as spark
@@ -333,6 +334,17 @@ STORMY = Case(storm=1800, log_replayed=False)
 REPLAYED = replace(STORMY, share=0.5, replays=((500, "DK", False),))
 LITTERED = replace(STORMY, litter=60)
 REPEATED = replace(STORMY, share=0.5, harms=((180, "SE", "vanishes"),))
+
+
+def a_message_that_is_not_noted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(notifier, "turn", lambda _standing, _now: "ours")
+
+
+def a_claim_taken_for_the_message(patch: pytest.MonkeyPatch) -> None:
+    """Whoever dies between claim and sending has told nobody, and nobody ever will."""
+    patch.setattr(notifier, "turn", lambda standing, _now: "over" if standing else "ours")
+
+
 MISTAKES = [
     Mistake(a_barrier_that_counts, storms(STORMY, {"message doubled": 0.7, "message delayed": 0.3})),
     Mistake(acknowledge_before_write, quiet(COMPLETE)),
@@ -365,6 +377,8 @@ MISTAKES = [
     Mistake(a_call_without_a_deadline, frugal(STORMY, {}, fates=Hanging("cluster_manager: list jobs"))),
     Mistake(a_sweep_that_ends_at_the_first_trouble, quiet(LITTERED)),
     Mistake(a_name_taken_for_a_number, quiet(LITTERED)),
+    Mistake(a_message_that_is_not_noted, quiet(Case())),
+    Mistake(a_claim_taken_for_the_message, crash_points(COMPLETE)),
 ]
 CAUGHT: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""Storms of faults by seed: whatever was injected, the eleven invariants hold and an end comes."""
+"""Storms of faults by seed: whatever was injected, the thirteen invariants hold and an end comes."""
 
 import asyncio
 from collections import Counter

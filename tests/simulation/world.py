@@ -239,6 +239,7 @@ class World:
             self.case.share,
             self._asked,
         )
+        self.people = self.shared.people
         self.ledger = RunLedger(self.bucket)
 
     # --- what everything needs ---------------------------------------------------------------------------------
@@ -525,6 +526,8 @@ class World:
         changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
         if changed:
             self.breaks(f"6: replaying the log changed {', '.join(changed)}")
+        for fault in invariants.told_twice(self):
+            self.breaks(f"6: replaying the log: {fault}")
         if len(self.dataproc.made) != made:
             self.breaks(f"6: replaying the log made {len(self.dataproc.made) - made} more clusters")
 

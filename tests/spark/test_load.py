@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import logging
 from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
@@ -404,9 +405,14 @@ def test_a_write_of_bad_records_that_fails_leaves_none(
 
 
 def test_loading_again_replaces_the_partition_and_no_other(
-    spark: SparkSession, bucket: Bucket, warehouse: Warehouse, arguments: Give
+    spark: SparkSession,
+    bucket: Bucket,
+    warehouse: Warehouse,
+    arguments: Give,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Twice is once, another run's partition stays, and a load without rows leaves none behind."""
+    """Twice is once, another run's partition stays, and a load without rows leaves none behind; the log says so."""
+    caplog.set_level(logging.INFO)
     week_before = record(album("w", "t"), run_id="2026-11-16")
     write_part(bucket, "DK", [week_before], run_id="2026-11-16")
     run(spark, arguments(run_id="2026-11-16"))
@@ -415,6 +421,7 @@ def test_loading_again_replaces_the_partition_and_no_other(
     result = f"runs/{RUN}/loads/0001.json"
 
     run(spark, arguments())
+    assert caplog.messages[-1] == f"loaded 6 rows into {arguments().table} for {RUN}"
     first = bucket.read(result)
     run(spark, arguments())
 

@@ -36,12 +36,12 @@ from eventing.errors import Retryable
 from eventing.identity import PushVerifier
 from eventing.objects import GcsObjectStore
 from eventing.publisher import PubSubPublisher
+from eventing.secrets import ManagedSecret
 from local.grpc_server import LOOPBACK
 from services.cluster_manager.adapters.dataproc import ClusterShape, GoogleDataproc, JobShape
 from services.cluster_manager.adapters.warehouse import BigQueryWarehouse
 from services.cluster_manager.ports import JobRequest
 from services.cluster_manager.sizing import ClusterSize
-from services.market_fetcher.adapters.credentials import ManagedSecret
 from tests.builders import RUN, TestClock
 
 _SHORT = Deadline(0.5)

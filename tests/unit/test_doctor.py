@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import requests
+from google.api_core.exceptions import NotFound
 
 from contracts.topology import BucketNotification, PushSubscription, audience_of, read
 from local.tools import ROOT
@@ -273,7 +274,25 @@ def test_secrets_are_asked_for_their_versions_and_never_their_value() -> None:
 
     site: Any = SimpleNamespace(secrets=Client(), target=SimpleNamespace(project="p"), topology=TOPOLOGY)
     assert whats(project.secrets(site)) == []
-    assert asked == [f"projects/p/secrets/{name}" for name in TOPOLOGY.secrets]
+    assert asked == [f"projects/p/secrets/{name}" for name in (*TOPOLOGY.secrets, *TOPOLOGY.optional_secrets)]
+
+
+def test_a_secret_that_a_project_may_do_without_is_not_missed() -> None:
+    """Who tells nobody needs no addresses; who made the secret waits for its value."""
+
+    def found(optional: list[str] | None) -> list[str]:
+        class Client:
+            def list_secret_versions(self, *, request: dict[str, str], timeout: float) -> list[Any]:
+                states = optional if request["parent"].endswith("notify-urls") else ["ENABLED"]
+                if states is None:
+                    raise NotFound("no such secret")
+                return [SimpleNamespace(state=SimpleNamespace(name=state)) for state in states]
+
+        site: Any = SimpleNamespace(secrets=Client(), target=SimpleNamespace(project="p"), topology=TOPOLOGY)
+        return whats(project.secrets(site))
+
+    assert found(None) == []
+    assert found([]) == ["new-releases-notify-urls has no value"]
 
 
 def test_a_listing_is_read_to_its_last_page() -> None:

@@ -1,0 +1,1 @@
+"""The notifier's ways out: to people, and to the views."""
