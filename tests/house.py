@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.architecture import rules
 
 ROOT = Path(__file__).parents[1]
-PRODUCT = ("contracts", "eventing", "services", "spark_job", "ops", "dashboard")
+PRODUCT = ("contracts", "eventing", "services", "spark_job", "runs", "ops", "dashboard")
 _STEP = re.compile(r"^\d\. `([^`]+)`", re.MULTILINE)
 
 

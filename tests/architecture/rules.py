@@ -20,6 +20,7 @@ WIRING = (
     "services/*/wiring.py",
     "eventing/clients.py",
     "eventing/dataproc.py",
+    "eventing/secrets.py",
     "dashboard/wiring.py",
     "ops/target.py",
     "ops/doctor/site.py",  # the doctor also asks APIs that nothing else here does

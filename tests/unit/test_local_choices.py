@@ -105,6 +105,17 @@ def test_services_are_told_every_address_and_no_secret() -> None:
     assert not {"SPOTIFY_CLIENT_ID", "SPOTIFY_CLIENT_SECRET"} & set(told)
 
 
+def test_whom_to_tell_goes_through_secret_manager() -> None:
+    """Addresses hold tokens: the notifier is given their secret's name, and nobody is given them."""
+    chosen = choices.read({"NOTIFY_URLS": "json://TOKEN@h"}, home=HOME, today=TODAY)
+    told = choices.service_environment(chosen, ADDRESSES, {}, {})
+    assert told["NOTIFY_URLS_SECRET"] == "projects/new-releases-local/secrets/notify-urls/versions/latest"
+    assert choices.secrets(chosen)["notify-urls"] == "json://TOKEN@h"
+    assert "TOKEN" not in f"{chosen} {told}"
+    nobody = choices.read({}, home=HOME, today=TODAY)
+    assert "NOTIFY_URLS_SECRET" not in choices.service_environment(nobody, ADDRESSES, {}, {})
+
+
 def test_with_credentials_the_real_api_is_asked() -> None:
     """Nothing points the fetcher at a simulator, its default addresses hold, and proxies are let through."""
     caller = {"SPOTIFY_CLIENT_ID": "me", "SPOTIFY_CLIENT_SECRET": "mine", "HTTPS_PROXY": "http://proxy"}
