@@ -2,38 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
-from zoneinfo import ZoneInfo
 
 from contracts.documents import Receipt
 from contracts.events import Delivery, RunFinished
 from eventing.app import Handler
-from eventing.clock import Clock
 from eventing.errors import Permanent, Retryable
-from eventing.ledger import RunLedger
-from eventing.secrets import Secret
 from services.notifier.decisions import MOST_ADDRESSES, addresses_of, claim, turn
 from services.notifier.message import message_of
-from services.notifier.ports import Address, Message, Sender, Warehouse
+from services.notifier.ports import Address, Message, Ports
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What the handlers act on."""
-
-    ledger: RunLedger
-    addresses: Secret | None
-    """None: nobody is told."""
-    sender: Sender
-    warehouse: Warehouse
-    clock: Clock
-    zone: ZoneInfo
-    draw_owner: Callable[[], str]
-    """Names an attempt, never the same twice."""
 
 
 def handlers(ports: Ports) -> Mapping[type, Handler]:

@@ -1,8 +1,14 @@
 """What the notifier needs of the outside, in its own words. Adapters raise `Retryable`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from eventing.clock import Clock
+from eventing.ledger import RunLedger
+from eventing.secrets import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +66,18 @@ class Sender(Protocol):
     async def send(self, address: Address, message: Message) -> None:
         """Send it; raises `Retryable`, with no word of the address, where it was not taken."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the handlers act on."""
+
+    ledger: RunLedger
+    addresses: Secret | None
+    """None: nobody is told."""
+    sender: Sender
+    warehouse: Warehouse
+    clock: Clock
+    zone: ZoneInfo
+    draw_owner: Callable[[], str]
+    """Names an attempt, never the same twice."""

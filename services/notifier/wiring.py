@@ -17,7 +17,8 @@ from eventing.ledger import RunLedger
 from eventing.secrets import ManagedSecret, PlainSecret, Secret, secret_manager
 from services.notifier.adapters.apprise import AppriseSender
 from services.notifier.adapters.warehouse import ViewsWarehouse
-from services.notifier.handlers import Ports, handlers
+from services.notifier.handlers import handlers
+from services.notifier.ports import Ports
 from services.notifier.settings import Settings
 
 log = logging.getLogger(__name__)

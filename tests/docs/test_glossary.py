@@ -10,7 +10,7 @@ import pytest
 from tests.docs.markdown_files import ROOT
 
 PACKAGES = ("contracts", "eventing", "services", "spark_job", "runs", "ops", "dashboard", "local")
-_PLACEHOLDERS = {"RUN", "MARKET", "NNNN"}
+_PLACEHOLDERS = {"RUN", "MARKET", "NNNN", "ADDRESS"}
 _SETTINGS_AND_TERMS = re.compile(r"[A-Za-z_]\w*(?:\.\w+)?")
 
 
@@ -45,7 +45,7 @@ def is_there(span: str) -> bool:
         return span.split()[1].replace("-", "_") in names()
     if _SETTINGS_AND_TERMS.fullmatch(span) and not span.endswith(".py"):
         return all(part.lower() in names() for part in span.split("."))
-    return _is_object(span) if _PLACEHOLDERS & set(re.split(r"[/.]", span)) else _is_path(span)
+    return _is_object(span) if _PLACEHOLDERS & set(re.split(r"[/.-]", span)) else _is_path(span)
 
 
 def _is_path(span: str) -> bool:
@@ -55,7 +55,7 @@ def _is_path(span: str) -> bool:
 
 def _is_object(span: str) -> bool:
     made = (ROOT / "contracts/names.py").read_text(encoding="utf-8")
-    words = [word for word in re.split(r"[/.]", span) if word and word not in _PLACEHOLDERS]
+    words = [word for word in re.split(r"[/.-]", span) if word and word not in _PLACEHOLDERS]
     return all(re.search(rf"\b{word}\b", made) for word in words) and "/" in span
 
 

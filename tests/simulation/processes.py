@@ -47,6 +47,7 @@ from services.market_fetcher.wiring import open_service
 from services.notifier import handlers as notifier
 from services.notifier.ports import Address, Week
 from services.notifier.ports import Message as Told
+from services.notifier.ports import Ports as NotifierPorts
 from services.notifier.settings import Settings as NotifierSettings
 from services.scheduler import handlers as scheduler
 from services.scheduler.decisions import Plan
@@ -468,7 +469,7 @@ async def _market_fetcher(process: Process) -> Service:
 
 async def _notifier(process: Process) -> Service:
     shared = process.shared
-    ports = notifier.Ports(
+    ports = NotifierPorts(
         RunLedger(StorePort(process, shared.bucket)),
         PlainSecret(ADDRESSES),
         SenderPort(process),

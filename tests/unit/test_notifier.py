@@ -23,9 +23,9 @@ from eventing.ledger import RunLedger
 from eventing.secrets import PlainSecret
 from services.notifier.adapters.apprise import AppriseSender
 from services.notifier.decisions import LEASE, MOST_ADDRESSES, addresses_of
-from services.notifier.handlers import Ports, on_run_finished
+from services.notifier.handlers import on_run_finished
 from services.notifier.message import MOST, harmless, message_of
-from services.notifier.ports import Release, Week
+from services.notifier.ports import Ports, Release, Week
 from tests.builders import RUN, TestClock, delivery, receipt
 from tests.fakes.notices import WEEK, MemorySender, MemoryWarehouse
 from tests.fakes.objects import MemoryObjectStore
