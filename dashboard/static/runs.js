@@ -4,7 +4,7 @@
 (() => {
   const { get, enter, make, number, day, marketName } = Page;
   const LOOK = 2000; // milliseconds between two looks at a run that goes on
-  const GLANCE = 15_000; // at one that is finished: a late market may make a new revision
+  const GLANCE = 5_000; // at one that is finished: a late market may make a new revision
   const STATES = { landed: "landed", requested: "on its way", throttled: "waits for quota", missing: "missing", dead_lettered: "given up" };
   const RUN_STATES = { fetching: "fetching", loading: "loading", loaded: "loaded", partial: "loaded in part", failed: "failed", discarded: "discarded" };
   const STAGES = { fetch: "all markets fetched", decide: "batch closed", cluster: "cluster started", spark: "Spark job", receipt: "rows counted" };
@@ -13,13 +13,17 @@
   let run = null;
   let only = ""; // a state that the grid is narrowed to
   let turn = 0;
+  let seen = 0; // when the run was looked at last, on this page's own clock
   let timer = 0;
 
+  const UNDER_WAY = { fetch: "markets are fetched", decide: "it is decided", cluster: "a cluster is made", spark: "the Spark job runs", receipt: "the rows are counted" };
+
+  const sinceSeen = () => (performance.now() - seen) / 1000;
   const wanted = () => decodeURIComponent(location.pathname.split("/")[2] || "");
   const span = (seconds) =>
     seconds < 90 ? `${seconds.toFixed(seconds < 10 ? 1 : 0)} s` : seconds < 5400 ? `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s` : `${(seconds / 3600).toFixed(1)} h`;
   const clock = (text) => new Date(text).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-  const moment = (text) => new Date(text).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const moment = (text) => new Date(text).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" });
   const kilobytes = (bytes) => `${number(Math.max(1, Math.round(bytes / 1024)))} kB`;
 
   /** A list of terms; what is not known is left out. */
@@ -68,7 +72,7 @@
       ["state", RUN_STATES[run.state], run.is_finished && newest && newest.receipt ? `finished ${moment(newest.receipt.finished_at)}` : `closes at the latest ${moment(run.deadline)}`],
       ["landed", `${run.counts.landed} of ${run.markets.length}`, "markets landed"],
       ["rows", rows === null || rows === undefined ? "–" : number(rows), "rows in the table"],
-      ["took", took ? span(took) : span((new Date(run.seen_at) - new Date(run.requested_at)) / 1000), took ? "from tick to receipt" : "since the tick"],
+      ["took", took ? span(took) : span((new Date(run.seen_at) - new Date(run.requested_at)) / 1000 + sinceSeen()), took ? "from tick to receipt" : "since the tick"],
     ];
     fill("figures", ...figures.map(([id, value, name]) => make("div", { class: "kpi" }, make("b", { "data-value": id, class: id === "state" ? `plain ${run.state}` : null }, value), make("span", {}, name))));
   }
@@ -170,6 +174,11 @@
     );
   }
 
+  function drawCause() {
+    get("cause-card").hidden = !run.cause;
+    if (run.cause) fill("cause", make("p", { class: "answer" }, run.cause.what), make("ul", {}, ...run.cause.details.map((detail) => make("li", {}, detail))), make("p", {}, make("code", {}, run.cause.command)));
+  }
+
   function drawDead() {
     const bad = run.revisions.filter((entry) => entry.load && entry.load.quarantined);
     if (!run.dead_letters.length && !bad.length && !run.orders.length && !run.set_aside.length) return fill("dead", none("Nothing: no market was given up, no record is in quarantine."));
@@ -192,6 +201,7 @@
     get("kicker").textContent = `asked for ${moment(run.requested_at)}: ${run.reason}`;
     get("lead").textContent = lead();
     drawList();
+    drawCause();
     drawFigures();
     drawMarkets();
     drawDecision();
@@ -208,7 +218,7 @@
       case "fetching":
         return `${run.counts.landed} of ${run.markets.length} markets have landed${run.counts.throttled ? `; ${run.counts.throttled} wait for Spotify's quota` : ""}.`;
       case "loading":
-        return "The batch is closed; a cluster loads it.";
+        return `The batch is closed; ${underWay()}.`;
       case "loaded":
         return "Every market is in the table.";
       case "partial":
@@ -216,8 +226,20 @@
       case "discarded":
         return "An operator discarded it: it is left alone.";
       default:
-        return "Nothing was loaded; the receipt says why.";
+        return run.rows ? `The newest revision was not loaded; the table holds ${number(run.rows)} rows of the run.` : "Nothing was loaded.";
     }
+  }
+
+  function underWay() {
+    const stage = run.waterfall.find((row) => row.open);
+    return stage ? `${UNDER_WAY[stage.stage]}, for ${span(stage.end - stage.begin + sinceSeen())}` : "it is being loaded";
+  }
+
+  /** Between two looks what is under way goes on. */
+  function tick() {
+    if (!run || run.is_finished || document.hidden || get("run").hidden) return;
+    get("lead").textContent = lead();
+    drawFigures();
   }
 
   async function look() {
@@ -231,6 +253,7 @@
         const found = await Page.ask(`runs/${wanted() || runs[0].run}`);
         if (mine !== turn) return;
         run = found;
+        seen = performance.now();
         await draw();
       }
       get("live").textContent = run && !run.is_finished ? "live" : "";
@@ -248,7 +271,7 @@
         get("run").hidden = true;
       }
     }
-    timer = setTimeout(() => (document.hidden ? sleep() : look()), run && !run.is_finished ? LOOK : GLANCE);
+    timer = setTimeout(() => (document.hidden ? sleep() : look()), run && run.is_finished ? GLANCE : LOOK);
   }
 
   /** Nobody looks: ask again when somebody does. */
@@ -272,6 +295,7 @@
   });
   get("retry").addEventListener("click", look);
   addEventListener("popstate", look);
+  setInterval(tick, 1000);
   let resized = 0;
   addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(() => run && drawWaterfall(), 150); });
   Page.onTheme(() => run && drawWaterfall());

@@ -11,6 +11,7 @@ from contracts import names
 from contracts.events import RunRequested, SweepRequested
 from ops import orders, why
 from ops import target as targets
+from ops.cause import cause_of
 from ops.cli import render
 from ops.cli.session import (
     AsJson,
@@ -156,6 +157,8 @@ def receipt(
         else:
             decision = next(e.decision for e in status.revisions if e.receipt is wanted[-1])
             console.print(render.receipt_view(wanted[-1], decision))
+            if wanted[-1] is found[-1]:
+                console.print(render.cause_text(cause_of(status)))
 
     act(context, work)
 

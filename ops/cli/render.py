@@ -7,6 +7,7 @@ obeyed: `Terminal` takes no markup in it, and lets no control character through.
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Final
 
 from rich import console
@@ -17,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.documents import Decision, Receipt
+from ops.cause import Cause, cause_of
 from ops.dead_letters import Group as LetterGroup
 from ops.doctor.findings import Finding, Status
 from ops.status import MarketState, RevisionStatus, RunStatus, Span, UnreadableRun
@@ -118,17 +120,29 @@ def _took(status: RunStatus) -> str:
     return duration((receipt.finished_at - status.requested_at).total_seconds()) if receipt else _NONE
 
 
-def run_view(status: RunStatus) -> RenderableType:
-    """One run: markets as a grid, revisions, waterfall, what is wrong."""
+def run_view(status: RunStatus, now: datetime | None = None) -> RenderableType:
+    """One run: markets as a grid, revisions, waterfall, what is wrong; now, where it was seen a while ago."""
+    now = now or status.seen_at
     return Group(
         _headline(status),
+        cause_text(cause_of(status)),
         Text(),
         _grid(status),
         Text(),
         *(_revision(entry) for entry in status.revisions),
-        waterfall(status.spans),
+        waterfall(status.spans, now),
         *_troubles(status),
     )
+
+
+def cause_text(cause: Cause | None) -> Text:
+    """Why, and what to type next; the command on a line of its own, to be copied."""
+    if cause is None:
+        return Text()
+    text = Text(f"\nwhy:  {cause.what}\n", "bold yellow", overflow="fold")
+    for detail in cause.details:
+        text.append(f"      {detail}\n", "not bold yellow")
+    return text.append("next: ", "bold").append(cause.command, "bold cyan")
 
 
 def _headline(status: RunStatus) -> Text:
@@ -183,8 +197,8 @@ def _revision(entry: RevisionStatus) -> Text:
     return text
 
 
-def waterfall(spans: Iterable[Span]) -> RenderableType:
-    """The stages as bars over one axis of time."""
+def waterfall(spans: Iterable[Span], now: datetime) -> RenderableType:
+    """The stages as bars over one axis of time; the one under way goes on to now."""
     drawn = list(spans)
     if not drawn:
         return Text()
@@ -195,7 +209,8 @@ def waterfall(spans: Iterable[Span]) -> RenderableType:
     for span in drawn:
         before = round((span.begin - begin).total_seconds() / whole * _BAR)
         if span.seconds is None:
-            grid.add_row(span.stage, Text(" " * before + "…", "cyan"), "under way")
+            so_far = max((now - span.begin).total_seconds(), 0)
+            grid.add_row(span.stage, Text(" " * before + "…", "cyan"), f"under way for {duration(so_far)}")
             continue
         length = max(round(span.seconds / whole * _BAR), 1)
         grid.add_row(span.stage, Text(" " * before + "█" * length, "blue"), duration(span.seconds))
@@ -308,7 +323,8 @@ def story_view(story: Story) -> RenderableType:
     rows = "" if story.rows is None else f", {story.rows:,} rows of it in the table"
     title = Text.assemble((f"{story.market} in run {story.run_id}", "bold"), f": {story.state}{rows}")
     archived = "  archived: no sweep looks at this run any more" if story.archived else ""
-    return Group(title, Text(f"trace {story.trace_id}{archived}", "dim"), Text(), grid)
+    trace = Text(f"trace {story.trace_id}{archived}", "dim")
+    return Group(title, trace, cause_text(story.cause), Text(), grid)
 
 
 def duration(seconds: float) -> str:

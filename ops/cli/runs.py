@@ -23,7 +23,7 @@ from ops.cli.session import (
     run_statuses,
     say_json,
 )
-from ops.cli.watching import summary, watch
+from ops.cli.watching import summary, told_cause, watch
 from ops.requests import RequestError, StartPlan, effect_of, markets_of, plan_start, removal, run_id_of
 from ops.status import RunStatus
 from ops.target import Stack
@@ -137,7 +137,8 @@ def show(context: typer.Context, run: Run, *, as_json: AsJson = False) -> None:
 def _whole(status: RunStatus) -> dict[str, object]:
     counts = {state: status.count(state) for state in ("landed", "throttled", "missing", "dead_lettered")}
     told = status.model_dump(mode="json", exclude_none=True)
-    return told | {"counts": counts, "revision": status.revision, "rows": status.rows}
+    found = {"counts": counts, "revision": status.revision, "rows": status.rows, "cause": told_cause(status)}
+    return told | found
 
 
 @app.command("watch")

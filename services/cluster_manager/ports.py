@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from contracts.documents import WarehouseCount
 from eventing.errors import Retryable
+from eventing.objects import ObjectInfo
 from services.cluster_manager.sizing import ClusterSize
 
 ClusterState = Literal[
@@ -137,4 +138,16 @@ class Warehouse(Protocol):
 
     async def count(self, run_id: str) -> WarehouseCount:
         """What the run's partition holds."""
+        ...
+
+
+class Staging(Protocol):
+    """The bucket that takes the outputs of jobs' drivers, in pieces."""
+
+    async def listing(self, prefix: str) -> list[ObjectInfo]:
+        """All pieces below a prefix, by name."""
+        ...
+
+    async def end(self, name: str, size: int) -> bytes:
+        """So many bytes of one at most, from its end."""
         ...
