@@ -13,7 +13,7 @@ from eventing.clock import Clock
 from eventing.errors import Retryable
 from ops.cause import Cause, cause_of
 from ops.cli.render import cause_text, run_view
-from ops.cli.session import CommandError, Exit, console, run_status, say_line
+from ops.cli.session import CommandError, Exit, Form, console, run_status, say_next
 from ops.status import RunStatus, UnreadableRun
 from ops.target import Stack
 
@@ -24,14 +24,14 @@ Shown = Callable[[RunStatus], None]
 Enough = Callable[[RunStatus], bool]
 
 
-async def watch(stack: Stack, run_id: str, enough: Enough, *, timeout: float, as_json: bool) -> RunStatus:  # noqa: ASYNC109 -- a person gave it
+async def watch(stack: Stack, run_id: str, enough: Enough, *, timeout: float, form: Form) -> RunStatus:  # noqa: ASYNC109 -- a person gave it
     """Look at a run, showing each change, until it is enough.
 
     Raises:
         CommandError: it was not within the time.
     """
-    if as_json:
-        return await _until(stack, run_id, enough, timeout, lambda status: say_line(summary(status)))
+    if form.is_data:
+        return await _until(stack, run_id, enough, timeout, lambda status: say_next(summary(status), form))
     if not console.is_terminal:
         return await _until(stack, run_id, enough, timeout, _lines)
     picture = _Picture(Text(f"run {run_id} is not there yet"), stack.clock)
