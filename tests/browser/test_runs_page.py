@@ -41,6 +41,30 @@ async def test_a_finished_run_shows_decision_job_and_receipt(sheet: Sheet) -> No
         await expect(sheet.page.locator(place)).to_contain_text(text)
 
 
+async def test_why_and_what_to_type_stand_on_the_page(sheet: Sheet) -> None:
+    """Who is called at night reads the cause and a command to copy, and sees that seconds go by between two looks."""
+    cause = {
+        "what": "404 Not found: Table t",
+        "details": ["DK, line 7: bad"],
+        "command": "releases doctor --problems",
+    }
+
+    async def loading(route: Route) -> None:
+        told = await (await route.fetch()).json()
+        stage = {"stage": "spark", "begin": 0, "end": 3, "open": True}
+        changed = {"state": "loading", "is_finished": False, "cause": cause, "waterfall": [stage]}
+        await route.fulfill(json=told | changed)
+
+    await sheet.page.route(f"**/api/runs/{builders.RUN}", loading)
+    await sheet.page.goto(f"{sheet.home}/runs/{builders.RUN}")
+    for text in (cause["what"], "DK, line 7: bad"):
+        await expect(sheet.page.locator("#cause")).to_contain_text(str(text))
+    await expect(sheet.page.locator("#cause code")).to_have_text(str(cause["command"]))
+    lead = sheet.page.locator("#lead")
+    await expect(lead).to_contain_text("the Spark job runs, for 3")
+    await expect(lead).to_contain_text("the Spark job runs, for 4")
+
+
 async def test_the_list_leads_to_a_run_and_back(sheet: Sheet) -> None:
     """The newest run comes first; choosing another is a step in the history."""
     await sheet.visit("/runs")

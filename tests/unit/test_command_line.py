@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +24,6 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from contracts import names
-from contracts.documents import ClusterClaim, MissingMarket, ThrottledRecord, WarehouseCount
 from eventing.ledger import RunLedger
 from ops.cli import watching
 from ops.cli.app import app
@@ -34,15 +32,14 @@ from ops.cli.session import MEANINGS, Exit, run_status
 from ops.doctor import examination, proof, site
 from ops.doctor.findings import fail, ok
 from ops.target import Stack
-from tests.builders import NOW, RUN, TestClock, decision, manifest, receipt
+from tests import nights
+from tests.builders import RUN, TestClock
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.publisher import MemoryPublisher
 
-EXAMPLES = int(os.environ.get("FUZZ", "500"))
+EXAMPLES = int(os.environ.get("FUZZ", "200"))
 ROOT = Path(__file__).parents[2]
 CLOUD = ("--project", "p", "--bucket", "b")
-QUOTA = "Insufficient 'CPUS' quota. Requested 2.0, available 0.0."
-NO = (MissingMarket(market="NO", reason="the app's quota is used up"),)
 
 
 class Night:
@@ -58,35 +55,6 @@ class Night:
     async def opened(self, target: Any, _: Any) -> AsyncIterator[Stack]:
         given: Any = (target, self.store, self.ledger, self.publisher, self.clock)
         yield Stack(*given)
-
-    async def landed(self, markets: str = "DK SE NO") -> None:
-        await self.ledger.create_manifest(manifest())
-        for market in markets.split():
-            await self.store.write(names.part_name(RUN, market), b"x")
-
-    async def failed(self) -> None:
-        await self.landed()
-        await self.ledger.create_decision(decision("DK SE NO"))
-        stands = WarehouseCount(rows=2292, markets=3, albums=9, revision=1)
-        error = "404 Not found: Table p.music.new_releases; revision 1 stands, 2,292 rows"
-        await self.ledger.create_receipt(receipt(outcome="failed", error=error, job_id="j", warehouse=stands))
-
-    async def partial(self) -> None:
-        await self.landed("DK SE")
-        await self.ledger.create_decision(decision("DK SE", missing=NO))
-        await self.ledger.create_receipt(receipt(outcome="partial", missing=NO))
-
-    async def throttled(self) -> None:
-        await self.landed("DK NO")
-        until = NOW + timedelta(hours=12)
-        waits = ThrottledRecord(run_id=RUN, market="SE", until=until, reason="Spotify asks for 12 h")
-        await self.ledger.record_throttled(waits)
-
-    async def refused(self) -> None:
-        await self.landed()
-        await self.ledger.create_decision(decision("DK SE NO"))
-        claim = ClusterClaim(run_id=RUN, attempt=1, revision=1, claimed_at=NOW, refused=QUOTA)
-        await self.ledger.create_cluster_claim(claim)
 
 
 @pytest.fixture
@@ -122,30 +90,11 @@ def releases(*arguments: str) -> Result:
     return CliRunner().invoke(app, [*CLOUD, *arguments])
 
 
-@pytest.mark.parametrize(
-    ("case", "why", "then"),
-    [
-        (
-            "failed",
-            "404 Not found: Table p.music.new_releases; revision 1 stands, 2,292 rows",
-            "releases doctor --problems",
-        ),
-        (
-            "partial",
-            "1 market not in the table; revision 1 stands, 30 rows",
-            f"releases run reopen {RUN} --reason",
-        ),
-        (
-            "throttled",
-            "wait for Spotify's quota until 2026-11-23 11:05 UTC: Spotify asks for 12 h",
-            f"releases run close {RUN} --reason",
-        ),
-        ("refused", QUOTA, f"releases run watch {RUN}"),
-    ],
-)
-async def test_why_and_what_to_type_stand_where_one_looks(night: Night, case: str, why: str, then: str) -> None:
+@pytest.mark.parametrize("case", nights.SCENES)
+async def test_why_and_what_to_type_stand_where_one_looks(night: Night, case: str) -> None:
     """The same words in `run show`, `why`, `run watch`, `receipt` and for scripts: nobody has to know where to look."""
-    await getattr(night, case)()
+    why, then = nights.SAID[case]
+    await nights.SCENES[case](night.store)
     places = [("run", "show", RUN), ("why", RUN, "DK"), ("run", "watch", RUN, "--timeout", "1")]
     places += [("receipt", RUN)] if case in ("failed", "partial") else []
     for place in places:
@@ -170,7 +119,7 @@ def test_every_command_says_whom_it_speaks_to() -> None:
 
 async def test_an_answer_comes_in_the_form_that_is_asked_for(night: Night) -> None:
     """JSON and YAML say the same; `--json` stays what it was."""
-    await night.partial()
+    await nights.partial(night.store)
     for words in (
         ("run", "list"),
         ("run", "show", RUN),
@@ -199,7 +148,7 @@ async def test_an_answer_comes_in_the_form_that_is_asked_for(night: Night) -> No
 )
 async def test_what_changes_anything_is_shown_or_done_alike(night: Night, words: tuple[str, ...]) -> None:
     """A dry run changes nothing, `--yes` does it, both at once is no answer: of every command that changes anything."""
-    await night.partial()
+    await nights.partial(night.store)
     if "close" in words:
         await night.store.write(names.part_name(RUN, "NO"), b"x")
     before = night.store.names()
@@ -285,7 +234,7 @@ def test_an_expired_login_is_told_in_a_line(
 
 async def test_a_terminal_goes_on_between_two_looks(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     """Spark's half minute is not a picture that stands still: seconds are counted on the terminal's own clock."""
-    await night.landed("DK")
+    await nights.landed(night.store, "DK")
     terminal = Terminal(width=120)
     terminal.file = io.StringIO()
     picture = watching._Picture("not there yet", night.clock)
@@ -400,7 +349,7 @@ def written(draw: st.DrawFn) -> list[str]:
 def test_no_argument_ends_in_a_traceback(night: Night, line: list[str]) -> None:
     """Whatever is typed is answered, with one of the statuses that are documented."""
     if not night.store.names():
-        asyncio.run(night.partial())
+        asyncio.run(nights.partial(night.store))
     done = releases(*line)
     assert done.exception is None or isinstance(done.exception, SystemExit), (line, done.exception)
     assert done.exit_code in set(Exit), (line, done.exit_code)
