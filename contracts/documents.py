@@ -230,6 +230,15 @@ class PartResult(Document):
     quarantined: int = 0
 
 
+class BadRecord(Document):
+    """One of the records in quarantine: where it stands, not what it says."""
+
+    market: Market
+    line: int = Field(ge=1)
+    """Its number in the part."""
+    reason: str
+
+
 class LoadResult(Document):
     """What the Spark job of one decision found, counted and did; it writes this also where it loads nothing."""
 
@@ -248,6 +257,8 @@ class LoadResult(Document):
     tracks: int
     rows: int
     quarantined: int
+    examples: tuple[BadRecord, ...] = ()
+    """The first few of the records in quarantine, those of bad parts included."""
     skipped: dict[str, int] = Field(default_factory=dict)
 
 
@@ -313,7 +324,7 @@ class Receipt(Document):
     """What the clusters of this decision cost, in US dollars by list prices (docs/cost.md)."""
     driver_output_uri: str | None = None
     dashboard: str | None = None
-    """Address of the page that shows the run's week, where there is a dashboard."""
+    """Address of the page that shows the run, where there is a dashboard."""
     load: LoadResult | None = None
     warehouse: WarehouseCount | None = None
     """What the table holds for the run now, whatever became of the decision."""

@@ -11,6 +11,7 @@ from eventing.clock import Clock
 from eventing.ledger import RunIndex, RunLedger
 from eventing.objects import ObjectStore
 from runs import status
+from runs.cause import cause_of
 from runs.recent import recent
 from runs.status import RunStatus
 
@@ -83,7 +84,7 @@ def entry(index: RunIndex, receipt: Receipt | None) -> Json:
 def run_document(run: RunStatus) -> Json:
     """One run: its status as it is, and what the page would otherwise have to work out."""
     told: dict[str, Any] = run.model_dump(mode="json", exclude_none=True)
-    began = run.requested_at
+    began, cause = run.requested_at, cause_of(run)
     return {
         **told,
         "clusters": [
@@ -97,6 +98,7 @@ def run_document(run: RunStatus) -> Json:
             for claim in run.clusters
         ],
         "is_finished": run.is_finished,
+        "cause": cause and cause.model_dump(mode="json"),
         "rows": run.rows,
         "counts": {
             state: run.count(state) for state in ("requested", "throttled", "landed", "missing", "dead_lettered")

@@ -15,11 +15,11 @@ from eventing.settings import ServiceSettings
 
 
 @asynccontextmanager
-async def object_store(settings: ServiceSettings) -> AsyncIterator[GcsObjectStore]:
-    """The bucket; the client library itself follows STORAGE_EMULATOR_HOST."""
+async def object_store(settings: ServiceSettings, bucket: str | None = None) -> AsyncIterator[GcsObjectStore]:
+    """BUCKET, or another; the client library itself follows STORAGE_EMULATOR_HOST."""
     credentials = anonymous() if settings.storage_emulator_host else None
     client = Client(project=settings.google_cloud_project, credentials=credentials)
-    store = GcsObjectStore(client, settings.bucket)
+    store = GcsObjectStore(client, bucket or settings.bucket)
     try:
         yield store
     finally:

@@ -146,6 +146,19 @@ class GcsObjectStore:
             return None
         return StoredObject(body.getvalue(), int(blob.generation or 0))
 
+    async def end(self, name: str, size: int) -> bytes:
+        """So many bytes of the object at most, from its end; none where there is no object."""
+        return await self._call("read the end of", name, lambda: self._end(name, size))
+
+    def _end(self, name: str, size: int) -> bytes:
+        blob = self._bucket.get_blob(name, **self._bounds)
+        if not blob or not blob.size:
+            return b""
+        begin = max(0, int(blob.size) - size)
+        return bytes(
+            blob.download_as_bytes(start=begin, end=int(blob.size) - 1, raw_download=True, **self._bounds)
+        )
+
     async def stat(self, name: str) -> ObjectInfo | None:
         """See `ObjectStore.stat`."""
         blob = await self._call("stat", name, lambda: self._bucket.get_blob(name, **self._bounds))

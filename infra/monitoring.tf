@@ -96,6 +96,24 @@ locals {
     }
   }
 
+  # What to type first stands in the message itself: it is read on a telephone, and the runbook is not at hand.
+  options    = "--project ${var.project_id} --region ${var.region} --bucket ${local.data_bucket}"
+  look_runs  = "Type: `releases ${local.options} run list`, then `releases ${local.options} run show RUN` with the newest date. It says why, and what to type next."
+  look_stack = "Type: `releases ${local.options} doctor --problems`. It says what is wrong, and what to do about it."
+
+  look = {
+    run_failed         = local.look_runs
+    run_doubtful       = local.look_runs
+    run_late           = local.look_runs
+    throttled_too_long = local.look_runs
+    market_given_up    = local.look_runs
+    run_missing        = local.look_stack
+    run_stuck          = local.look_stack
+    sweeps_stopped     = local.look_stack
+    unexpected_fault   = local.look_stack
+    dead_letters       = "Type: `releases ${local.options} dead-letter list`. It says whose messages were given up, and why."
+  }
+
   # Dead letters that not even the batch trigger could record.
   operator_queues = join(",", [
     for subscription in local.pull_subscriptions : "\"${subscription.name}\""
@@ -147,7 +165,7 @@ resource "google_monitoring_alert_policy" "log" {
   }
 
   documentation {
-    content   = "See docs/runbook.md, section ${each.key}."
+    content   = "${local.look[each.key]}\n\nThen see docs/runbook.md, section ${each.key}."
     mime_type = "text/markdown"
   }
 

@@ -164,9 +164,9 @@ resource "google_storage_bucket_iam_member" "prefixes" {
   }
 }
 
-# The Spark job's rows on their way to BigQuery, and the sources on their way to Cloud Build.
+# The Spark job's rows on their way to BigQuery, the sources on their way to Cloud Build, and what a driver said at its end.
 resource "google_storage_bucket_iam_member" "temporary_reader" {
-  for_each = toset(["cluster", "builder"])
+  for_each = toset(["cluster", "builder", "cluster_manager"])
 
   bucket = google_storage_bucket.temporary.name
   role   = "roles/storage.legacyBucketReader"
@@ -175,8 +175,9 @@ resource "google_storage_bucket_iam_member" "temporary_reader" {
 
 resource "google_storage_bucket_iam_member" "temporary" {
   for_each = {
-    cluster = "roles/storage.objectUser"
-    builder = "roles/storage.objectViewer"
+    cluster         = "roles/storage.objectUser"
+    builder         = "roles/storage.objectViewer"
+    cluster_manager = "roles/storage.objectViewer"
   }
 
   bucket = google_storage_bucket.temporary.name

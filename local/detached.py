@@ -74,7 +74,8 @@ def serve(files: Files, choices: Choices, environment: Mapping[str, str]) -> Non
 def write_state(files: Files, stack: Stack) -> None:
     """Tell others of a stack: the command line, and whoever sources the environment file."""
     told = stack.client_environment
-    _write(files.environment, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in told.items()))
+    exported = {**told, "SPOTIFY": stack.addresses.simulator or ""}  # by this name docs/operations.md speaks to it
+    _write(files.environment, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in exported.items()))
     found = Record(
         pid=os.getpid(),
         home=stack.choices.home,

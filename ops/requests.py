@@ -5,7 +5,7 @@ A plan is shown by a dry run and carried out otherwise; both come from the same 
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 from contracts.events import MarketRequested, RunRequested
@@ -40,6 +40,30 @@ def markets_of(texts: Iterable[str]) -> tuple[str, ...]:
     if fault := market_fault(markets):
         raise RequestError(f"--market {fault}")
     return markets
+
+
+def market_of(text: str) -> str:
+    """The one market that an argument names.
+
+    Raises:
+        RequestError: it names none, or several.
+    """
+    markets = markets_of([text])
+    if len(markets) != 1:
+        raise RequestError(f"{shown(text)} is not one market; write two capital letters, such as DK")
+    return markets[0]
+
+
+def hours_of(number: float) -> timedelta:
+    """So many hours.
+
+    Raises:
+        RequestError: they are more than there can be.
+    """
+    try:
+        return timedelta(hours=number)
+    except (OverflowError, ValueError):
+        raise RequestError(f"{number:g} hours are none; name a number such as 24") from None
 
 
 @dataclass(frozen=True, slots=True)

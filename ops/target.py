@@ -11,16 +11,20 @@ import os
 from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
+import google.auth
 import requests
-from google.api_core.exceptions import GoogleAPICallError
-from google.auth.exceptions import DefaultCredentialsError
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.credentials import Credentials
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError
+from google.auth.transport.requests import Request
 from google.cloud import bigquery, pubsub_v1, storage
 
 from contracts.names import RAW_DAYS
-from contracts.wording import shown
+from contracts.wording import cut, shown
 from eventing.clients import anonymous
 from eventing.clock import Clock, system_clock
 from eventing.dataproc import Dataproc
@@ -34,6 +38,10 @@ _PACKAGED: Final = Path(__file__).parent / "infra"
 INFRA: Final = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1] / "infra"
 """What a stack should be like: installed, it is in the package (pyproject.toml puts it there); else the clone's."""
 TOPOLOGY: Final = INFRA / "topology.json"
+_LOGIN: Final = "gcloud auth application-default login"
+_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
+_TOKEN_SECONDS: Final = 20
+_SHOWN: Final = 200  # characters of an error of Google's
 STATE_FILE: Final = Path(".local") / record.FILE
 _EMULATORS: Final = (
     "PUBSUB_EMULATOR_HOST",
@@ -46,6 +54,10 @@ _EMULATORS: Final = (
 
 class TargetError(Exception):
     """There is no stack to speak to; says what to do."""
+
+
+class UnclearTargetError(TargetError):
+    """Two stacks are named, and only one can be meant; says how to name it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +88,8 @@ class Target:
     @property
     def described(self) -> str:
         """In one line, for a person."""
-        return f"{'the local stack' if self.kind == 'local' else 'project ' + self.project}, bucket {self.bucket}"
+        place = f"the local stack of {self.folder}" if self.kind == "local" else f"project {self.project}"
+        return f"{place}, bucket {self.bucket}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,14 +114,30 @@ def find(wanted: Wanted, environment: Mapping[str, str], *, folder: Path) -> Tar
         TargetError: there is none, or what was named is not one.
     """
     if wanted.stack is not None and wanted.project is not None:
-        raise TargetError("--stack and --project: name one of them, not both")
+        raise UnclearTargetError("--stack and --project: name one of them, not both")
     if wanted.stack is not None:
         return _local(wanted.stack / STATE_FILE.name if wanted.stack.is_dir() else wanted.stack)
     if wanted.project is None:
         state = next((up / STATE_FILE for up in (folder, *folder.parents) if _is_there(up / STATE_FILE)), None)
         if state is not None:
-            return _local(state)
+            return _agreed(_local(state), environment)
     return _cloud(wanted, environment)
+
+
+def _agreed(target: Target, environment: Mapping[str, str]) -> Target:
+    """The stack of this folder, unless the environment names another: at night one must not be taken for the other.
+
+    Raises:
+        UnclearTargetError: it does.
+    """
+    told = {"GOOGLE_CLOUD_PROJECT": target.project, "BUCKET": target.bucket, **target.environment}
+    for name, value in told.items():
+        if (other := environment.get(name)) and other != value:
+            raise UnclearTargetError(
+                f"the stack of this folder has {name}={value}, and the environment says {other}: unset it, or say "
+                f"which one is meant, with --stack {target.folder} or --project"
+            )
+    return target
 
 
 def _is_there(file: Path) -> bool:
@@ -209,12 +238,9 @@ async def opened(
     if target.folder is not None:
         await asyncio.to_thread(_require_running, target.folder)
         await asyncio.to_thread(_require_answer, target.environment["STORAGE_EMULATOR_HOST"])
-    credentials = anonymous() if target.kind == "local" else None
-    try:
-        client = storage.Client(project=target.project, credentials=credentials)
-        publishing = pubsub_v1.PublisherClient()
-    except DefaultCredentialsError:
-        raise TargetError("no credentials for Google Cloud; run: gcloud auth application-default login") from None
+    credentials = anonymous() if target.kind == "local" else await asyncio.to_thread(_logged_in)
+    client = storage.Client(project=target.project, credentials=credentials)
+    publishing = pubsub_v1.PublisherClient(credentials=credentials if target.kind == "cloud" else None)
     store = GcsObjectStore(client, target.bucket)
     publisher = PubSubPublisher(publishing, project=target.project, source="operator", clock=clock)
     try:
@@ -222,6 +248,30 @@ async def opened(
     finally:
         await publisher.aclose()
         await store.aclose()
+
+
+def _logged_in() -> Credentials:
+    """The caller's credentials, with a token: a login that has expired would be tried again for minutes by each client.
+
+    Raises:
+        TargetError: there are none, or Google takes them no more, or cannot be asked.
+    """
+    try:
+        credentials, _ = google.auth.default(scopes=[_SCOPE])
+        credentials.refresh(partial(Request(), timeout=_TOKEN_SECONDS))
+    except DefaultCredentialsError:
+        raise TargetError(f"no credentials for Google Cloud; run: {_LOGIN}") from None
+    except RefreshError as error:
+        raise TargetError(f"Google takes the login no more ({_words(error)}); run: {_LOGIN}") from error
+    except GoogleAuthError as error:
+        raise TargetError(
+            f"Google cannot be asked about the login ({_words(error)}); is there a network?"
+        ) from error
+    return credentials
+
+
+def _words(error: GoogleAuthError) -> str:
+    return cut(str(error.args[0] if error.args else type(error).__name__), _SHOWN)
 
 
 def follow(target: Target, process_environment: MutableMapping[str, str]) -> None:
@@ -276,7 +326,7 @@ def dataproc(target: Target) -> AbstractContextManager[Dataproc]:
     return clients(target.region, target.environment.get("DATAPROC_EMULATOR_HOST"))
 
 
-GOOGLE_ERRORS: Final = (GoogleAPICallError, requests.RequestException)
+GOOGLE_ERRORS: Final = (GoogleAPIError, GoogleAuthError, requests.RequestException)
 """What the clients above raise when Google, or an emulator, does not do what was asked."""
 
 

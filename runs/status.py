@@ -133,6 +133,11 @@ class RunStatus(Document):
         return self.newest.decision.revision if self.newest else None
 
     @property
+    def stage(self) -> Span | None:
+        """The stage under way."""
+        return next((span for span in self.spans if span.end is None), None)
+
+    @property
     def is_finished(self) -> bool:
         """Whether nothing more happens by itself."""
         return self.state in ("loaded", "partial", "failed", "discarded")
@@ -336,7 +341,7 @@ def _revision(decision: Decision, found: Documents) -> RevisionStatus:
 def spans_of(found: Documents) -> tuple[Span, ...]:
     """The stages of the first decision until it stands, and of the newest one from there.
 
-    While a job is under way its cluster's span stays open: the bucket does not tell when the cluster was ready.
+    A job is claimed as soon as its cluster takes it: until there is a receipt, that is when the cluster was ready.
     """
     manifest = found.manifest
     landed = max((part.landed_at for part in found.parts.values()), default=None)
@@ -350,13 +355,26 @@ def spans_of(found: Documents) -> tuple[Span, ...]:
         Span(stage="fetch", begin=begin, end=fetched),
         Span(stage="decide", begin=fetched, end=decision.decided_at),
     ]
-    return (*spans, *_loading(decision, found.receipts.get(decision.revision)))
+    receipt = found.receipts.get(decision.revision)
+    loading = _loading(decision, found.jobs) if receipt is None else _loaded(decision, receipt)
+    return (*spans, *loading)
 
 
-def _loading(decision: Decision, receipt: Receipt | None) -> tuple[Span, ...]:
+def _loading(decision: Decision, jobs: Sequence[JobClaim]) -> tuple[Span, ...]:
+    """What is under way."""
+    if decision.verdict != "load":
+        return ()
+    claims = [claim.claimed_at for claim in jobs if claim.revision == decision.revision]
+    if not claims:
+        return (Span(stage="cluster", begin=decision.decided_at, end=None),)
+    return (
+        Span(stage="cluster", begin=decision.decided_at, end=claims[0]),
+        Span(stage="spark", begin=claims[0], end=None),
+    )
+
+
+def _loaded(decision: Decision, receipt: Receipt) -> tuple[Span, ...]:
     at = decision.decided_at
-    if receipt is None:
-        return (Span(stage="cluster", begin=at, end=None),) if decision.verdict == "load" else ()
     spans = []
     for stage in ("cluster", "spark"):
         if stage in receipt.seconds:

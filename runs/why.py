@@ -14,6 +14,7 @@ from pydantic import Field
 from contracts import names
 from contracts.documents import ClusterClaim, Document, Part, Receipt
 from eventing.objects import ObjectInfo, ObjectStore
+from runs.cause import Cause, cause_of
 from runs.status import MarketStatus, RevisionStatus, RunStatus, job_ids
 
 Kind = Literal[
@@ -51,6 +52,8 @@ class Story(Document):
     """Rows of the market in the run's partition, counted in the table; None where it was not asked."""
     trace_id: str
     archived: bool = False
+    cause: Cause | None = None
+    """What keeps the run from being in the table whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ def story_of(status: RunStatus, market: MarketStatus, objects: Objects, rows: in
         rows=rows,
         trace_id=status.trace_id,
         archived=status.archived,
+        cause=cause_of(status),
     )
 
 

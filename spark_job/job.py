@@ -11,6 +11,7 @@ Spark does two passes: one parses all lines, keeps the outcome and sums it up by
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 from pyspark.sql import DataFrame, SparkSession
@@ -33,6 +34,9 @@ _SETTINGS: Final = {
         "org.apache.hadoop.mapreduce.lib.output.FileOutputCommitterFactory"
     ),
 }
+
+_KEPT: Final = "reason STRING, file STRING, line LONG"
+_EXAMPLES: Final = 5
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +102,8 @@ def _examined(
             decision, parts, threshold=arguments.quarantine_threshold, quarantine=arguments.quarantine
         )
         log.info("found %s", report)
-        _keep_bad_records(spark, objects, report, arguments)
+        examples = _keep_bad_records(spark, objects, report, arguments)
+        report = replace(report, examples=tuple(map(verdict.example_of, examples)))
         yield report, None if kept is None else _rows(kept, report, arguments)
 
 
@@ -109,15 +114,20 @@ def _rows(kept: DataFrame, report: Report, arguments: Arguments) -> DataFrame:
     )
 
 
-def _keep_bad_records(spark: SparkSession, objects: Objects, report: Report, arguments: Arguments) -> None:
+def _keep_bad_records(
+    spark: SparkSession, objects: Objects, report: Report, arguments: Arguments
+) -> list[dict[str, object]]:
+    """Keep them for a person, and give the first few as they are kept."""
     # An earlier attempt at the same revision may have left records which a replaced part no longer has.
     objects.delete_folder(arguments.quarantine)
     markets = [judged.part.market for judged in report.parts if judged.suspect]
     if not markets:
-        return
+        return []
     lines = transforms.read_lines(spark, arguments.input, markets)
     bad = transforms.bad_lines(lines, run_id=arguments.run_id)
     # One file: a person reads it. No `_SUCCESS` beside it: the folder holds bad records and nothing else.
     bad.coalesce(1).write.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false").json(
         arguments.quarantine
     )
+    kept = spark.read.schema(_KEPT).json(arguments.quarantine).orderBy("file", "line").limit(_EXAMPLES)
+    return [row.asDict() for row in kept.collect()]

@@ -13,6 +13,7 @@ from spark_job.decision import NUMBERED, Decision, Part
 
 SKIPPED: Final = ("albums_without_tracks", "null_tracks", "null_artists", "odd_values")
 _LONGEST_CAUSE: Final = 1000
+_LONGEST_EXAMPLE: Final = 200
 _FRAMES: Final = re.compile(r"\n\s+(?:at |\.\.\. |Suppressed: )")  # where Java's list of calls begins
 # "Failed to load to TABLE in job JobId{project=P, job=ID, location=L}. BigQuery error was …", or "the load job ID: …".
 _LOAD_JOB: Final = re.compile(
@@ -136,6 +137,8 @@ class Report:
     error: str | None = None
     load_job: str | None = None
     """Id of BigQuery's load job, where the error names it."""
+    examples: tuple[Mapping[str, object], ...] = ()
+    """Market, line and reason of the first few bad records."""
 
     @property
     def good(self) -> tuple[Judged, ...]:
@@ -177,9 +180,16 @@ class Report:
             "tracks": rows + skipped["null_tracks"],
             "rows": rows,
             "quarantined": self.total("quarantined"),
+            "examples": self.examples,
             "skipped": skipped,
         }
         return json.dumps(told, indent=2).encode() + b"\n"
+
+
+def example_of(row: Mapping[str, object]) -> Mapping[str, object]:
+    """A record of the quarantine as whoever is called at night reads it; what it says stays in the quarantine."""
+    market = str(row["file"]).partition(".")[0]
+    return {"market": market, "line": row["line"], "reason": str(row["reason"])[:_LONGEST_EXAMPLE]}
 
 
 def _told(judged: Judged) -> dict[str, object]:

@@ -4,7 +4,7 @@
 (() => {
   const { get, enter, make, number, day, moment, marketName, told } = Page;
   const LOOK = 2000; // milliseconds between two looks at a run that goes on
-  const GLANCE = 15_000; // at one that is finished: a late market may make a new revision
+  const GLANCE = 5_000; // at one that is finished: a late market may make a new revision
   const STATES = { landed: "landed", requested: "on its way", throttled: "waits for quota", missing: "missing", dead_lettered: "given up" };
   const RUN_STATES = { fetching: "fetching", loading: "loading", loaded: "loaded", partial: "loaded in part", failed: "failed", discarded: "discarded" };
   const STAGES = { fetch: "all markets fetched", decide: "batch closed", cluster: "cluster started", spark: "Spark job", receipt: "rows counted" };
@@ -13,8 +13,12 @@
   let run = null;
   let only = ""; // a state that the grid is narrowed to
   let turn = 0;
+  let seen = 0; // when the run was looked at last, on this page's own clock
   let timer = 0;
 
+  const UNDER_WAY = { fetch: "markets are fetched", decide: "it is decided", cluster: "a cluster is made", spark: "the Spark job runs", receipt: "the rows are counted" };
+
+  const sinceSeen = () => (performance.now() - seen) / 1000;
   const wanted = () => decodeURIComponent(location.pathname.split("/")[2] || "");
   const span = (seconds) =>
     seconds < 90 ? `${seconds.toFixed(seconds < 10 ? 1 : 0)} s` : seconds < 5400 ? `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s` : `${(seconds / 3600).toFixed(1)} h`;
@@ -101,25 +105,22 @@
   const inConsole = (kind, name) => (told.console ? away(console_(`dataproc/${kind}/${encodeURIComponent(name)}`, `&region=${encodeURIComponent(told.region)}`), name) : name);
 
   function drawNext() {
-    const [why, command] = next();
-    const line = make("code", { id: "command" }, command);
+    const cause = run.cause || { details: [] };
+    const [why, command] = run.cause ? [cause.what, cause.command] : next();
+    get("h-next").textContent = run.cause ? "Why, and what to type" : "What next?";
     fill(
       "next",
       make("p", { class: "answer" }, why),
-      make("p", { class: "command" }, line, make("button", { type: "button", class: "link", id: "copy" }, "Copy")),
+      cause.details.length ? make("ul", {}, ...cause.details.map((detail) => make("li", {}, detail))) : "",
+      make("p", { class: "command" }, make("code", { id: "command" }, command), make("button", { type: "button", class: "link", id: "copy" }, "Copy")),
       told.console ? make("p", {}, away(logs(`jsonPayload.run_id="${run.run_id}"`), "Its log lines"), " · ", away(logs(`jsonPayload.run_id="${run.run_id}"`, "severity>=WARNING"), "its warnings and errors")) : none("Its log lines are in the stack's folder, below logs/."),
     );
   }
 
-  /** What an operator would do now, and why. */
+  /** What an operator would do where nothing is wrong. */
   function next() {
-    const id = run.run_id;
-    const lost = run.markets.filter((market) => market.state !== "landed").map((market) => market.market);
-    if (run.state === "fetching" && run.counts.dead_lettered) return ["A market was given up; say why, then send it again.", `./releases why ${id} ${run.dead_letters[0].market}`];
-    if (!run.is_finished) return ["Nothing is to be done; this follows it on a command line.", `./releases run watch ${id}`];
-    if (run.state === "loaded") return ["Nothing is to be done; this shows what it became.", `./releases receipt ${id}`];
-    if (run.state === "failed" && !lost.length) return ["Everything landed and nothing was loaded; this says why.", `./releases receipt ${id}`];
-    return [`${lost.length === 1 ? "A market is" : "Markets are"} missing; this asks for ${lost.length === 1 ? "it" : "them"} once more and loads the run again.`, `./releases run reopen ${id} --reason "missing: ${lost.slice(0, 6).join(" ")}"`];
+    if (!run.is_finished) return ["Nothing is to be done; this follows it on a command line.", `releases run watch ${run.run_id}`];
+    return ["Nothing is to be done; this shows what it became.", `releases receipt ${run.run_id}`];
   }
 
   function drawFigures() {
@@ -130,7 +131,7 @@
       ["state", RUN_STATES[run.state], run.is_finished && newest && newest.receipt ? `finished ${moment(newest.receipt.finished_at)}` : `closes at the latest ${moment(run.deadline)}`],
       ["landed", `${run.counts.landed} of ${run.markets.length}`, "markets landed"],
       ["rows", rows === null || rows === undefined ? "–" : number(rows), "rows in the table"],
-      ["took", took ? span(took) : span((new Date(run.seen_at) - new Date(run.requested_at)) / 1000), took ? "from tick to receipt" : "since the tick"],
+      ["took", took ? span(took) : span((new Date(run.seen_at) - new Date(run.requested_at)) / 1000 + sinceSeen()), took ? "from tick to receipt" : "since the tick"],
     ];
     fill("figures", ...figures.map(([id, value, name]) => make("div", { class: "kpi" }, make("b", { "data-value": id, class: id === "state" ? `plain ${run.state}` : null }, value), make("span", {}, name))));
   }
@@ -275,7 +276,7 @@
       case "fetching":
         return `${run.counts.landed} of ${run.markets.length} markets have landed${run.counts.throttled ? `; ${run.counts.throttled} wait for Spotify's quota` : ""}.${run.outlook.map((told) => ` ${told[0].toUpperCase()}${told.slice(1)}.`).join("")}`;
       case "loading":
-        return "The batch is closed; a cluster loads it.";
+        return `The batch is closed; ${underWay()}.`;
       case "loaded":
         return "Every market is in the table.";
       case "partial":
@@ -283,8 +284,20 @@
       case "discarded":
         return "An operator discarded it: it is left alone.";
       default:
-        return "Nothing was loaded; the receipt says why.";
+        return run.rows ? `The newest revision was not loaded; the table holds ${number(run.rows)} rows of the run.` : "Nothing was loaded.";
     }
+  }
+
+  function underWay() {
+    const stage = run.waterfall.find((row) => row.open);
+    return stage ? `${UNDER_WAY[stage.stage]}, for ${span(stage.end - stage.begin + sinceSeen())}` : "it is being loaded";
+  }
+
+  /** Between two looks what is under way goes on. */
+  function tick() {
+    if (!run || run.is_finished || document.hidden || get("run").hidden) return;
+    get("lead").textContent = lead();
+    drawFigures();
   }
 
   async function look() {
@@ -298,6 +311,7 @@
         const found = await Page.ask(`runs/${wanted() || runs[0].run}`);
         if (mine !== turn) return;
         run = found;
+        seen = performance.now();
         await draw();
       }
       get("live").textContent = run && !run.is_finished ? "live" : "";
@@ -315,7 +329,7 @@
         get("run").hidden = true;
       }
     }
-    timer = setTimeout(() => (document.hidden ? sleep() : look()), run && !run.is_finished ? LOOK : GLANCE);
+    timer = setTimeout(() => (document.hidden ? sleep() : look()), run && run.is_finished ? GLANCE : LOOK);
   }
 
   /** Nobody looks: ask again when somebody does. */
@@ -343,6 +357,7 @@
   });
   get("retry").addEventListener("click", look);
   addEventListener("popstate", look);
+  setInterval(tick, 1000);
   let resized = 0;
   addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(() => run && drawWaterfall(), 150); });
   Page.onTheme(() => run && drawWaterfall());

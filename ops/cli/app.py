@@ -8,16 +8,17 @@ import typer
 from contracts import __version__
 from ops.cli import dead_letters, markets, runs
 from ops.cli.examining import doctor
+from ops.cli.session import STATUSES, Commands
 from ops.surroundings import past_proxies, print_anywhere
 from ops.target import Wanted, process_environment
 
-app = typer.Typer(
+app = Commands(
     name="releases",
     no_args_is_help=True,
     rich_markup_mode="rich",
     help="New releases: start, watch and repair weekly runs, on the local stack or in a project.",
-    epilog="Exit status: 0 done; 1 refused, not found or failed; 2 wrong usage; 3 the stack cannot be reached; "
-    "4 it took longer than --timeout.",
+    epilog=STATUSES,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 

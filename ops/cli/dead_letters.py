@@ -2,7 +2,6 @@
 
 import getpass
 import json
-from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -10,12 +9,25 @@ import typer
 from contracts.documents import DeadLetter, Redrive
 from ops import dead_letters
 from ops.cli import render
-from ops.cli.session import AsJson, CommandError, DryRun, Exit, Reason, act, console, say_json
+from ops.cli.session import (
+    CommandError,
+    Commands,
+    DryRun,
+    Exit,
+    Form,
+    InForm,
+    Reason,
+    Yes,
+    act,
+    acts,
+    console,
+    say,
+)
 from ops.dead_letters import Action, Filter, Refuse
-from ops.requests import RequestError, markets_of, run_id_of
+from ops.requests import RequestError, hours_of, market_of, run_id_of
 from ops.target import TOPOLOGY, Stack
 
-app = typer.Typer(no_args_is_help=True, help="Look at what was given up, and send it again.")
+app = Commands(no_args_is_help=True, help="Look at what was given up, and send it again.")
 
 Subscription = Annotated[str | None, typer.Option("--subscription", "-s", help="Only of this subscription.")]
 Why = Annotated[str | None, typer.Option("--matching", help="Only where the reason contains this.")]
@@ -31,8 +43,8 @@ def _filter(
         subscription=subscription,
         reason=matching,
         run_id=None if run is None else run_id_of(run),
-        market=None if market is None else markets_of([market])[0],
-        younger_than=None if within is None else timedelta(hours=within),
+        market=None if market is None else market_of(market),
+        younger_than=None if within is None else hours_of(within),
     )
 
 
@@ -45,15 +57,15 @@ def list_letters(
     run: RunOption = None,
     market: MarketOption = None,
     within: Hours = None,
-    as_json: AsJson = False,
+    form: InForm = Form.TABLE,
 ) -> None:
     """Dead letters by subscription and reason; nothing is consumed."""
 
     async def work(stack: Stack) -> None:
         wanted = _filter(subscription, matching, run, market, within)
         found = dead_letters.select(await stack.ledger.letters(), wanted, stack.clock())
-        if as_json:
-            say_json([_told(letter) for letter in found])
+        if form.is_data:
+            say([_told(letter) for letter in found], form)
         elif found:
             console.print(render.letters_table(dead_letters.grouped(found)))
         else:
@@ -67,14 +79,14 @@ def show(
     context: typer.Context,
     message_id: Annotated[str, typer.Argument(metavar="MESSAGE", help="Message id, as `list` shows it.")],
     *,
-    as_json: AsJson = False,
+    form: InForm = Form.TABLE,
 ) -> None:
     """One dead letter, its data included."""
 
     async def work(stack: Stack) -> None:
         letter = await _one(stack, message_id)
-        if as_json:
-            say_json(_told(letter))
+        if form.is_data:
+            say(_told(letter), form)
         else:
             console.print(render.fields_table(f"Dead letter {letter.message_id}", _told(letter)))
 
@@ -98,11 +110,12 @@ def redrive(
     force: Annotated[
         bool, typer.Option("--force", help="Also what was sent again before, or keeps coming back.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it; without this it is only shown.")] = False,
     dry_run: DryRun = False,
-    as_json: AsJson = False,
+    yes: Yes = False,
+    form: InForm = Form.TABLE,
 ) -> None:
     """Send dead letters again, each to the one subscription that had given it up. Shows the plan unless --yes."""
+    doing = acts(yes=yes, dry_run=dry_run, unasked=False)
 
     async def work(stack: Stack) -> int:
         chosen = _filter(subscription, matching, run, market, within)
@@ -110,14 +123,15 @@ def redrive(
             raise RequestError("say which: message ids, an option such as --subscription, or --all")
         found = dead_letters.select(await _chosen(stack, message_ids), chosen, stack.clock())
         if not found:
-            raise CommandError("no dead letter is like that; `releases dead-letter list` shows those there are")
+            raise CommandError(
+                "no dead letter is like that; see them with: releases dead-letter list", Exit.NOT_FOUND
+            )
         actions = dead_letters.plan(found, dead_letters.topics_of(TOPOLOGY), force=force)
-        doing = yes and not dry_run
         if doing:
             mark = Redrive(at=stack.clock(), by=getpass.getuser(), reason=reason)
             await dead_letters.carry_out(actions, stack.ledger, stack.publisher, mark=mark)
-        _tell(actions, doing=doing, as_json=as_json)
-        return Exit.REFUSED if all(isinstance(action, Refuse) for action in actions) else Exit.DONE
+        _tell(actions, doing=doing, form=form)
+        return Exit.FAILED if all(isinstance(action, Refuse) for action in actions) else Exit.DONE
 
     act(context, work)
 
@@ -140,14 +154,15 @@ async def _chosen(stack: Stack, message_ids: list[str] | None) -> list[DeadLette
     missing = [message_id for message_id in message_ids if message_id not in by_id]
     if missing:
         raise CommandError(
-            f"no dead letter {', '.join(missing)}; `releases dead-letter list` shows those there are"
+            f"no dead letter {', '.join(missing)}; `releases dead-letter list` shows those there are",
+            Exit.NOT_FOUND,
         )
     return [by_id[message_id] for message_id in message_ids]
 
 
-def _tell(actions: tuple[Action, ...], *, doing: bool, as_json: bool) -> None:
-    if as_json:
-        say_json({"dry_run": not doing, "actions": [_action(action) for action in actions]})
+def _tell(actions: tuple[Action, ...], *, doing: bool, form: Form) -> None:
+    if form.is_data:
+        say({"dry_run": not doing, "actions": [_action(action) for action in actions]}, form)
         return
     for action in actions:
         letter = action.letter

@@ -12,7 +12,7 @@ import typer
 
 from contracts import topology
 from ops.cli import render
-from ops.cli.session import AsJson, Exit, act, console, say_json
+from ops.cli.session import Exit, Form, InForm, Timeout, act, console, say
 from ops.doctor import documents, examination, proof, site
 from ops.doctor.findings import Finding, is_healthy
 from ops.target import INFRA, TOPOLOGY, Stack
@@ -35,8 +35,9 @@ def doctor(
     canary: Annotated[
         bool, typer.Option("--canary", help="Send a canary through every edge and look at nothing else.")
     ] = False,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for canaries.")] = 120,
-    as_json: AsJson = False,
+    problems: Annotated[bool, typer.Option("--problems", help="Show only what wants a person's eye.")] = False,
+    timeout: Timeout = 120,
+    form: InForm = Form.TABLE,
 ) -> None:
     """Compare the stack with its description and say what to fix. Changes nothing, but for the canaries."""
     if prove and canary:
@@ -44,20 +45,24 @@ def doctor(
 
     sought = Sought.CANARY if canary else Sought.PROOF if prove else Sought.DIFFERENCES
 
+    def _is_told(finding: Finding) -> bool:
+        return not (problems and finding.is_well)
+
     async def work(stack: Stack) -> int:
         findings: list[Finding] = []
         patience = proof.Patience(timedelta(seconds=timeout))
         read = [] if sought is Sought.CANARY else await _documents(stack)
         for finding in chain(read, _findings(stack, sought, patience)):
             findings.append(finding)
-            if not as_json:
+            if _is_told(finding) and not form.is_data:
                 console.print(render.finding_line(finding))
         healthy = is_healthy(findings)
-        if as_json:
-            say_json({"healthy": healthy, "findings": [asdict(finding) for finding in findings]})
+        if form.is_data:
+            told = [asdict(finding) for finding in findings if _is_told(finding)]
+            say({"healthy": healthy, "findings": told}, form)
         else:
             console.print(render.findings_summary(findings))
-        return Exit.DONE if healthy else Exit.REFUSED
+        return Exit.DONE if healthy else Exit.FAILED
 
     act(context, work)
 

@@ -13,23 +13,36 @@ from ops import orders
 from ops import target as targets
 from ops.cli import render
 from ops.cli.session import (
-    AsJson,
     CommandError,
     DryRun,
     Exit,
+    Form,
+    InForm,
     Reason,
     Run,
     Timeout,
+    Yes,
     act,
+    acts,
     console,
     known_run,
     run_statuses,
-    say_json,
+    say,
 )
 from ops.cli.watching import watch
-from ops.requests import Backfill, has_failed, is_replaced, markets_of, plan_backfill, plan_replay, run_id_of
+from ops.requests import (
+    Backfill,
+    has_failed,
+    is_replaced,
+    market_of,
+    markets_of,
+    plan_backfill,
+    plan_replay,
+    run_id_of,
+)
 from ops.target import Stack, Target
 from runs import why
+from runs.cause import cause_of
 from runs.status import RunStatus, UnreadableRun
 
 _MAXIMUM_BYTES = 10 * 1024**3  # one partition is some megabytes; a runaway query must not cost
@@ -39,18 +52,20 @@ def replay(
     context: typer.Context,
     run: Run,
     *,
-    reason: Annotated[str, typer.Option("--reason", help="Why; travels with the message.")],
+    reason: Reason,
     market: Annotated[
         list[str] | None, typer.Option("--market", "-m", help="A market such as DK; repeat for more.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All markets that the run expects.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Also read every album anew, past the cache.")] = False,
     dry_run: DryRun = False,
+    yes: Yes = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the markets' rows are replaced.")] = False,
     timeout: Timeout = 3600,
-    as_json: AsJson = False,
+    form: InForm = Form.TABLE,
 ) -> None:
     """Fetch markets of a run again and replace their rows."""
+    dry_run = not acts(yes=yes, dry_run=dry_run)
 
     async def work(stack: Stack) -> int:
         status = await known_run(stack, run)
@@ -60,20 +75,20 @@ def replay(
             await stack.publisher.publish(requests, cause=f"operator/{stack.clock().isoformat()}")
         follow = wait and not dry_run
         told = [request.model_dump(mode="json") for request in requests]
-        if as_json and not follow:
-            say_json({"run_id": status.run_id, "requests": told, "dry_run": dry_run})
-        elif not as_json:
+        if form.is_data and not follow:
+            say({"run_id": status.run_id, "requests": told, "dry_run": dry_run}, form)
+        elif not form.is_data:
             done = "would be fetched again" if dry_run else "is asked for again"
             console.print(f"{' '.join(before)} of run {status.run_id} {done}{', past the cache' if fresh else ''}")
         if follow:
-            await _until_replaced(stack, status.run_id, before, timeout, as_json=as_json)
+            await _until_replaced(stack, status.run_id, before, timeout, form=form)
         return Exit.DONE
 
     act(context, work)
 
 
 async def _until_replaced(
-    stack: Stack, run_id: str, before: Mapping[str, int | None], seconds: float, *, as_json: bool
+    stack: Stack, run_id: str, before: Mapping[str, int | None], seconds: float, *, form: Form
 ) -> None:
     """Follow a run until the parts of these generations are replaced in the table."""
     found = await watch(
@@ -81,14 +96,14 @@ async def _until_replaced(
         run_id,
         lambda now: is_replaced(now, before) or has_failed(now, before),
         timeout=seconds,
-        as_json=as_json,
+        form=form,
     )
     if not is_replaced(found, before):
         raise CommandError(
             f"revision {found.revision} of run {run_id} failed, its rows are as they were; see why with: "
             f"releases run show {run_id}"
         )
-    if not as_json:
+    if not form.is_data:
         console.print(f"replaced: {' '.join(before)}, in revision {found.revision}")
 
 
@@ -101,21 +116,23 @@ def why_market(
     run: Run,
     market: Annotated[str, typer.Argument(metavar="MARKET", help="A market such as DK.")],
     *,
-    as_json: AsJson = False,
+    form: InForm = Form.TABLE,
 ) -> None:
     """What happened to a market of a run, from the tick to the table, with ids and times."""
 
     async def work(stack: Stack) -> None:
+        code = market_of(market)
         status = await known_run(stack, run)
-        (code,) = markets_of([market])
         found = status.market(code)
         if found is None:
             expected = " ".join(known.market for known in status.markets)
-            raise CommandError(f"run {status.run_id} does not expect {code}; it expects {expected}")
+            raise CommandError(
+                f"run {status.run_id} does not expect {code}; it expects {expected}", Exit.NOT_FOUND
+            )
         objects = await why.read_objects(status.run_id, code, stack.store)
         story = why.story_of(status, found, objects, _rows(stack.target, status.run_id, code))
-        if as_json:
-            say_json(story.model_dump(mode="json", exclude_none=True))
+        if form.is_data:
+            say(story.model_dump(mode="json", exclude_none=True), form)
         else:
             console.print(render.story_view(story))
 
@@ -138,7 +155,7 @@ def receipt(
     revision: Annotated[
         int | None, typer.Option(min=1, help="Which one; the newest where it is not given.")
     ] = None,
-    as_json: AsJson = False,
+    form: InForm = Form.TABLE,
 ) -> None:
     """The receipt of a run: what a decision became."""
 
@@ -150,13 +167,16 @@ def receipt(
             what = f"revision {revision}" if revision else "it"
             raise CommandError(
                 f"run {status.run_id} is {status.state} and {what} has no receipt; follow it with: "
-                f"releases run watch {status.run_id}"
+                f"releases run watch {status.run_id}",
+                Exit.NOT_FOUND,
             )
-        if as_json:
-            say_json(wanted[-1].model_dump(mode="json", exclude_none=True))
+        if form.is_data:
+            say(wanted[-1].model_dump(mode="json", exclude_none=True), form)
         else:
             decision = next(e.decision for e in status.revisions if e.receipt is wanted[-1])
             console.print(render.receipt_view(wanted[-1], decision))
+            if wanted[-1] is found[-1]:
+                console.print(render.cause_text(cause_of(status)))
 
     act(context, work)
 
@@ -168,9 +188,11 @@ def backfill(
     last: Annotated[str, typer.Option("--to", help="Last run, included.")],
     reason: Reason = "backfill",
     dry_run: DryRun = False,
-    as_json: AsJson = False,
+    yes: Yes = False,
+    form: InForm = Form.TABLE,
 ) -> None:
     """Load runs again from what the raw bucket still holds; Spotify is not asked."""
+    dry_run = not acts(yes=yes, dry_run=dry_run)
 
     async def work(stack: Stack) -> int:
         raw = await _raw_markets(stack)
@@ -180,12 +202,12 @@ def backfill(
         unreadable = [run.run_id for run in found if isinstance(run, UnreadableRun)]
         steps = plan_backfill(*span, raw=raw, known=known, gone=_gone_markets(found), unreadable=unreadable)
         if not steps:
-            raise CommandError(f"the bucket holds nothing of a run from {first} to {last}")
+            raise CommandError(f"the bucket holds nothing of a run from {first} to {last}", Exit.NOT_FOUND)
         if not dry_run:
             for step in steps:
                 await _backfill(stack, step, reason)
-        if as_json:
-            say_json([{"run_id": s.run_id, "action": s.action, "markets": s.markets} for s in steps])
+        if form.is_data:
+            say([{"run_id": s.run_id, "action": s.action, "markets": s.markets} for s in steps], form)
         else:
             _tell_backfill(steps, dry_run=dry_run)
         return Exit.DONE
@@ -232,15 +254,25 @@ def _tell_backfill(steps: tuple[Backfill, ...], *, dry_run: bool) -> None:
         console.print(f"run {step.run_id} {told[step.action]}: {len(step.markets)} markets")
 
 
-def sweep(context: typer.Context, *, reason: Reason = "asked for by an operator", as_json: AsJson = False) -> None:
+def sweep(
+    context: typer.Context,
+    *,
+    reason: Reason = "asked for by an operator",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    form: InForm = Form.TABLE,
+) -> None:
     """Look at every open run now and repair what a lost event left undone."""
+    doing = acts(yes=yes, dry_run=dry_run)
 
     async def work(stack: Stack) -> None:
         event = SweepRequested(reason=reason)
-        await stack.publisher.publish([event], cause=f"operator/{stack.clock().isoformat()}")
-        if as_json:
-            say_json({"published": event.type, "reason": reason})
+        if doing:
+            await stack.publisher.publish([event], cause=f"operator/{stack.clock().isoformat()}")
+        if form.is_data:
+            say({"published": event.type, "reason": reason, "dry_run": not doing}, form)
         else:
-            console.print("the sweep is asked for; `releases run list` shows what it changes")
+            be = "is" if doing else "would be"
+            console.print(f"the sweep {be} asked for; `releases run list` shows what it changes")
 
     act(context, work)

@@ -7,6 +7,7 @@ obeyed: `Terminal` takes no markup in it, and lets no control character through.
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Final
 
 from rich import console
@@ -19,6 +20,7 @@ from rich.text import Text
 from contracts.documents import Decision, Receipt
 from ops.dead_letters import Group as LetterGroup
 from ops.doctor.findings import Finding, Status
+from runs.cause import Cause, cause_of
 from runs.status import MarketState, RevisionStatus, RunStatus, Span, UnreadableRun
 from runs.why import Story
 
@@ -95,7 +97,7 @@ def runs_table(statuses: Iterable[RunStatus | UnreadableRun]) -> RenderableType:
             f"{status.count('landed')} of {len(status.markets)}",
             str(status.revision or _NONE),
             _NONE if status.rows is None else f"{status.rows:,}",
-            f"{status.requested_at:%Y-%m-%d %H:%M} UTC",
+            f"{moment(status.requested_at)}, {ago(status.requested_at, status.seen_at)}",
             _took(status),
         )
     return Group(table, *notes)
@@ -118,20 +120,43 @@ def _took(status: RunStatus) -> str:
     return duration((receipt.finished_at - status.requested_at).total_seconds()) if receipt else _NONE
 
 
-def run_view(status: RunStatus) -> RenderableType:
-    """One run: markets as a grid, revisions, waterfall, what is wrong."""
+def run_view(status: RunStatus, now: datetime | None = None) -> RenderableType:
+    """One run: markets as a grid, revisions, waterfall, what is wrong; now, where it was seen a while ago."""
+    now = now or status.seen_at
     return Group(
-        _headline(status),
+        _headline(status, now),
+        cause_text(cause_of(status)),
         Text(),
         _grid(status),
         Text(),
         *(_revision(entry) for entry in status.revisions),
-        waterfall(status.spans),
+        waterfall(status.spans, now),
         *_troubles(status),
     )
 
 
-def _headline(status: RunStatus) -> Text:
+def moment(at: datetime) -> str:
+    """A time as the clock on the wall shows it, with its zone."""
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """How long it is past, or still to come."""
+    seconds = (now - at).total_seconds()
+    return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
+
+
+def cause_text(cause: Cause | None) -> Text:
+    """Why, and what to type next; the command on a line of its own, to be copied."""
+    if cause is None:
+        return Text()
+    text = Text(f"\nwhy:  {cause.what}\n", "bold yellow", overflow="fold")
+    for detail in cause.details:
+        text.append(f"      {detail}\n", "not bold yellow")
+    return text.append("next: ", "bold").append(cause.command, "bold cyan")
+
+
+def _headline(status: RunStatus, now: datetime) -> Text:
     text = Text.assemble(("Run " + status.run_id, "bold"), "  ", (status.state, STATE_STYLE[status.state]))
     text.append(f"  {status.count('landed')} of {len(status.markets)} markets")
     if status.rows is not None:
@@ -139,8 +164,8 @@ def _headline(status: RunStatus) -> Text:
     if status.archived:
         text.append("  archived: no sweep looks at it any more", "dim")
     text.append(
-        f"\nasked for {status.requested_at:%Y-%m-%d %H:%M:%S} UTC ({status.reason})"
-        f"  deadline {status.deadline:%Y-%m-%d %H:%M} UTC  trace {status.trace_id}",
+        f"\nasked for {moment(status.requested_at)}, {ago(status.requested_at, now)} ({status.reason})"
+        f"\ndeadline {moment(status.deadline)}, {ago(status.deadline, now)}  trace {status.trace_id}",
         "dim",
     )
     for line in status.outlook:
@@ -163,7 +188,7 @@ def _grid(status: RunStatus) -> RenderableType:
 def _revision(entry: RevisionStatus) -> Text:
     decision, receipt = entry.decision, entry.receipt
     text = Text.assemble((f"revision {decision.revision}", "bold"), f"  closed by {decision.close_reason}")
-    text.append(f" at {decision.decided_at:%H:%M:%S} with {len(decision.parts)} parts")
+    text.append(f" at {decision.decided_at.astimezone():%H:%M:%S %Z} with {len(decision.parts)} parts")
     if decision.missing:
         text.append(f", without {' '.join(gone.market for gone in decision.missing)}", "red")
     if decision.note:
@@ -185,8 +210,8 @@ def _revision(entry: RevisionStatus) -> Text:
     return text
 
 
-def waterfall(spans: Iterable[Span]) -> RenderableType:
-    """The stages as bars over one axis of time."""
+def waterfall(spans: Iterable[Span], now: datetime) -> RenderableType:
+    """The stages as bars over one axis of time; the one under way goes on to now."""
     drawn = list(spans)
     if not drawn:
         return Text()
@@ -197,7 +222,8 @@ def waterfall(spans: Iterable[Span]) -> RenderableType:
     for span in drawn:
         before = round((span.begin - begin).total_seconds() / whole * _BAR)
         if span.seconds is None:
-            grid.add_row(span.stage, Text(" " * before + "…", "cyan"), "under way")
+            so_far = max((now - span.begin).total_seconds(), 0)
+            grid.add_row(span.stage, Text(" " * before + "…", "cyan"), f"under way for {duration(so_far)}")
             continue
         length = max(round(span.seconds / whole * _BAR), 1)
         grid.add_row(span.stage, Text(" " * before + "█" * length, "blue"), duration(span.seconds))
@@ -208,7 +234,7 @@ def _troubles(status: RunStatus) -> list[Text]:
     lines = []
     for market in status.markets:
         if market.state in ("throttled", "missing", "dead_lettered"):
-            until = f" until {market.until:%Y-%m-%d %H:%M:%S} UTC" if market.until else ""
+            until = f" until {moment(market.until)}" if market.until else ""
             lines.append(
                 Text(f"{market.market} {market.state.replace('_', '-')}{until}: {market.reason}", "yellow")
             )
@@ -306,18 +332,21 @@ def story_view(story: Story) -> RenderableType:
         what = Text(step.what)
         if ids:
             what.append(f"\n{ids}", "dim")
-        grid.add_row(Text(f"{step.at:%Y-%m-%d %H:%M:%S}", "dim"), Text(step.kind.replace("_", " ")), what)
+        grid.add_row(Text(moment(step.at), "dim"), Text(step.kind.replace("_", " ")), what)
     rows = "" if story.rows is None else f", {story.rows:,} rows of it in the table"
     title = Text.assemble((f"{story.market} in run {story.run_id}", "bold"), f": {story.state}{rows}")
     archived = "  archived: no sweep looks at this run any more" if story.archived else ""
-    return Group(title, Text(f"trace {story.trace_id}{archived}", "dim"), Text(), grid)
+    trace = Text(f"trace {story.trace_id}{archived}", "dim")
+    return Group(title, trace, cause_text(story.cause), Text(), grid)
 
 
 def duration(seconds: float) -> str:
     """Such as `37.9 s`, `12 min 5 s`, `2 h 3 min`."""
-    minute, hour = 60, 3600
+    minute, hour, day = 60, 3600, 86400
     if seconds < minute:
         return f"{seconds:.1f} s"
     if seconds < hour:
         return f"{int(seconds // minute)} min {int(seconds % minute)} s"
+    if seconds >= 2 * day:
+        return f"{int(seconds // day)} days"
     return f"{int(seconds // hour)} h {int(seconds % hour // minute)} min"

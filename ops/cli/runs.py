@@ -10,32 +10,35 @@ from contracts.wording import shown
 from ops import orders
 from ops.cli import render
 from ops.cli.session import (
-    AsJson,
+    Commands,
     DryRun,
     Exit,
+    Form,
+    InForm,
     Reason,
     Run,
     Timeout,
+    Yes,
     act,
+    acts,
     console,
     known_run,
     run_status,
     run_statuses,
-    say_json,
+    say,
 )
-from ops.cli.watching import summary, watch
+from ops.cli.watching import summary, told_cause, watch
 from ops.requests import RequestError, StartPlan, effect_of, markets_of, plan_start, removal, run_id_of
 from ops.target import Stack
 from runs.status import RunStatus
 
-app = typer.Typer(no_args_is_help=True, help="Ask for runs, look at them, close and reopen them.")
+app = Commands(no_args_is_help=True, help="Ask for runs, look at them, close and reopen them.")
 
 _ZONE = "Europe/Copenhagen"  # the scheduler's default
 _DAY = 24 * 3600.0
 
 Markets = Annotated[list[str] | None, typer.Option("--market", "-m", help="A market such as DK; repeat for more.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the run until it is finished.")]
-Demanded = Annotated[str, typer.Option("--reason", help="Why; kept with the order.")]
 
 
 @app.command()
@@ -48,11 +51,13 @@ def start(
     reason: Reason = "asked for by an operator",
     time_zone: Annotated[str, typer.Option(envvar="TIME_ZONE", help="The schedule's own zone.")] = _ZONE,
     dry_run: DryRun = False,
+    yes: Yes = False,
     wait: Wait = False,
     timeout: Timeout = 3600,
-    as_json: AsJson = False,
+    form: InForm = Form.TABLE,
 ) -> None:
     """Ask for a run; one that stands already is completed or widened, never doubled."""
+    dry_run = not acts(yes=yes, dry_run=dry_run)
 
     async def work(stack: Stack) -> int:
         run_id = run_id_of(date) if date else _today(time_zone)
@@ -61,11 +66,11 @@ def start(
         if not dry_run:
             await stack.publisher.publish([plan.event], cause=f"operator/{stack.clock().isoformat()}")
         follow = wait and not dry_run
-        if as_json and not follow:
-            say_json({"run_id": run_id, "lands_in": plan.lands_in, "asks": plan.asks, "dry_run": dry_run})
-        elif not as_json:
+        if form.is_data and not follow:
+            say({"run_id": run_id, "lands_in": plan.lands_in, "asks": plan.asks, "dry_run": dry_run}, form)
+        elif not form.is_data:
             _tell_start(run_id, plan, dry_run=dry_run, follow=follow)
-        return await _follow(stack, run_id, timeout, as_json=as_json) if follow else Exit.DONE
+        return await _follow(stack, run_id, timeout, form=form) if follow else Exit.DONE
 
     act(context, work)
 
@@ -73,7 +78,7 @@ def start(
 def _today(time_zone: str) -> str:
     try:
         return datetime.now(ZoneInfo(time_zone)).date().isoformat()
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         raise RequestError(f"--time-zone {shown(time_zone)} is not known; write it as {_ZONE}") from None
 
 
@@ -89,12 +94,12 @@ def _tell_start(run_id: str, plan: StartPlan, *, dry_run: bool, follow: bool) ->
         console.print(f"follow it with: releases run watch {run_id}")
 
 
-async def _follow(stack: Stack, run_id: str, seconds: float, *, as_json: bool, revision: int = 1) -> int:
+async def _follow(stack: Stack, run_id: str, seconds: float, *, form: Form, revision: int = 1) -> int:
     def enough(status: RunStatus) -> bool:
         return status.is_finished and (status.revision or 0) >= revision
 
-    status = await watch(stack, run_id, enough, timeout=seconds, as_json=as_json)
-    return Exit.REFUSED if status.state == "failed" else Exit.DONE
+    status = await watch(stack, run_id, enough, timeout=seconds, form=form)
+    return Exit.FAILED if status.state == "failed" else Exit.DONE
 
 
 @app.command("list")
@@ -102,7 +107,7 @@ def list_runs(
     context: typer.Context,
     *,
     limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 12,
-    as_json: AsJson = False,
+    form: InForm = Form.TABLE,
 ) -> None:
     """The runs there are, the newest first."""
 
@@ -110,8 +115,8 @@ def list_runs(
         known = [index.run_id for index in await stack.ledger.indexes() if index.has_manifest]
         newest = sorted(known, reverse=True)[:limit]
         statuses = await run_statuses(stack, newest)
-        if as_json:
-            say_json([summary(status) for status in statuses])
+        if form.is_data:
+            say([summary(status) for status in statuses], form)
         elif statuses:
             console.print(render.runs_table(statuses))
         else:
@@ -121,13 +126,13 @@ def list_runs(
 
 
 @app.command()
-def show(context: typer.Context, run: Run, *, as_json: AsJson = False) -> None:
+def show(context: typer.Context, run: Run, *, form: InForm = Form.TABLE) -> None:
     """One run: its markets, decisions, timings and troubles."""
 
     async def work(stack: Stack) -> None:
         status = await known_run(stack, run)
-        if as_json:
-            say_json(_whole(status))
+        if form.is_data:
+            say(_whole(status), form)
         else:
             console.print(render.run_view(status))
 
@@ -137,7 +142,8 @@ def show(context: typer.Context, run: Run, *, as_json: AsJson = False) -> None:
 def _whole(status: RunStatus) -> dict[str, object]:
     counts = {state: status.count(state) for state in ("landed", "throttled", "missing", "dead_lettered")}
     told = status.model_dump(mode="json", exclude_none=True)
-    return told | {"counts": counts, "revision": status.revision, "rows": status.rows}
+    found = {"counts": counts, "revision": status.revision, "rows": status.rows, "cause": told_cause(status)}
+    return told | found
 
 
 @app.command("watch")
@@ -147,30 +153,44 @@ def watch_run(
     *,
     revision: Annotated[int, typer.Option(min=1, help="Wait for this one at least.")] = 1,
     timeout: Timeout = _DAY,
-    as_json: AsJson = False,
+    form: InForm = Form.TABLE,
 ) -> None:
     """Follow a run until it is finished; with --json one line for each change. Fails if the run fails."""
 
     async def work(stack: Stack) -> int:
-        return await _follow(stack, run_id_of(run), timeout, revision=revision, as_json=as_json)
+        return await _follow(stack, run_id_of(run), timeout, revision=revision, form=form)
 
     act(context, work)
 
 
 @app.command()
 def close(
-    context: typer.Context, run: Run, *, reason: Demanded, dry_run: DryRun = False, as_json: AsJson = False
+    context: typer.Context,
+    run: Run,
+    *,
+    reason: Reason,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    form: InForm = Form.TABLE,
 ) -> None:
     """Close a run's batch now, with what has landed."""
-    act(context, lambda stack: _order(stack, run, "close", reason, dry_run=dry_run, as_json=as_json))
+    dry_run = not acts(yes=yes, dry_run=dry_run)
+    act(context, lambda stack: _order(stack, run, "close", reason, dry_run=dry_run, form=form))
 
 
 @app.command()
 def reopen(
-    context: typer.Context, run: Run, *, reason: Demanded, dry_run: DryRun = False, as_json: AsJson = False
+    context: typer.Context,
+    run: Run,
+    *,
+    reason: Reason,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    form: InForm = Form.TABLE,
 ) -> None:
     """Open a run again: its missing markets are asked for once more."""
-    act(context, lambda stack: _order(stack, run, "reopen", reason, dry_run=dry_run, as_json=as_json))
+    dry_run = not acts(yes=yes, dry_run=dry_run)
+    act(context, lambda stack: _order(stack, run, "reopen", reason, dry_run=dry_run, form=form))
 
 
 @app.command()
@@ -178,19 +198,24 @@ def discard(
     context: typer.Context,
     run: Run,
     *,
-    reason: Demanded,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it; without this it is only shown.")] = False,
-    as_json: AsJson = False,
+    reason: Reason,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    form: InForm = Form.TABLE,
 ) -> None:
-    """Take back a run that was a mistake: it is left alone. Says how to remove its rows; reopen takes it back."""
+    """Take back a run that was a mistake: it is left alone. Says how to remove its rows; reopen takes it back.
+
+    Shows what it would do unless --yes.
+    """
+    doing = acts(yes=yes, dry_run=dry_run, unasked=False)
 
     async def work(stack: Stack) -> None:
-        await _order(stack, run, "discard", reason, dry_run=not yes, as_json=as_json)
-        if not as_json:
+        await _order(stack, run, "discard", reason, dry_run=not doing, form=form)
+        if not form.is_data:
             console.print(
                 "rows it has are removed by:", removal(stack.target.table_id, run_id_of(run)), soft_wrap=True
             )
-            if not yes:
+            if not doing:
                 console.print("nothing was done; add --yes to do it")
 
     act(context, work)
@@ -203,7 +228,7 @@ async def _order(
     reason: str,
     *,
     dry_run: bool,
-    as_json: bool,
+    form: Form,
 ) -> None:
     status = await known_run(stack, run)
     effect = effect_of(kind, status)
@@ -212,7 +237,7 @@ async def _order(
             stack.ledger, stack.publisher, run_id=status.run_id, kind=kind, reason=reason, now=stack.clock()
         )
         effect = f"order {order.number} is given. {effect}"
-    if as_json:
-        say_json({"run_id": status.run_id, "order": kind, "effect": effect, "dry_run": dry_run})
+    if form.is_data:
+        say({"run_id": status.run_id, "order": kind, "effect": effect, "dry_run": dry_run}, form)
     else:
         console.print(effect)

@@ -1,52 +1,131 @@
 """What every command shares: which stack it speaks to, how it ends, how it answers.
 
-Exit status: 0 done; 1 refused, not found or failed; 2 wrong usage; 3 the stack cannot be reached; 4 it took longer
-than the time given.
+What an exit status means stands in `MEANINGS`.
 """
 
 import asyncio
 import json
 import sys
+import unicodedata
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
+import yaml
+from typer.core import TyperCommand
 
 from contracts.faults import ContractError
 from eventing.errors import Permanent, Retryable
 from ops import target as targets
 from ops.cli.render import Terminal, plain
 from ops.requests import RequestError, run_id_of
-from ops.target import GOOGLE_ERRORS, Stack, TargetError, Wanted
+from ops.target import GOOGLE_ERRORS, Stack, TargetError, UnclearTargetError, Wanted
 from runs.status import RunStatus, UnreadableRun, read, read_each
 
 _PLAIN_WIDTH: Final = 140
+_LONGEST_WAIT: Final = 7 * 24 * 3600
+MOST_REASON: Final = 500
+"""Characters; as many as an event and an order take."""
 console: Final = Terminal(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for scripts.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept with what you asked for.")]
+
+class Form(StrEnum):
+    """In which form a command answers."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+    @property
+    def is_data(self) -> bool:
+        """Whether a script reads it, not a person."""
+        return self is not Form.TABLE
+
+
+class _Command(TyperCommand):
+    """A command that takes `--json` for `--output json`, as it always did."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, ["--output=json" if word == "--json" else word for word in args])
+
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+class Commands(typer.Typer):
+    """A group of commands of this command line."""
+
+    def command(self, name: str | None = None, **given: Any) -> Callable[[CommandT], CommandT]:
+        """See `Typer.command`."""
+        return super().command(name, cls=_Command, **given)
+
+
+def _in_words(reason: str) -> str:
+    """A reason that an event and a document can hold.
+
+    Raises:
+        BadParameter: it is empty, too long, or no text.
+    """
+    if not reason.strip():
+        raise typer.BadParameter("is empty; say in a few words why")
+    if len(reason) > MOST_REASON:
+        raise typer.BadParameter(f"has {len(reason)} characters; say it in {MOST_REASON}")
+    if any(unicodedata.category(letter) == "Cs" for letter in reason):
+        raise typer.BadParameter("is no text in UTF-8; write it anew")
+    return reason
+
+
+InForm = Annotated[Form, typer.Option("--output", "-o", help="How to answer; --json is short for json.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept with what you asked for.", callback=_in_words)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Do it; what cannot be taken back is done with this alone.")
+]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The run: a date such as 2026-11-23.")]
-Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait at most.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=1, max=_LONGEST_WAIT, help="Seconds to wait at most.")]
 
 
 class Exit(IntEnum):
     """How a command ends."""
 
     DONE = 0
-    REFUSED = 1
+    FAILED = 1
     USAGE = 2
     UNREACHABLE = 3
     TIMEOUT = 4
+    NOT_FOUND = 5
+
+
+MEANINGS: Final = {
+    Exit.DONE: "done",
+    Exit.FAILED: "it failed, or something is wrong",
+    Exit.USAGE: "what was written makes no sense, or would do nothing as things stand",
+    Exit.UNREACHABLE: "the stack cannot be reached, or the login has expired",
+    Exit.TIMEOUT: "it took longer than --timeout",
+    Exit.NOT_FOUND: "there is no such thing",
+}
+"""What each exit status means; the help and docs/runbook.md say it in these words."""
+STATUSES: Final = "Exit status: " + "; ".join(f"{status} {words}" for status, words in MEANINGS.items()) + "."
+
+
+def acts(*, yes: bool, dry_run: bool, unasked: bool = True) -> bool:
+    """Whether something is done, or only shown; `unasked`: whether it is done without a word, too.
+
+    Raises:
+        BadParameter: both are asked for.
+    """
+    if yes and dry_run:
+        raise typer.BadParameter("--yes and --dry-run: name one of them, not both")
+    return yes or (unasked and not dry_run)
 
 
 class CommandError(Exception):
     """A command that cannot do what it was asked; says what to do instead."""
 
-    def __init__(self, message: str, status: Exit = Exit.REFUSED) -> None:
+    def __init__(self, message: str, status: Exit = Exit.FAILED) -> None:
         super().__init__(message)
         self.status = status
 
@@ -65,6 +144,7 @@ async def _on_stack(context: typer.Context, work: Work) -> int | None:
     environment = targets.process_environment()
     wanted: Wanted = context.find_root().obj
     found = targets.find(wanted, environment, folder=Path.cwd())
+    sys.stderr.write(f"{plain(found.described)}\n")
     async with targets.opened(found, environment) as stack:
         return await work(stack)
 
@@ -75,12 +155,14 @@ def _errors_told() -> Iterator[None]:
         yield
     except RequestError as error:
         _end(str(error), Exit.USAGE)
+    except UnclearTargetError as error:
+        _end(str(error), Exit.USAGE)
     except TargetError as error:
         _end(str(error), Exit.UNREACHABLE)
     except CommandError as error:
         _end(str(error), error.status)
     except (Permanent, ContractError) as error:
-        _end(str(error), Exit.REFUSED)
+        _end(str(error), Exit.FAILED)
     except Retryable as error:
         _end(f"{error}; it may work in a moment", Exit.UNREACHABLE)
     except GOOGLE_ERRORS as error:
@@ -103,7 +185,8 @@ async def known_run(stack: Stack, run: str) -> RunStatus:
     if status is None:
         raise CommandError(
             f"run {run} is not known in {stack.target.described}; `releases run list` shows those that are, "
-            f"`releases run start --date {run}` asks for it"
+            f"`releases run start --date {run}` asks for it",
+            Exit.NOT_FOUND,
         )
     return status
 
@@ -121,12 +204,24 @@ async def run_statuses(stack: Stack, runs: Sequence[str]) -> list[RunStatus | Un
     return await read_each(runs, store=stack.store, bucket=bucket, now=now, raw_days=days)
 
 
-def say_json(value: object) -> None:
-    """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+def say(value: object, form: Form) -> None:
+    """One document on stdout."""
+    if form is Form.YAML:
+        sys.stdout.write(yaml.safe_dump(_plain_data(value), sort_keys=False, allow_unicode=True))
+    else:
+        sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
 
-def say_line(value: object) -> None:
-    """One JSON document on one line: for what goes on."""
-    sys.stdout.write(json.dumps(value, default=str) + "\n")
+def say_next(value: object, form: Form) -> None:
+    """One of several documents: in JSON on one line."""
+    if form is Form.YAML:
+        sys.stdout.write("---\n")
+        say(value, form)
+    else:
+        sys.stdout.write(json.dumps(value, default=str) + "\n")
     sys.stdout.flush()
+
+
+def _plain_data(value: object) -> object:
+    """The same without types that only Python has."""
+    return json.loads(json.dumps(value, default=str))

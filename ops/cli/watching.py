@@ -5,13 +5,16 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from rich.console import RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from eventing.clock import Clock
 from eventing.errors import Retryable
-from ops.cli.render import run_view
-from ops.cli.session import CommandError, Exit, console, run_status, say_line
+from ops.cli.render import cause_text, run_view
+from ops.cli.session import CommandError, Exit, Form, console, run_status, say_next
 from ops.target import Stack
+from runs.cause import Cause, cause_of
 from runs.status import RunStatus, UnreadableRun
 
 _LOOK: Final = {"local": 0.5, "cloud": 3.0}
@@ -21,26 +24,51 @@ Shown = Callable[[RunStatus], None]
 Enough = Callable[[RunStatus], bool]
 
 
-async def watch(stack: Stack, run_id: str, enough: Enough, *, timeout: float, as_json: bool) -> RunStatus:  # noqa: ASYNC109 -- a person gave it
+async def watch(stack: Stack, run_id: str, enough: Enough, *, timeout: float, form: Form) -> RunStatus:  # noqa: ASYNC109 -- a person gave it
     """Look at a run, showing each change, until it is enough.
 
     Raises:
         CommandError: it was not within the time.
     """
-    if as_json:
-        return await _until(stack, run_id, enough, timeout, lambda status: say_line(summary(status)))
+    if form.is_data:
+        return await _until(stack, run_id, enough, timeout, lambda status: say_next(summary(status), form))
     if not console.is_terminal:
-        return await _until(stack, run_id, enough, timeout, lambda status: console.print(line(status)))
-    with Live(Text(f"run {run_id} is not there yet"), console=console, refresh_per_second=4) as live:
-        return await _until(stack, run_id, enough, timeout, lambda status: live.update(run_view(status)))
+        return await _until(stack, run_id, enough, timeout, _lines)
+    picture = _Picture(Text(f"run {run_id} is not there yet"), stack.clock)
+    with Live(get_renderable=picture, console=console, refresh_per_second=4):
+        return await _until(stack, run_id, enough, timeout, picture.take)
+
+
+class _Picture:
+    """The run as it was seen last, on a clock that goes on between two looks."""
+
+    def __init__(self, before: RenderableType, clock: Clock) -> None:
+        self._before = before
+        self._clock = clock
+        self._seen: RunStatus | None = None
+
+    def take(self, status: RunStatus) -> None:
+        """Show this from now on."""
+        self._seen = status
+
+    def __call__(self) -> RenderableType:
+        """What is drawn."""
+        return run_view(self._seen, self._clock()) if self._seen else self._before
+
+
+def _lines(status: RunStatus) -> None:
+    console.print(line(status))
+    if cause := cause_of(status):
+        console.print(cause_text(cause))
 
 
 async def _until(stack: Stack, run_id: str, enough: Enough, seconds: float, show: Shown) -> RunStatus:
-    deadline, told = time.monotonic() + seconds, ""
+    deadline = time.monotonic() + seconds
+    told: tuple[str, Cause | None] | None = None
     while True:
         status, told_off = await _look(stack, run_id)
-        if status is not None and line(status) != told:
-            told = line(status)
+        if status is not None and (news := (line(status), cause_of(status))) != told:
+            told = news
             show(status)
         if status is not None and enough(status):
             return status
@@ -68,7 +96,8 @@ def line(status: RunStatus) -> str:
     ]
     revision = f", revision {status.revision}" if status.revision else ""
     rows = f", {status.rows:,} rows" if status.rows is not None else ""
-    told = f"run {status.run_id} {status.state}: {', '.join([landed, *troubles])}{revision}{rows}"
+    stage = f" ({status.stage.stage})" if status.stage else ""
+    told = f"run {status.run_id} {status.state}{stage}: {', '.join([landed, *troubles])}{revision}{rows}"
     return "; ".join([told, *status.outlook])
 
 
@@ -89,4 +118,12 @@ def summary(status: RunStatus | UnreadableRun) -> dict[str, object]:
         "outlook": list(status.outlook),
         "requested_at": status.requested_at.isoformat(),
         "set_aside": len(status.set_aside),
+        "stage": status.stage.stage if status.stage else None,
+        "cause": told_cause(status),
     }
+
+
+def told_cause(status: RunStatus) -> dict[str, object] | None:
+    """Why, and what to type next, for scripts."""
+    cause = cause_of(status)
+    return cause.model_dump(mode="json") if cause else None

@@ -20,6 +20,11 @@ class Finding:
     remedy: str = ""
     """What to do about it; empty where there is nothing to do."""
 
+    @property
+    def is_well(self) -> bool:
+        """Whether nobody has to look."""
+        return self.status in ("ok", "not_local")
+
 
 def ok(check: str, what: str) -> Finding:
     """It is as it should be."""

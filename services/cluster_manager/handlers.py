@@ -35,7 +35,8 @@ from services.cluster_manager.decisions import (
     look_is_due,
     needs_table,
 )
-from services.cluster_manager.ports import Cluster, JobRequest, NoMachines, Ports
+from services.cluster_manager.driver_output import MOST, folder_of, last_error
+from services.cluster_manager.ports import Cluster, Job, JobRequest, NoMachines, Ports
 from services.cluster_manager.receipts import Evidence, receipt_of
 from services.cluster_manager.sizing import ClusterSize
 
@@ -262,12 +263,14 @@ async def _evidence(action: Finish, facts: Facts, ports: Ports) -> Evidence:
     decision = await ports.ledger.decision(run_id, revision)
     if manifest is None or decision is None:
         raise Permanent(f"run {run_id} has a job for revision {revision} but no manifest or decision; restore it")
+    load = await ports.ledger.load_result(run_id, revision) if job else None
     return Evidence(
         manifest=manifest,
         decision=decision,
         job=job,
         error=action.error,
-        load=await ports.ledger.load_result(run_id, revision) if job else None,
+        driver=await _driver_error(job, ports) if job and action.error and not load else None,
+        load=load,
         warehouse=await ports.warehouse.count(run_id),
         claims=tuple(claim for claim in facts.claims if claim.revision == revision),
         cluster=_cluster_of(facts, job.cluster if job else None),
@@ -275,6 +278,21 @@ async def _evidence(action: Finish, facts: Facts, ports: Ports) -> Evidence:
         before=await _loaded_before(run_id, ports.ledger),
         dashboard_url=ports.dashboard_url,
     )
+
+
+async def _driver_error(job: Job, ports: Ports) -> str | None:
+    """The last error of the driver's output: of a job that left no result nothing else says why."""
+    if ports.staging is None or job.driver_output_uri is None:
+        return None
+    try:
+        written = [
+            info.name for info in await ports.staging.listing(folder_of(job.driver_output_uri)) if info.size
+        ]
+        return last_error(await ports.staging.end(written[-1], MOST)) if written else None
+    except Retryable as error:
+        # The receipt tells where the output is: it is not worth waiting for.
+        log.warning("driver_output_unread", extra={"job": job.id, "reason": str(error)})
+        return None
 
 
 async def _source(run_id: str, ledger: RunLedger) -> dict[str, Any]:

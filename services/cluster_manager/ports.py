@@ -13,6 +13,7 @@ from contracts.names import RAW_DAYS
 from eventing.clock import Clock
 from eventing.errors import Retryable
 from eventing.ledger import RunLedger
+from eventing.objects import ObjectInfo
 from eventing.publisher import Publisher
 from services.cluster_manager.sizing import ClusterSize
 
@@ -144,6 +145,18 @@ class Warehouse(Protocol):
         ...
 
 
+class Staging(Protocol):
+    """The bucket that takes the outputs of jobs' drivers, in pieces."""
+
+    async def listing(self, prefix: str) -> list[ObjectInfo]:
+        """All pieces below a prefix, by name."""
+        ...
+
+    async def end(self, name: str, size: int) -> bytes:
+        """So many bytes of one at most, from its end."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """What the handlers act on."""
@@ -155,5 +168,7 @@ class Ports:
     clock: Clock
     bucket: str
     dashboard_url: str | None = None
+    staging: Staging | None = None
+    """The bucket that takes drivers' outputs; without it they are not read."""
     raw_days: int = RAW_DAYS
     """How long a part lives; older runs are archived."""

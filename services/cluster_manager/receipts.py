@@ -52,6 +52,8 @@ class Evidence:
     """What the parts tell of their source (`contracts.truth`)."""
     before: Receipt | None = None
     """The newest receipt of an earlier run that was loaded."""
+    driver: str | None = None
+    """The last error of the driver's output, where the job failed and left no result."""
     dashboard_url: str | None = None
 
 
@@ -77,7 +79,7 @@ def receipt_of(evidence: Evidence, now: datetime) -> Receipt:
         workers=size.workers if size else None,
         cost_estimate=_cost(evidence, size, now),
         driver_output_uri=job.driver_output_uri if job else None,
-        dashboard=f"{evidence.dashboard_url}?week={decision.run_id}" if evidence.dashboard_url else None,
+        dashboard=page_of(decision.run_id, evidence.dashboard_url) if evidence.dashboard_url else None,
         load=evidence.load,
         warehouse=evidence.warehouse,
         warnings=() if error else _warnings(evidence, bad),
@@ -87,6 +89,13 @@ def receipt_of(evidence: Evidence, now: datetime) -> Receipt:
         trace_id=trace_id(decision.run_id),
         decided_at=decision.decided_at,
         finished_at=now,
+    )
+
+
+def page_of(run_id: str, dashboard: str) -> str:
+    """Where the run is to be seen: its own page, which is there before any row; a page in one file has but weeks."""
+    return (
+        f"{dashboard}?week={run_id}" if dashboard.endswith(".html") else f"{dashboard.rstrip('/')}/runs/{run_id}"
     )
 
 
@@ -112,11 +121,17 @@ def _error(evidence: Evidence) -> str | None:
     doubt, load, table = _doubt(evidence), evidence.load, evidence.warehouse
     if doubt is None:
         return None
-    said = (load.error if load and not load.loaded else None) or evidence.error
+    said = (load.error if load and not load.loaded else None) or _ended(evidence)
     if said is None or table is None:
         return said or doubt
     stands = f"revision {table.revision} stands, {table.rows:,} rows" if table.rows else "the table has none of it"
     return f"{said}; {stands}"
+
+
+def _ended(evidence: Evidence) -> str | None:
+    """How the job ended; the driver's own words before those of Dataproc, which knows an exit code."""
+    job = evidence.job
+    return f"{evidence.driver} (job {job.id} ended {job.state})" if job and evidence.driver else evidence.error
 
 
 def _doubt(evidence: Evidence) -> str | None:
@@ -148,7 +163,7 @@ def _warnings(evidence: Evidence, bad: tuple[MissingMarket, ...]) -> tuple[str, 
     """What a person should know of a decision that is in the table all the same."""
     load = evidence.load
     told = (
-        f"{evidence.error}, after its load: the table holds what was decided" if evidence.error else None,
+        f"{_ended(evidence)}, after its load: the table holds what was decided" if evidence.error else None,
         "the job left no load result; the table alone says that it loaded" if load is None else None,
         "the load result says that nothing was loaded, the table holds it" if load and not load.loaded else None,
         _small(evidence, len(_landed(evidence.decision, bad))),

@@ -109,7 +109,7 @@ class Settings(ServiceSettings):
     )
     max_job_attempts: int = Field(default=2, ge=1, le=10, description="Jobs tried for one decision.")
     dashboard_url: str | None = Field(
-        default=None, description="Address of the dashboard; receipts link to their week there."
+        default=None, description="Address of the dashboard; receipts link to their run there."
     )
     raw_days: int = Field(
         default=RAW_DAYS,

@@ -34,6 +34,7 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> web.Applica
         async with (
             object_store(settings) as store,
             google_publisher(settings, source="cluster_manager", clock=clock) as publisher,
+            object_store(settings, settings.temporary_bucket) as staging,
             _dataproc(settings) as dataproc,
         ):
             warehouse = BigQueryWarehouse(_bigquery(settings), _table(settings))
@@ -45,6 +46,7 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> web.Applica
                 clock=clock,
                 bucket=settings.bucket,
                 dashboard_url=settings.dashboard_url,
+                staging=staging,
                 raw_days=settings.raw_days,
             )
             coalescer = Coalescer(partial(reconcile, ports=ports, limits=_limits(settings)), linger=_LINGER)

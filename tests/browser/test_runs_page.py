@@ -61,9 +61,9 @@ async def test_a_grid_shows_every_run_market_by_market(sheet: Sheet) -> None:
 @pytest.mark.parametrize(
     ("run", "command"),
     [
-        (PARTIAL, f'./releases run reopen {PARTIAL} --reason "missing: SE"'),
-        (builders.RUN, f"./releases receipt {builders.RUN}"),
-        (OPEN_RUN, f"./releases why {OPEN_RUN} NO"),
+        (PARTIAL, f'releases run reopen {PARTIAL} --reason "missing: SE"'),
+        (builders.RUN, f"releases receipt {builders.RUN}"),
+        (OPEN_RUN, f"releases why {OPEN_RUN} NO"),
     ],
     ids=["partial", "loaded", "given up"],
 )
@@ -95,6 +95,30 @@ async def test_a_run_leads_to_its_logs_cluster_and_job(chromium: Browser, served
             f"/dataproc/clusters/{names.cluster_name(builders.RUN, 1)}",
             f"/dataproc/jobs/{names.job_id(builders.RUN, 1, 1)}",
         ]
+
+
+async def test_why_and_what_to_type_stand_on_the_page(sheet: Sheet) -> None:
+    """Who is called at night reads the cause and a command to copy, and sees that seconds go by between two looks."""
+    cause = {
+        "what": "404 Not found: Table t",
+        "details": ["DK, line 7: bad"],
+        "command": "releases doctor --problems",
+    }
+
+    async def loading(route: Route) -> None:
+        told = await (await route.fetch()).json()
+        stage = {"stage": "spark", "begin": 0, "end": 3, "open": True}
+        changed = {"state": "loading", "is_finished": False, "cause": cause, "waterfall": [stage]}
+        await route.fulfill(json=told | changed)
+
+    await sheet.page.route(f"**/api/runs/{builders.RUN}", loading)
+    await sheet.page.goto(f"{sheet.home}/runs/{builders.RUN}")
+    for text in (cause["what"], "DK, line 7: bad"):
+        await expect(sheet.page.locator("#next")).to_contain_text(str(text))
+    await expect(sheet.page.locator("#command")).to_have_text(str(cause["command"]))
+    lead = sheet.page.locator("#lead")
+    await expect(lead).to_contain_text("the Spark job runs, for 3")
+    await expect(lead).to_contain_text("the Spark job runs, for 4")
 
 
 async def test_the_list_leads_to_a_run_and_back(sheet: Sheet) -> None:

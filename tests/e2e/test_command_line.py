@@ -197,7 +197,7 @@ async def test_a_dead_letter_is_listed_shown_and_sent_again(folder: Path, stack:
     assert answer(folder, "dead-letter", "show", message)["redriven"][0]["reason"] == "mended"
     again = releases(folder, "dead-letter", "redrive", message, "--yes")
     assert (again.returncode, "was redriven at" in again.stdout) == (1, True)
-    assert releases(folder, "dead-letter", "show", "0").returncode == 1
+    assert releases(folder, "dead-letter", "show", "0").returncode == 5
     assert releases(folder, "dead-letter", "redrive").returncode == 2
 
 
@@ -239,14 +239,14 @@ def test_the_doctor_fails_on_a_stack_that_lacks_something(folder: Path, stack: S
 @pytest.mark.parametrize(
     ("arguments", "status", "told"),
     [
-        (("run", "show", "2020-01-06"), 1, "is not known"),
+        (("run", "show", "2020-01-06"), 5, "is not known"),
         (("run", "show", "monday"), 2, "written as 2026-11-23"),
-        (("why", RUN, "FI"), 1, "does not expect FI"),
+        (("why", RUN, "FI"), 5, "does not expect FI"),
         (("replay", RUN, "-m", "FI", "--reason", "r"), 2, "does not expect it"),
-        (("receipt", RUN, "--revision", "99"), 1, "has no receipt"),
+        (("receipt", RUN, "--revision", "99"), 5, "has no receipt"),
         (("backfill", "--from", "2026-11-23", "--to", "2026-11-01"), 2, "turn them round"),
-        (("backfill", "--from", "2020-01-01", "--to", "2020-02-01"), 1, "holds nothing"),
-        (("run", "close", "2020-01-06", "--reason", "r"), 1, "is not known"),
+        (("backfill", "--from", "2020-01-01", "--to", "2020-02-01"), 5, "holds nothing"),
+        (("run", "close", "2020-01-06", "--reason", "r"), 5, "is not known"),
         (("replay", RUN, "--reason", "r"), 2, "--market"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from cronsim import CronSim
+from typer.testing import CliRunner
 
 from contracts import events, names, registry, topology
 from contracts.documents import Order
@@ -16,6 +17,7 @@ from contracts.envelope import dead_letters
 from contracts.envelope.messages import Message
 from contracts.envelope.reading import parse_message
 from dashboard.settings import Settings as DashboardSettings
+from ops.cli.app import app
 from services.cluster_manager.ports import APP_LABEL
 from spark_job import decision
 from tests.infra.configuration import (
@@ -551,6 +553,16 @@ def test_every_alert_has_its_page() -> None:
     alerts = [entry.name for entry in resources("google_monitoring_alert_policy") if entry.name != "log"]
     for section in [*alerts, *local("log_alerts")]:
         assert f"\n## {section}\n" in runbook
+
+
+def test_every_alert_says_what_to_type_first() -> None:
+    """It is read on a telephone at night: a page to look for is one step too many, and each command is one there is."""
+    assert local("look").keys() == local("log_alerts").keys()
+    content = resource("google_monitoring_alert_policy", "log")["documentation"][0]["content"]
+    assert content.startswith("${local.look[each.key]}")
+    for name in ("look_runs", "look_stack"):
+        for command in re.findall(r"`releases \$\{local.options\} (.*?)`", local(name)):
+            assert CliRunner().invoke(app, [*command.replace("RUN", RUN).split(), "--help"]).exit_code == 0
 
 
 def test_what_the_runbook_tells_a_person_to_publish_is_understood() -> None:

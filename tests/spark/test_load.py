@@ -335,6 +335,8 @@ def test_too_many_bad_lines_load_nothing(
     result = _result(bucket, 2)
     assert (result.loaded, result.error, result.albums, result.quarantined) == (False, str(caught.value), 98, 2)
     assert [found["record"] for found in _quarantined(bucket, 2)] == ["bad", "worse"]
+    assert [(bad.market, bad.line) for bad in result.examples] == [("DK", 99), ("DK", 100)]
+    assert all(bad.reason for bad in result.examples)
 
     # Exactly the threshold is allowed, and what the failed attempt had quarantined is replaced.
     write_part(bucket, "DK", [*(record(album(f"n{number}", "t")) for number in range(99)), b"bad"])
@@ -446,6 +448,7 @@ def test_loading_again_replaces_the_partition_and_no_other(
         "tracks": 0,
         "rows": 0,
         "quarantined": 0,
+        "examples": [],
         "skipped": {"albums_without_tracks": 1, "null_tracks": 0, "null_artists": 0, "odd_values": 0},
     }
     assert sortable(warehouse.rows()) == sortable(rows_of(week_before))

@@ -15,6 +15,7 @@ from contracts.events import BatchReady, DataprocOperation, Delivery, RunFinishe
 from eventing.coalescing import Coalescer
 from eventing.errors import Permanent, Retryable
 from eventing.ledger import RunIndex, RunLedger
+from eventing.objects import ObjectInfo
 from services.cluster_manager.capacity import is_refusal, placed
 from services.cluster_manager.decisions import (
     AnnounceAgain,
@@ -38,7 +39,7 @@ from services.cluster_manager.decisions import (
     takes_jobs,
     why_failed,
 )
-from services.cluster_manager.handlers import _act, handlers, reconcile
+from services.cluster_manager.handlers import _act, _driver_error, handlers, reconcile
 from services.cluster_manager.ports import APP_LABEL, Cluster, ClusterState, Job, JobState, Ports
 from services.cluster_manager.sizing import ClusterSize, SizeLimits
 from tests.builders import NOW, RUN, TestClock, decision, manifest
@@ -346,7 +347,10 @@ class World:
         self.warehouse = CountingWarehouse()
         ledger = RunLedger(self.store)
         page = "https://dashboard.example"
-        self.ports = Ports(ledger, self.publisher, self.dataproc, self.warehouse, self.clock, "b", page)
+        self.staging = MemoryObjectStore(self.clock)
+        self.ports = Ports(
+            ledger, self.publisher, self.dataproc, self.warehouse, self.clock, "b", page, self.staging
+        )
         work = partial(reconcile, ports=self.ports, limits=LIMITS)
         self.table: Mapping[type, Any] = handlers(self.ports, Coalescer(work, linger=timedelta(0)))
 
@@ -390,7 +394,7 @@ async def test_a_decision_becomes_a_receipt_and_no_cluster() -> None:
     assert (receipt.outcome, receipt.error, receipt.job_state) == ("loaded", None, "DONE")
     assert receipt.warehouse is not None
     assert receipt.warehouse.rows == 30
-    assert receipt.dashboard == f"https://dashboard.example?week={RUN}"
+    assert receipt.dashboard == f"https://dashboard.example/runs/{RUN}"
     assert receipt.driver_output_uri == f"gs://b/driver/{identity}"
     assert receipt.seconds == {"fetch": 300, "cluster": 120, "spark": 60, "total": 480}
     assert receipt.trace_id == names.trace_id(RUN)
@@ -1062,3 +1066,35 @@ def test_a_lost_job_needs_no_claim_to_be_taken_for_lost() -> None:
     """Its claims may be gone or unreadable, and Dataproc may never have called it RUNNING: its state has an age."""
     lost = replace(job("PENDING"), since=NOW - timedelta(hours=3), started_at=None)
     assert decide(facts(jobs=[lost]), NOW, LIMITS)[0] == ClaimCluster(1, 1, ONE_MACHINE)
+
+
+async def test_a_job_that_left_no_result_is_told_by_its_driver() -> None:
+    """An exit code is no cause: the receipt has the last error of the driver's output, and what the table holds."""
+    world = World()
+    world.warehouse.answer = WarehouseCount(rows=0, markets=0, albums=0)
+    await world.batch()
+    world.clock.advance(minutes=2)
+    world.dataproc.turn(C1, "RUNNING")
+    await world.operation(C1)
+    for attempt in (1, 2):
+        identity = names.job_id(RUN, 1, attempt)
+        await world.staging.write(f"driver/{identity}.000000000", b"INFO begins\n" * 9999)
+        await world.staging.write(
+            f"driver/{identity}.000000001", b"E: old\nCaused by: a.B: no such table\n\tat c.d\n"
+        )
+        world.dataproc.end_job(identity, "ERROR", "Job failed with exit code 1.")
+        await world.operation(identity)
+    receipt = await world.ports.ledger.receipt(RUN, 1)
+    assert receipt is not None
+    assert receipt.error == f"a.B: no such table (job {identity} ended ERROR); the table has none of it"
+
+
+async def test_an_output_that_cannot_be_read_keeps_no_receipt_waiting() -> None:
+    """Dataproc's words and the output's address are told instead."""
+
+    class Away(MemoryObjectStore):
+        async def listing(self, prefix: str) -> list[ObjectInfo]:
+            raise Retryable(f"away: {prefix}")
+
+    job = Job(names.job_id(RUN, 1, 1), 1, 1, "ERROR", C1, driver_output_uri="gs://b/driver/x")
+    assert await _driver_error(job, replace(World().ports, staging=Away())) is None

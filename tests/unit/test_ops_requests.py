@@ -27,7 +27,7 @@ from ops.requests import (
     removal,
     run_id_of,
 )
-from ops.target import Target, TargetError, Wanted, find, follow, opened
+from ops.target import Target, TargetError, UnclearTargetError, Wanted, find, follow, opened
 from runs.status import Documents, RunStatus, status_of
 from tests.builders import NOW, RUN, decision, manifest, part, parts, receipt
 from tests.fakes.objects import MemoryObjectStore
@@ -224,10 +224,23 @@ def test_a_stack_that_is_up_here_is_the_default(tmp_path: Path) -> None:
     (tmp_path / ".local" / "stack.json").write_text(STATE)
     below = tmp_path / "docs"
     below.mkdir()
-    found = find(Wanted(), {"GOOGLE_CLOUD_PROJECT": "other", "BUCKET": "o"}, folder=below)
+    found = find(Wanted(), {"GOOGLE_CLOUD_PROJECT": "p", "BUCKET": "b"}, folder=below)
     assert (found.kind, found.project, found.table_id) == ("local", "p", "p.d.t")
     named = find(Wanted(project="mine", bucket="m"), {}, folder=below)
     assert (named.kind, named.project, named.bucket, named.region) == ("cloud", "mine", "m", "europe-west3")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("GOOGLE_CLOUD_PROJECT", "other"), ("BUCKET", "o"), ("PUBSUB_EMULATOR_HOST", "127.0.0.1:9")],
+)
+def test_an_environment_that_names_another_stack_is_refused(tmp_path: Path, name: str, value: str) -> None:
+    """Who has a project in the shell and a stack in the folder must not close a run in the wrong one."""
+    (tmp_path / ".local").mkdir()
+    (tmp_path / ".local" / "stack.json").write_text(STATE)
+    with pytest.raises(UnclearTargetError, match=rf"{name}=.* says {value}: unset it, or say which"):
+        find(Wanted(), {name: value}, folder=tmp_path)
+    assert find(Wanted(stack=tmp_path / ".local"), {name: value}, folder=tmp_path).kind == "local"
 
 
 @pytest.mark.parametrize(

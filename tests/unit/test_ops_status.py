@@ -216,6 +216,9 @@ def test_a_stage_under_way_has_no_end() -> None:
     assert fetching == (Span(stage="fetch", begin=START, end=None),)
     loading = Documents(manifest=manifest(), parts=parts("DK SE NO"), decisions=(decision("DK SE NO"),))
     assert [span.stage for span in status_of(loading, NOW).spans if span.end is None] == ["cluster"]
+    claim = JobClaim(run_id=RUN, number=1, revision=1, attempt=1, claimed_at=NOW + timedelta(seconds=40))
+    *_, cluster, spark = status_of(replace(loading, jobs=(claim,)), NOW).spans
+    assert (cluster.stage, cluster.seconds, spark.stage, spark.end) == ("cluster", 40.0, "spark", None)
     nothing = replace(loading, decisions=(decision("DK SE NO", verdict="fail"),))
     assert [span.stage for span in status_of(nothing, NOW).spans] == ["fetch", "decide"]
 

@@ -1,0 +1,26 @@
+"""What the output of a job's driver says about its end. Pure."""
+
+import re
+from typing import Final
+
+from contracts.wording import cut
+
+MOST: Final = 64 * 1024
+"""Bytes that are read, from the end: Spark says a lot, and says why it failed last."""
+_LONGEST: Final = 500
+_CAUSED: Final = "Caused by: "
+_ERROR: Final = re.compile(r"\w(?:Error|Exception)\b|\b(?:ERROR|FATAL|Killed|error: )|OutOfMemory")
+
+
+def folder_of(uri: str) -> str:
+    """What the names of the output's pieces begin with, in the bucket that the address names."""
+    return uri.removeprefix("gs://").partition("/")[2]
+
+
+def last_error(output: bytes) -> str | None:
+    """The innermost cause that Java tells, else the last line that tells of an error, else the last line."""
+    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+    causes = [line.removeprefix(_CAUSED) for line in lines if line.startswith(_CAUSED)]
+    errors = [line for line in lines if _ERROR.search(line) and not line.startswith("at ")]
+    found = causes or errors or lines
+    return cut(found[-1], _LONGEST) if found else None
