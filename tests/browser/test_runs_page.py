@@ -61,9 +61,9 @@ async def test_a_grid_shows_every_run_market_by_market(sheet: Sheet) -> None:
 @pytest.mark.parametrize(
     ("run", "command"),
     [
-        (PARTIAL, f'releases run reopen {PARTIAL} --reason "missing: SE"'),
+        (PARTIAL, f'releases run reopen {PARTIAL} --reason "what was missing is there again"'),
         (builders.RUN, f"releases receipt {builders.RUN}"),
-        (OPEN_RUN, f"releases why {OPEN_RUN} NO"),
+        (OPEN_RUN, f'releases dead-letter redrive --run {OPEN_RUN} --reason "WHAT WAS MENDED" --yes'),
     ],
     ids=["partial", "loaded", "given up"],
 )
