@@ -107,11 +107,11 @@ def test_services_are_told_every_address_and_no_secret() -> None:
 
 def test_whom_to_tell_goes_through_secret_manager() -> None:
     """Addresses hold tokens: the notifier is given their secret's name, and nobody is given them."""
-    chosen = choices.read({"NOTIFY_URLS": "json://TOKEN@h"}, home=HOME, today=TODAY)
+    chosen = choices.read({"NOTIFY_URLS": "json://a-token@h"}, home=HOME, today=TODAY)
     told = choices.service_environment(chosen, ADDRESSES, {}, {})
     assert told["NOTIFY_URLS_SECRET"] == "projects/new-releases-local/secrets/notify-urls/versions/latest"
-    assert choices.secrets(chosen)["notify-urls"] == "json://TOKEN@h"
-    assert "TOKEN" not in f"{chosen} {told}"
+    assert choices.secrets(chosen)["notify-urls"] == "json://a-token@h"
+    assert "a-token" not in f"{chosen} {told}"
     nobody = choices.read({}, home=HOME, today=TODAY)
     assert "NOTIFY_URLS_SECRET" not in choices.service_environment(nobody, ADDRESSES, {}, {})
 
