@@ -315,11 +315,13 @@ class World:
             and status != 204
             and self._is_calm()
         ):
-            self.breaks(f"11: {process} answered a sweep with {status}, and nothing outside of it fails")
+            self.breaks(f"12: {process} answered a sweep with {status}, and nothing outside of it fails")
         return status
 
     def _is_calm(self) -> bool:
-        """Whether no call of a service fails, nor is on its way since some did."""
+        """Whether no call of a service fails, by a script or by chance, nor is on its way since some did."""
+        if self.fates is not self.chance:
+            return False
         return not any(self.chance.rates.values()) or self.loop.time() > self.case.storm + 300
 
     def _acknowledged(self, process: Process, delivery: Delivery) -> None:
