@@ -96,7 +96,8 @@ def _given_up(run: RunStatus) -> Cause | None:
     found = _in(run, "dead_lettered")
     if not found:
         return None
-    what = f"{_markets(len(found))} given up: {found[0].reason}"
+    who = f"{found[0].market} was" if len(found) == 1 else f"{len(found)} markets were"
+    what = f"{who} given up: {found[0].reason}"
     return Cause(what=what, details=_named(found), command=_redrive(run))
 
 
@@ -105,7 +106,8 @@ def _throttled(run: RunStatus) -> Cause | None:
     if not found:
         return None
     last = max(market.until or run.seen_at for market in found)
-    what = f"{_markets(len(found))} wait for Spotify's quota until {last:%Y-%m-%d %H:%M} UTC: {found[0].reason}"
+    who = f"{found[0].market} waits" if len(found) == 1 else f"{len(found)} markets wait"
+    what = f"{who} for Spotify's quota until {last:%Y-%m-%d %H:%M} UTC: {found[0].reason}"
     late = not run.revisions and last > run.deadline
     if not late:
         return Cause(what=what, details=_named(found), command=_watch(run))
@@ -140,7 +142,7 @@ def _doubtful(run: RunStatus) -> Cause | None:
 
 def _quarantined(run: RunStatus) -> Cause | None:
     markets = _quarantined_markets(run)
-    if not markets:
+    if not markets or not run.is_finished:
         return None
     what = f"records of {' '.join(markets[:_SHOWN])} are in quarantine, fewer than stop a load; {_table(run)}"
     return Cause(what=what, details=_examples(run), command=_replay(run, markets))
@@ -189,8 +191,8 @@ def _in(run: RunStatus, state: MarketState) -> list[MarketStatus]:
 
 
 def _named(markets: list[MarketStatus]) -> tuple[str, ...]:
-    """The markets, where more than one has the reason that is told already."""
-    return _few([f"{market.market}: {market.reason}" for market in markets])
+    """The markets, where there is more than the one that is told already."""
+    return _few([f"{market.market}: {market.reason}" for market in markets] if len(markets) > 1 else [])
 
 
 def _few(told: list[str]) -> tuple[str, ...]:

@@ -249,7 +249,7 @@ def _troubles(status: RunStatus) -> list[Text]:
 def receipt_view(receipt: Receipt, decision: Decision) -> RenderableType:
     """One receipt, and market by market what was decided and what was found."""
     told = receipt.model_dump(
-        mode="json", exclude_none=True, exclude={"run_id": True, "revision": True, "load": {"parts"}}
+        mode="json", exclude_none=True, exclude={"run_id": True, "revision": True, "load": {"parts", "examples"}}
     )
     title = f"Receipt of run {receipt.run_id}, revision {receipt.revision}"
     return Group(fields_table(title, told), Text(), _markets_table(receipt, decision))

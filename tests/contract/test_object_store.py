@@ -140,11 +140,3 @@ async def test_a_store_that_cannot_be_reached_asks_for_a_retry(
     with pytest.raises(Retryable, match="cloud storage: write 'x' failed"):
         await store.write("x", b"1")
     await store.aclose()
-
-
-async def test_the_end_of_an_object_is_read_alone(store: MemoryObjectStore | GcsObjectStore) -> None:
-    """A driver's output may be of any size, and what went wrong stands last."""
-    await store.write("out/driveroutput.000000000", b"x" * 1000 + b"the end")
-    assert await store.end("out/driveroutput.000000000", 7) == b"the end"
-    assert len(await store.end("out/driveroutput.000000000", 9999)) == 1007
-    assert await store.end("out/none", 7) == b""

@@ -57,7 +57,12 @@ def load(error: str | None, *found: PartResult, **changes: Any) -> dict[str, Any
 
 THROTTLED = ThrottledRecord(run_id=RUN, market="SE", until=NOW + timedelta(hours=12), reason="quota is used up")
 DEAD = DeadLetterRecord(
-    run_id=RUN, market="SE", reason="403 for ever", subscription="s", message_id="m", recorded_at=NOW
+    run_id=RUN,
+    market="SE",
+    reason="403 for ever",
+    subscription="s",
+    message_id="m",
+    recorded_at=NOW,
 )
 BAD = PartResult(market="SE", reason="is short: it has 3 records, not 5")
 OPEN: dict[str, Any] = {"decisions": (), "parts": parts("DK NO")}
@@ -146,20 +151,20 @@ EXAMPLE = BadRecord(market="DK", line=99, reason="is not JSON")
         ),
         (
             OPEN | {"dead_letters": {"SE": DEAD}},
-            "403 for ever",
-            "SE: 403",
+            "SE was given up: 403 for ever",
+            "",
             f"releases dead-letter redrive --run {RUN}",
         ),
         (
             OPEN | {"throttled": {"SE": THROTTLED}},
             "until 2026-11-23 11:05 UTC: quota is used up; the run closes at",
-            "SE:",
+            "",
             f"releases run close {RUN} --reason",
         ),
         (
             OPEN | {"throttled": {"SE": THROTTLED.model_copy(update={"until": NOW + timedelta(minutes=9)})}},
             "until 2026-11-22 23:14 UTC",
-            "SE:",
+            "",
             f"releases run watch {RUN}",
         ),
         (
@@ -199,6 +204,9 @@ def test_a_run_that_is_well_has_no_cause() -> None:
     """A word of trouble where there is none is what one learns to overlook."""
     assert cause_of(run(receipts={1: receipt()})) is None
     assert cause_of(run()) is None
+    assert (
+        cause_of(run(**load("too bad; nothing was loaded", SPOILT))) is None
+    )  # the receipt judges it in a moment
     assert run_document(run())["cause"] is None
 
 

@@ -41,6 +41,7 @@ def test_each_command_gets_its_own_output_in_order() -> None:
 def test_output_is_plain_and_errors_are_part_of_it() -> None:
     """Colours and trailing blanks would be noise in a page; what a failing command says is the point of some."""
     run = shell({"PATH": "/usr/bin:/bin"})
+    assert run(f"echo the stack of {ROOT}/.local") == "the stack of ./.local\n"
     assert run("printf '\\033[31mred\\033[0m  \\n'; echo oops >&2; exit 3") == "red\noops\n"
 
 
