@@ -83,8 +83,7 @@ def _steps(root: Path, title: str) -> list[str]:
 
 
 def _beside_its_folder(root: Path) -> list[str]:
-    named = re.findall(r"`((?:docs|tests)/[\w/.]*)`", _walk(root, "Add a service"))
-    return sorted({name for name in named if not name.startswith("tests/docs/")})
+    return [step for step in _steps(root, "Add a service") if not step.startswith("services/")]
 
 
 def _found(root: Path, text: str, *, also: str = "", but: str = "-") -> list[str]:

@@ -28,6 +28,7 @@ GIVEN = {
 
 PROJECT = {"--project"}
 KNOWN = {
+    "gcloud run services update": PROJECT | {"--region", "--update-env-vars"},
     "gcloud logging read": PROJECT | {"--freshness", "--order", "--format"},
     "gcloud pubsub topics publish": PROJECT | {"--message", "--attribute"},
     "gcloud pubsub subscriptions pull": PROJECT | {"--limit", "--format", "--auto-ack"},
