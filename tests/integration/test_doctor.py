@@ -208,7 +208,10 @@ async def test_every_fault_of_a_broken_stack_is_found(patient: Patient) -> None:
         "topics: run-finished does not exist",
         "subscriptions: batch-trigger-raw-finalized does not exist: its service hears nothing",
         "subscriptions: cluster-manager-batch-ready: ack deadline is 17, should be 60",
-        "subscriptions: operator-run-finished: topic is _deleted-topic_, should be run-finished",
+        *(
+            f"subscriptions: {name}-run-finished: topic is _deleted-topic_, should be run-finished"
+            for name in ("notifier", "operator")
+        ),
         f"table: {site.target.table_id}: column explicit is missing",
         f"table: {site.target.table_id}: partitioned by nothing, should be DAY load_date",
         f"table: {site.target.table_id}: clustered by nothing, should be market",
