@@ -1,6 +1,6 @@
 """The command line at night, without a stack: documents lie in a bucket in memory, and `releases` is run on them.
 
-`FUZZ=5000 pytest tests/unit/test_command_line.py` tries more of what may be typed.
+`FUZZ=5000 pytest tests/unit/test_ops_command_line.py` tries more of what may be typed.
 """
 
 import asyncio
