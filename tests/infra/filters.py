@@ -84,6 +84,10 @@ _NOT_RE2 = re.compile(r"\(\?(<?[=!]|>|\()|\(\?P=|\\[1-9]|[*+?}]\+")
 """Looking around, back references and possessive or atomic groups, which Python has and RE2 has not."""
 
 
+class NotJudgedError(ValueError):
+    """The language has this, and no query of ours: whether an entry passes is not told rather than guessed."""
+
+
 def fault_of_logging(query: str) -> str | None:
     """Why Cloud Logging would refuse a query; None where nothing is wrong with it."""
     return f"longer than {LONGEST} characters" if len(query) > LONGEST else _fault(_LOGGING, query)
@@ -98,7 +102,7 @@ def passes(query: str, entry: dict[str, Any]) -> bool:
     """Whether a query of Cloud Logging finds an entry; of the language no more than what ours are made of.
 
     Raises:
-        NotImplementedError: there is more in it.
+        NotJudgedError: there is more in it.
     """
     return _holds(_LOGGING.parse(query).children[0], entry)
 
@@ -116,7 +120,7 @@ def _holds(term: Any, entry: dict[str, Any]) -> bool:
         case ("comparison", path, "=", value):
             return _found(entry, path) in _choices(value)
         case _:
-            raise NotImplementedError(f"{term}: judge it, or write the query otherwise")
+            raise NotJudgedError(f"{term}: judge it, or write the query otherwise")
 
 
 def _found(entry: Any, path: str) -> str | None:
@@ -132,7 +136,7 @@ def _choices(value: Any) -> set[str]:
         return {_plain(value)}
     words = {str(word) for word in value.children if isinstance(word, Token)}
     if words - {"OR"}:
-        raise NotImplementedError(f"{value}: values are told apart by OR alone")
+        raise NotJudgedError(f"{value}: values are told apart by OR alone")
     return {_plain(str(choice.children[0])) for choice in value.children if isinstance(choice, Tree)}
 
 
