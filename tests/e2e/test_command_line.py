@@ -1,13 +1,14 @@
-"""The command line on a real stack, as a person types it: processes, exit statuses, JSON.
+"""The whole pipeline on real components, as a person works it: what is typed, and each row of the table.
 
-The tests of this module share one stack and follow each other: a run, a replay, a closed and reopened one.
+The tests of this module share one stack and follow each other as weeks would: a run, a replay, a closed and reopened
+one. What the table must hold is the simulator's catalogue.
 """
 
 import json
 import os
 import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import pytest
 import requests
 from google.pubsub_v1.types import PubsubMessage
 
+from contracts import names
 from contracts.envelope.messages import Origin, to_message
-from contracts.events import MarketRequested
-from local.choices import PROJECT, Choices
+from contracts.events import MarketRequested, RunRequested
+from local.choices import DATASET, PROJECT, TABLE, Choices
 from local.detached import Files, write_state
+from local.spotify.catalogue import Catalogue
 from local.stack import Stack, sole_use
 from local.tools import ROOT
 from ops import record
@@ -28,8 +31,11 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 RUN, OTHER = "2026-11-23", "2026-11-30"
+MARKETS = ("DK", "SE", "XK")
+ALBUMS = 4
 FETCHER = "market-fetcher-market-requested"
 WAIT = ("--wait", "--timeout", "240")
+Row = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +46,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def stack(folder: Path) -> Iterator[Stack]:
-    """Two markets, few albums, a quiet period of a second."""
+    """Three markets, few albums, a quiet period of a second."""
     choices = Choices(
-        home=folder / "data", markets=("DK", "SE"), albums=3, run_date=RUN, service_settings={"QUIET": "1"}
+        home=folder / "data", markets=MARKETS, albums=ALBUMS, run_date=RUN, service_settings={"QUIET": "1"}
     )
     with sole_use(folder, lock=record.LOCK), Stack(choices, os.environ) as running:
         write_state(Files(folder), running)
@@ -68,6 +74,34 @@ def last_line(folder: Path, *arguments: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def table_rows(stack: Stack, run: str) -> list[Row]:
+    """The run's partition, as the warehouse answers."""
+    client = stack.bigquery_client()
+    rows = client.query_and_wait(f"SELECT * FROM {DATASET}.{TABLE} WHERE load_date = '{run}'")  # noqa: S608 -- constants
+    found = [dict(row) for row in rows]
+    client.close()
+    return found
+
+
+def catalogue_rows(stack: Stack, run: str) -> list[Row]:
+    """What the partition must hold."""
+    images = f"{stack.addresses.simulator}/image"
+    return Catalogue(1, date.fromisoformat(run)).expected_rows(
+        MARKETS, "browse", ALBUMS, run_id=run, images=images
+    )
+
+
+def in_order(rows: list[Row], *, without: str = "") -> list[str]:
+    """Rows that can be compared, whatever their order."""
+    return sorted(str(sorted((name, row[name]) for name in row if name != without)) for row in rows)
+
+
+def faults(stack: Stack, *rules: dict[str, Any]) -> None:
+    """From now on Spotify answers so."""
+    control = f"{stack.addresses.simulator}/_control/faults"
+    assert requests.post(control, json=rules, timeout=10).status_code == 200
+
+
 def revision_of(folder: Path, run: str) -> int:
     return int(answer(folder, "run", "show", run)["revision"])
 
@@ -81,25 +115,38 @@ def test_a_dry_run_asks_for_nothing(folder: Path, stack: Stack) -> None:
     assert "run_requested" not in (stack.log_dir / "scheduler.log").read_text()
 
 
-def test_a_run_is_started_and_followed_to_its_end(folder: Path) -> None:
-    """One command from nothing to the table; then everybody can see it."""
+async def test_a_run_is_started_and_followed_to_its_end(folder: Path, stack: Stack) -> None:
+    """One command from nothing to the table: every row of the catalogue and not one more; then everybody can see it."""
     ended = last_line(folder, "run", "start", "--date", RUN, *WAIT)
-    assert (ended["state"], ended["landed"], ended["revision"]) == ("loaded", 2, 1)
+    assert (ended["state"], ended["landed"], ended["revision"]) == ("loaded", 3, 1)
+    assert in_order(table_rows(stack, RUN)) == in_order(catalogue_rows(stack, RUN))
+    await eventually(lambda: not stack.clusters(), within=60)
     (listed,) = answer(folder, "run", "list")
     assert listed == ended
     shown = answer(folder, "run", "show", RUN)
-    assert {market["market"]: market["is_loaded"] for market in shown["markets"]} == {"DK": True, "SE": True}
+    assert {market["market"]: market["is_loaded"] for market in shown["markets"]} == dict.fromkeys(MARKETS, True)
     assert [span["stage"] for span in shown["spans"]] == ["fetch", "decide", "cluster", "spark", "receipt"]
     assert last_line(folder, "run", "watch", RUN) == ended
     receipt = answer(folder, "receipt", RUN)
-    assert receipt["warehouse"]["rows"] == ended["rows"] == shown["rows"] > 0
+    assert receipt["warehouse"]["rows"] == ended["rows"] == shown["rows"] == len(table_rows(stack, RUN))
+    assert (receipt["trace_id"], receipt["source"]["app"]) == (names.trace_id(RUN), ["extended"])
+
+
+async def test_the_same_run_again_doubles_nothing(stack: Stack) -> None:
+    """A second tick of the date finds all parts there: no new decision, no new part, the same rows."""
+    before = {blob.name: blob.generation for blob in stack.bucket.list_blobs()}
+    stack.publish(RunRequested(run_id=RUN, reason="again"), cause="second tick")
+    log = stack.log_dir / "scheduler.log"
+    await eventually(lambda: log.read_text().count('"markets_requested"') >= 2, within=60)
+    assert in_order(table_rows(stack, RUN)) == in_order(catalogue_rows(stack, RUN))
+    assert {blob.name: blob.generation for blob in stack.bucket.list_blobs()} == before
 
 
 def test_people_get_tables(folder: Path) -> None:
     """The same without --json, for eyes."""
     listed = releases(folder, "run", "list").stdout
     assert RUN in listed
-    assert "2 of 2" in listed
+    assert "3 of 3" in listed
     shown = releases(folder, "run", "show", RUN).stdout
     assert "● DK" in shown
     assert "spark" in shown
@@ -113,48 +160,59 @@ def test_why_tells_the_way_of_a_market(folder: Path) -> None:
     assert kinds[0] == "requested"
     assert {"landed", "decided", "cluster", "job", "receipt"} <= set(kinds)
     assert told["state"] == "landed and loaded"
-    rows = {market: answer(folder, "why", RUN, market)["rows"] for market in ("DK", "SE")}
+    rows = {market: answer(folder, "why", RUN, market)["rows"] for market in MARKETS}
     assert sum(rows.values()) == answer(folder, "receipt", RUN)["warehouse"]["rows"]
     assert "trace" in releases(folder, "why", RUN, "DK").stdout
 
 
-def test_a_replay_waits_until_the_rows_are_replaced(folder: Path) -> None:
-    """The command ends when the new part is loaded, not before; the dry run changes nothing."""
-    before = {m["market"]: m["generation"] for m in answer(folder, "run", "show", RUN)["markets"]}
-    asked = ("replay", RUN, "--market", "DK", "--reason", "looked odd", "--fresh")
+def test_a_replay_waits_until_the_rows_are_replaced(folder: Path, stack: Stack) -> None:
+    """It ends when the market's rows are replaced and nobody else's, not before; the dry run changes nothing."""
+    before, rows = generations(folder), table_rows(stack, RUN)
+    taken_down = next(row["album_id"] for row in rows if row["market"] == "DK")
+    faults(stack, {"effect": "takedown", "album": taken_down})
+    asked = ("replay", RUN, "--market", "DK", "--reason", "an album was taken down", "--fresh")
     planned = answer(folder, *asked, "--dry-run")
     assert [(one["market"], one["replay"], one["fresh"]) for one in planned["requests"]] == [("DK", True, True)]
-    ended = last_line(folder, *asked, *WAIT)
-    after = {m["market"]: m for m in answer(folder, "run", "show", RUN)["markets"]}
-    assert ended["revision"] == 2
-    assert after["DK"]["generation"] != before["DK"]
-    assert after["DK"]["is_loaded"]
-    assert after["SE"]["generation"] == before["SE"]
+    assert last_line(folder, *asked, *WAIT)["revision"] == 2
+    assert [market for market, one in generations(folder).items() if one != before[market]] == ["DK"]
+    changed = [row | ({"album_name": ""} if touches(row, taken_down) else {}) for row in rows]
+    now = table_rows(stack, RUN)
+    assert in_order(now, without="revision") == in_order(changed, without="revision")
+    assert {row["revision"] for row in now} == {2}
+    faults(stack)
+
+
+def generations(folder: Path) -> dict[str, int]:
+    """Of each market's part."""
+    return {m["market"]: m["generation"] for m in answer(folder, "run", "show", RUN)["markets"]}
+
+
+def touches(row: Row, album_id: str) -> bool:
+    """Whether it is one of Denmark's rows of this album."""
+    return bool(row["market"] == "DK" and row["album_id"] == album_id)
 
 
 def test_a_run_is_closed_and_reopened_by_order(folder: Path, stack: Stack) -> None:
     """Closed with what has landed; once open again the missing market is asked for and completes it."""
-    rules = [{"effect": "status", "status": 503, "market": "SE"}]
-    control = f"{stack.addresses.simulator}/_control/faults"
-    assert requests.post(control, json=rules, timeout=10).status_code == 200
-    started = releases(folder, "run", "start", "--date", OTHER, "--wait", "--timeout", "8")
+    faults(stack, {"effect": "status", "status": 503, "market": "SE"})
+    started = releases(folder, "run", "start", "--date", OTHER, "--wait", "--timeout", "5")
     assert started.returncode == 4, started.stderr
-    assert "not done within 8 s" in started.stderr
+    assert "not done within 5 s" in started.stderr
     assert releases(folder, "run", "reopen", OTHER, "--reason", "too soon").returncode == 2
 
     closed = answer(folder, "run", "close", OTHER, "--reason", "Sweden is down")
-    assert "closes with 1 of 2 markets" in closed["effect"]
+    assert "closes with 2 of 3 markets" in closed["effect"]
     ended = last_line(folder, "run", "watch", OTHER, "--timeout", "240")
-    assert (ended["state"], ended["landed"], ended["revision"]) == ("partial", 1, 1)
+    assert (ended["state"], ended["landed"], ended["revision"]) == ("partial", 2, 1)
     assert answer(folder, "run", "show", OTHER)["revisions"][0]["decision"]["note"] == "Sweden is down"
     again = releases(folder, "run", "close", OTHER, "--reason", "again")
     assert (again.returncode, "closed already" in again.stderr) == (2, True)
 
     # Still down: once it answers, a delivery under way may bring it before the order is given.
     answer(folder, "run", "reopen", OTHER, "--reason", "Sweden is back")
-    assert requests.post(control, json=[], timeout=10).status_code == 200
+    faults(stack)
     whole = last_line(folder, "run", "watch", OTHER, "--revision", "2", "--timeout", "240")
-    assert (whole["state"], whole["landed"]) == ("loaded", 2)
+    assert (whole["state"], whole["landed"]) == ("loaded", 3)
 
 
 def test_a_backfill_loads_again_what_is_still_there(folder: Path) -> None:
