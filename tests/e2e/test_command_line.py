@@ -276,7 +276,7 @@ def give_up(stack: Stack, event: MarketRequested) -> None:
 
 def test_the_doctor_finds_a_healthy_stack(folder: Path) -> None:
     """Every part that a local stack has is looked at, and the canaries arrive."""
-    examined = answer(folder, "doctor", "--prove", "--timeout", "15")
+    examined = answer(folder, "doctor", "--prove", "--timeout", "8")
     assert examined["healthy"]
     heard = [one["what"] for one in examined["findings"] if one["check"] == "delivery" and one["status"] == "ok"]
     described = json.loads((ROOT / "infra" / "topology.json").read_text())

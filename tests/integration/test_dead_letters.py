@@ -1,9 +1,12 @@
 """Poison messages on Google's own emulator: each ends on record, and can be redriven to its one subscription."""
 
 import asyncio
+from base64 import b64decode
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +56,7 @@ POISON = {
 class Others:
     """The services that are not tried here: they refuse what they are told to refuse, and keep what came."""
 
-    refuse: set[str] = field(default_factory=lambda: set(POISON) | {"batch-trigger"})
+    refuse: set[str]
     came: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     url: str = ""
 
@@ -62,7 +65,7 @@ class Others:
         body = await request.json()
         subscription = body["subscription"].rsplit("/", 1)[-1]
         self.came.append((subscription, body["message"]))
-        return web.Response(status=400 if subscription in self.refuse else 204)
+        return web.Response(status=503 if subscription in self.refuse else 204)
 
     def redriven(self) -> set[tuple[str, str]]:
         """Which redriven messages came to whom: receiver, and whom they are for."""
@@ -70,18 +73,20 @@ class Others:
         return {(name, whom) for name, whom in wanted if whom is not None}
 
 
-@pytest.fixture
-async def others() -> AsyncIterator[Others]:
+@asynccontextmanager
+async def answering(refuse: set[str]) -> AsyncIterator[Others]:
     """The other services on a real port."""
-    found = Others()
+    found = Others(refuse)
     app = web.Application(client_max_size=16 * BODY_LIMIT)
     app.router.add_post("/", found.answer)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     found.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    yield found
-    await runner.cleanup()
+    try:
+        yield found
+    finally:
+        await runner.cleanup()
 
 
 def make_topology(pubsub: PubSub, project: str, urls: dict[str, str]) -> None:
@@ -116,7 +121,7 @@ class World:
 
 @pytest.fixture
 async def world(
-    pubsub: PubSub, storage: Storage, others: Others, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pubsub: PubSub, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[World]:
     """Everything, with the batch trigger as a process of its own."""
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.host)
@@ -138,15 +143,23 @@ async def world(
     with pubsub.publisher() as topics:
         # What the service's readiness asks for; the rest is made once the service has its address.
         topics.create_topic(name=f"projects/{PROJECT}/topics/{RunFinished.topic}")
-    with Supervisor(tmp_path) as supervisor, service(supervisor, "batch_trigger", environment) as trigger:
-        make_topology(pubsub, PROJECT, {**dict.fromkeys(SERVICES, others.url), "batch_trigger": trigger.url})
-        yield World(RunLedger(store), publisher, trigger, others)
+    async with answering({*POISON, "batch-trigger"}) as others:
+        with Supervisor(tmp_path) as supervisor, service(supervisor, "batch_trigger", environment) as trigger:
+            make_topology(pubsub, PROJECT, {**dict.fromkeys(SERVICES, others.url), "batch_trigger": trigger.url})
+            yield World(RunLedger(store), publisher, trigger, others)
     await publisher.aclose()
     await store.aclose()
 
 
-async def test_poison_of_every_kind_is_recorded_and_redriven_to_its_one_subscription(world: World) -> None:
-    """Six topics, readable or not, too large or not: nothing vanishes, and nobody else acts on a redrive."""
+async def test_poison_ends_on_record_or_where_a_person_finds_it(world: World, pubsub: PubSub) -> None:
+    """Nothing vanishes, with its recorder at work or down: both at a time, since each waits for Pub/Sub's backoff."""
+    async with asyncio.TaskGroup() as both:
+        both.create_task(recorded_and_redriven(world))
+        both.create_task(kept_for_a_person(pubsub))
+
+
+async def recorded_and_redriven(world: World) -> None:
+    """Six topics, readable or not, too large or not; and nobody else acts on a redrive."""
     topics = topics_of(TOPOLOGY)
     for subscription, message in POISON.items():
         await world.publisher.forward(topics[subscription], message)
@@ -155,6 +168,7 @@ async def test_poison_of_every_kind_is_recorded_and_redriven_to_its_one_subscrip
     for subscription, message in POISON.items():
         letter = found[subscription]
         assert {name: letter.attributes[name] for name in message.attributes} == message.attributes
+        assert b64decode(letter.data) == message.data or letter.reason.startswith("too large")
         assert letter.delivery_count is not None
         assert letter.delivery_count >= 5
     assert {name: letter.reason.split(":")[0] for name, letter in found.items()} == {
@@ -197,26 +211,22 @@ async def redrive(world: World, topics: dict[str, str]) -> None:
     assert again[1].redriven == ()
 
 
-async def test_what_cannot_be_recorded_is_kept_for_a_person(
-    pubsub: PubSub, others: Others, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def kept_for_a_person(pubsub: PubSub) -> None:
     """With the batch trigger down for good a dead letter waits, whole, in the one subscription that is pulled."""
-    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.host)
-    make_topology(pubsub, "unrecorded", dict.fromkeys(SERVICES, others.url))
-    others.refuse = {"scheduler-run-requested", "batch-trigger-run-requested-dead"}
-    publisher = PubSubPublisher(PublisherClient(), project="unrecorded", source="x", clock=lambda: ORIGIN.at)
-    await publisher.publish([RunRequested(run_id=RUN)], cause="tick")
-
-    async def kept() -> list[Any] | None:
-        """The dead letter waits for a person."""
-        with pubsub.subscriber() as subscriber:
-            path = "projects/unrecorded/subscriptions/operator-unhandled-dead"
-            # The emulator answers with nothing after a while.
-            answer = await asyncio.to_thread(subscriber.pull, subscription=path, max_messages=10, timeout=120)
-            return list(answer.received_messages) or None
-
-    [received] = await eventually(kept, within=120)
-    await publisher.aclose()
+    async with answering({"scheduler-run-requested", "batch-trigger-run-requested-dead"}) as others:
+        make_topology(pubsub, "unrecorded", dict.fromkeys(SERVICES, others.url))
+        publisher = PubSubPublisher(PublisherClient(), project="unrecorded", source="x", clock=lambda: ORIGIN.at)
+        await publisher.publish([RunRequested(run_id=RUN)], cause="tick")
+        await publisher.aclose()
+        [received] = await eventually(partial(unhandled, pubsub), within=120)
     assert received.message.attributes["ce-type"] == RunRequested.type
     source = "CloudPubSubDeadLetterSourceSubscription"
     assert received.message.attributes[source] == "batch-trigger-run-requested-dead"
+
+
+async def unhandled(pubsub: PubSub) -> list[Any] | None:
+    """What waits for a person; the emulator answers with nothing after a while."""
+    with pubsub.subscriber() as subscriber:
+        path = "projects/unrecorded/subscriptions/operator-unhandled-dead"
+        answer = await asyncio.to_thread(subscriber.pull, subscription=path, max_messages=10, timeout=120)
+        return list(answer.received_messages) or None

@@ -2,11 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 from google.cloud.bigquery import Client as BigQueryClient
 from google.pubsub_v1 import SubscriberClient
 from google.pubsub_v1.types import PubsubMessage
@@ -22,84 +20,11 @@ pytestmark = pytest.mark.emulator
 SCHEMA = tools.ROOT / "infra" / "bigquery" / "new_releases.schema.json"
 
 
-class Refusing:
-    """A service that answers every push with 503 and counts them."""
-
-    def __init__(self) -> None:
-        self.pushes: list[dict[str, object]] = []
-        self.url = ""
-
-    async def answer(self, request: web.Request) -> web.Response:
-        """Refuse."""
-        self.pushes.append(await request.json())
-        return web.Response(status=503)
-
-
-@pytest.fixture
-async def refusing() -> AsyncIterator[Refusing]:
-    """A refusing service on a real port."""
-    service = Refusing()
-    app = web.Application()
-    app.router.add_post("/", service.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    service.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    yield service
-    await runner.cleanup()
-
-
 async def pulled(subscriber: SubscriberClient, subscription: str) -> PubsubMessage:
     """The one message that waits in a subscription, or comes to it within a minute."""
     answer = await asyncio.to_thread(subscriber.pull, subscription=subscription, max_messages=10, timeout=60)
     (received,) = answer.received_messages
     return received.message
-
-
-def described() -> topology.Topology:
-    """A small topology with the shortest backoff there is."""
-    return topology.Topology.model_validate(
-        {
-            "topics": ["asked", "asked-dead"],
-            "push_subscriptions": [
-                {
-                    "name": "service-asked",
-                    "topic": "asked",
-                    "service": "service",
-                    "ack_deadline": 10,
-                    "min_backoff": 0,
-                    "max_backoff": 1,
-                    "max_delivery_attempts": 5,
-                    "dead_letter_topic": "asked-dead",
-                }
-            ],
-            "pull_subscriptions": [{"name": "operator-asked-dead", "topic": "asked-dead"}],
-            "bucket_notification": {"topic": "asked", "event": "OBJECT_FINALIZE", "object_prefix": "raw/"},
-            "logging_sink": {"topic": "asked"},
-        }
-    )
-
-
-async def test_a_refused_push_is_redelivered_and_dead_lettered(pubsub: PubSub, refusing: Refusing) -> None:
-    """After a 503 the message comes again; after the allowed attempts it arrives, whole, at the operator."""
-    publisher, subscriber = pubsub.publisher(), pubsub.subscriber()
-    topology.create(
-        described(),
-        project="redelivery",
-        service_urls={"service": refusing.url},
-        publisher=publisher,
-        subscriber=subscriber,
-    )
-    publisher.publish(
-        topic="projects/redelivery/topics/asked",
-        messages=[PubsubMessage(data=b"please", attributes={"ce-id": "1"})],
-    )
-
-    letter = await pulled(subscriber, "projects/redelivery/subscriptions/operator-asked-dead")
-    assert letter.data == b"please"
-    assert letter.attributes["ce-id"] == "1"
-    assert letter.attributes["CloudPubSubDeadLetterSourceSubscription"] == "service-asked"
-    assert len(refusing.pushes) >= 5
 
 
 def test_the_topology_is_created_as_described(pubsub: PubSub) -> None:
