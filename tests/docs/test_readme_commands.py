@@ -1,19 +1,13 @@
 """What the README tells a newcomer to type is typed by a test, or named here with what types it."""
 
-import json
-import os
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from tests.docs.markdown_files import ROOT, code, shell
 
 README = ROOT / "README.md"
-DEMO = "MARKETS=DK,SE make demo"
-"""Run by a test below."""
-
 CHEAP = {"make help": "make demo", "./releases --help": "dead-letter"}
 """Run by a test below; what they print."""
 
@@ -21,12 +15,13 @@ ELSEWHERE = {
     # Every week, from nothing: they fetch what the package depends on.
     "uv tool install .": (".github/workflows/weekly.yml", "uv tool install ."),
     "pipx install .": (".github/workflows/weekly.yml", "pipx install ."),
-    "make demo": ("tests/docs/test_readme_commands.py", "MARKETS=DK,SE make demo"),
+    # The verb hands on the environment as it is.
+    "make demo": ("tests/e2e/test_any_place.py", '"-m", "local", "demo"'),
+    "MARKETS=DK,SE make demo": ("tests/e2e/test_any_place.py", '"MARKETS": "DK,SE"'),
     "make test": (".ci/run", "make test"),
     "make up": ("tests/integration/test_local_commands.py", 'local("up"'),
     "make tick": ("tests/integration/test_local_commands.py", 'local("tick"'),
     "make down": ("tests/integration/test_local_commands.py", 'local("down"'),
-    # Both in one run; the verb hands on the environment as it is.
     "SPOTIFY_SIMULATOR=developer make demo": ("tests/e2e/test_any_place.py", '"SPOTIFY_SIMULATOR": "developer"'),
     "SPOTIFY_FAULTS=floats make demo": ("tests/e2e/test_any_place.py", '"SPOTIFY_FAULTS": "floats"'),
     # Needs an account; that the choice is understood is tested.
@@ -46,7 +41,7 @@ def commands() -> set[str]:
 
 def test_every_command_of_the_readme_is_run_somewhere() -> None:
     """A command that nobody runs is a promise that nobody keeps."""
-    assert commands() == {DEMO} | set(CHEAP) | set(ELSEWHERE)
+    assert commands() == set(CHEAP) | set(ELSEWHERE)
 
 
 @pytest.mark.parametrize("command", ELSEWHERE)
@@ -72,21 +67,7 @@ def test_a_cheap_command_does_what_it_says(command: str) -> None:
     assert CHEAP[command] in done.stdout
 
 
-@pytest.mark.e2e
-@pytest.mark.timeout(600)
-def test_a_demo_ends_with_a_table_and_nothing_running(tmp_path: Path) -> None:
-    """The first thing a newcomer types works, as typed."""
-    done = run(DEMO, LOCAL_FOLDER=str(tmp_path))
-    assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads((tmp_path / "demo.json").read_text(encoding="utf-8"))
-    assert told["rows"] > 0
-    assert told["clusters_left"] == 0
-
-
-def run(command: str, **more: str) -> subprocess.CompletedProcess[str]:
+def run(command: str) -> subprocess.CompletedProcess[str]:
     """Type a command in the clone."""
     typed = ["/bin/sh", "-c", command]
-    environment = {**os.environ, **more}
-    return subprocess.run(
-        typed, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=500
-    )
+    return subprocess.run(typed, cwd=ROOT, capture_output=True, text=True, check=False, timeout=500)

@@ -51,7 +51,7 @@ def test_a_week_is_loaded_wherever_the_clone_lies_and_whatever_the_shell_says(tm
     done = subprocess.run(
         [there / ".venv/bin/python", "-m", "local", "demo"],
         cwd=there,
-        env={**kept, **odd, **proxies, "MARKETS": "DK", "NO_PROXY": "inside.example"},
+        env={**kept, **odd, **proxies, "MARKETS": "DK,SE", "NO_PROXY": "inside.example"},
         capture_output=True,
         text=True,
         check=False,

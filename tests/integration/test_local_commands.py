@@ -98,25 +98,6 @@ def test_a_second_stack_needs_data_of_its_own(folder: Path, tmp_path: Path) -> N
     assert f"another stack, process {pid}, runs in {folder / 'up'}" in done.stderr
 
 
-def test_a_second_stack_has_its_own_ports_and_down_ends_all_of_it(folder: Path, tmp_path: Path) -> None:
-    """After `down` no process and no address is left, and the other stack is; a second one has nothing to end."""
-    assert local("up", told(tmp_path)).returncode == 0
-    mine, theirs = exported(folder), exported(tmp_path)
-    hosts = [name for name in mine if name.endswith("_HOST")]
-    assert len(hosts) == 5
-    assert not {mine[name] for name in hosts} & {theirs[name] for name in hosts}
-    assert processes_of(tmp_path)
-    assert local("down", told(tmp_path)).returncode == 0
-    assert processes_of(folder)
-    assert processes_of(tmp_path) == []
-    assert not (tmp_path / "stack.json").exists()
-    assert not (tmp_path / "env").exists()
-    assert (tmp_path / "up" / "storage" / "new-releases" / "jobs" / "main.py").exists()
-    again = local("down", told(tmp_path))
-    assert again.returncode == 1
-    assert "start one with: make up" in again.stderr
-
-
 def started(verb: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
     """Give a command and go on; what it says can be read at its end."""
     return subprocess.Popen(
@@ -162,16 +143,31 @@ def children_of(parent: int) -> list[tuple[int, str]]:
     return [(int(pid), args) for ppid, pid, args in found if int(ppid) == parent]
 
 
-async def test_of_two_at_the_same_moment_one_comes_up(tmp_path: Path) -> None:
-    """The other is refused and disturbs nothing. A stack whose record is removed can be reached by nobody: it ends."""
+def test_of_two_at_the_same_moment_one_comes_up_and_down_ends_all_of_it(folder: Path, tmp_path: Path) -> None:
+    """The other is refused and disturbs nothing; the one has ports of its own.
+
+    After `down` no process and no address is left, but for the stack of another folder, and nothing more to end.
+    """
     both = [started("up", told(tmp_path)) for _ in range(2)]
     said = {one.communicate(timeout=240)[0]: one.returncode for one in both}
     assert sorted(said.values()) == [0, 1], said
     (refusal,) = (text for text, status in said.items() if status)
     assert "end it first" in refusal
     assert local("tick", told(tmp_path)).returncode == 0
-    (tmp_path / "stack.json").unlink()
-    await eventually(lambda: processes_of(tmp_path) == [], within=60)
+    mine, theirs = exported(folder), exported(tmp_path)
+    hosts = [name for name in mine if name.endswith("_HOST")]
+    assert len(hosts) == 5
+    assert not {mine[name] for name in hosts} & {theirs[name] for name in hosts}
+    assert processes_of(tmp_path)
+    assert local("down", told(tmp_path)).returncode == 0
+    assert processes_of(folder)
+    assert processes_of(tmp_path) == []
+    assert not (tmp_path / "stack.json").exists()
+    assert not (tmp_path / "env").exists()
+    assert (tmp_path / "up" / "storage" / "new-releases" / "jobs" / "main.py").exists()
+    again = local("down", told(tmp_path))
+    assert again.returncode == 1
+    assert "start one with: make up" in again.stderr
 
 
 async def test_an_interrupted_up_leaves_nothing(tmp_path: Path) -> None:
@@ -217,3 +213,9 @@ def test_a_folder_is_free_again_when_its_holder_is_gone(tmp_path: Path) -> None:
         pass
     with sole_use(tmp_path):
         pass
+
+
+async def test_a_stack_whose_record_is_removed_ends(folder: Path) -> None:
+    """It can be reached by nobody any more. The last of this module, since it takes the stack from all others."""
+    (folder / "stack.json").unlink()
+    await eventually(lambda: processes_of(folder) == [], within=60)
