@@ -13,7 +13,7 @@ from tests.simulation.chance import MOST, Chance, Fate
 from tests.simulation.hands import HARMS, Harm
 from tests.simulation.world import Case, Outcome, simulate
 
-BATCHES, IN_A_BATCH = 6, 8
+BATCHES, IN_A_BATCH = 4, 8
 SWEEPS_TO_SETTLE = 24
 """Within so many sweeps after the last fault, or the deadline where one is needed, everything is settled."""
 
@@ -244,7 +244,8 @@ def test_every_kind_of_fault_alone_is_overcome(kind: str) -> None:
         "orphaned load takes hours": dying | {"load outlives its job": 0.9},
     }.get(kind, {})
     injected = 0
-    for seed in range(9):
+    # What has companions comes about only where several things go wrong.
+    for seed in range(9 if companions else 6):
         name = f"{kind}/{seed}"
         chance = Chance(name, {kind: max(MOST[kind], 0.3), **companions})
         outcome = simulate(name, case=Case(storm=3600, replays=((200, "SE", False),)), chance=chance)
