@@ -123,7 +123,7 @@ class Order(Document):
     ordered_at: AwareDatetime
 
 
-class DeadLetterRecord(Document):
+class GivenUpMarket(Document):
     """A market whose message was given up; it counts as resolved, not as landed."""
 
     run_id: RunId
@@ -171,7 +171,7 @@ class DeadLetter(Document):
     """What was done about it since."""
 
 
-class ThrottledRecord(Document):
+class ThrottledMarket(Document):
     """A market that waits for Spotify's quota."""
 
     run_id: RunId

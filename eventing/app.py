@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 
-from contracts.envelope.push import BODY_LIMIT
+from contracts.envelope.push import BODY_LIMIT_BYTES
 from contracts.envelope.reading import parse
 from contracts.events import DeadLettered, Delivery, RedrivenElsewhere
 from contracts.faults import ContractError, Fault
@@ -79,12 +79,12 @@ def create_app(
     opening: Opening,
     *,
     verifier: CallerVerifier | None,
-    body_limit: int = BODY_LIMIT,
+    body_limit_bytes: int = BODY_LIMIT_BYTES,
     body_patience_seconds: float = CALL.seconds,
 ) -> web.Application:
     """The aiohttp application of a service; without a verifier every caller is believed (emulator only).
 
-    A body above `body_limit` bytes is refused before it is read whole. One that takes longer than
+    A body above `body_limit_bytes` is refused before it is read whole. One that takes longer than
     `body_patience_seconds` is waited for no longer: it would keep the place of a delivery.
     """
 
@@ -105,7 +105,7 @@ def create_app(
         finally:
             under_way -= 1
 
-    app = web.Application(client_max_size=body_limit)
+    app = web.Application(client_max_size=body_limit_bytes)
     app.cleanup_ctx.append(lifespan)
     app.router.add_post("/", receive)
     app.router.add_get("/health/live", _live)

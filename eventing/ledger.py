@@ -23,9 +23,9 @@ from contracts.documents import (
     MOST_BYTES,
     ClusterClaim,
     DeadLetter,
-    DeadLetterRecord,
     Decision,
     Document,
+    GivenUpMarket,
     JobClaim,
     LoadResult,
     Manifest,
@@ -34,7 +34,7 @@ from contracts.documents import (
     Part,
     Receipt,
     SecondLook,
-    ThrottledRecord,
+    ThrottledMarket,
 )
 from contracts.faults import ContractError, faults_of
 from contracts.names import RunObject
@@ -89,7 +89,7 @@ class RunIndex:
     receipts: tuple[int, ...]
     announced: tuple[int, ...]
     """Receipts whose event was published."""
-    dead_letters: tuple[str, ...]
+    given_up: tuple[str, ...]
     """Markets that were given up."""
     throttled: tuple[str, ...]
     """Markets that wait, or waited, for quota."""
@@ -318,18 +318,18 @@ class RunLedger:
         """Write an order; False when its number was taken by another."""
         return await self._create(names.order_name(order.run_id, order.number), order)
 
-    async def dead_letters(self, index: RunIndex) -> dict[str, DeadLetterRecord]:
+    async def given_up(self, index: RunIndex) -> dict[str, GivenUpMarket]:
         """The markets of a run that were given up, by market."""
-        wanted = [names.dead_letter_name(index.run_id, market) for market in index.dead_letters]
-        return {record.market: record for record in await self._read_all(wanted, DeadLetterRecord)}
+        wanted = [names.given_up_name(index.run_id, market) for market in index.given_up]
+        return {record.market: record for record in await self._read_all(wanted, GivenUpMarket)}
 
-    async def record_dead_letter(self, record: DeadLetterRecord) -> None:
+    async def record_given_up(self, record: GivenUpMarket) -> None:
         """Record why a market was given up; the newest record counts."""
-        await self._store.write(names.dead_letter_name(record.run_id, record.market), record.to_json())
+        await self._store.write(names.given_up_name(record.run_id, record.market), record.to_json())
 
-    async def clear_dead_letter(self, run_id: str, market: str) -> None:
+    async def clear_given_up(self, run_id: str, market: str) -> None:
         """Forget that a market was given up: it landed, or is asked for again."""
-        await self._store.delete(names.dead_letter_name(run_id, market))
+        await self._store.delete(names.given_up_name(run_id, market))
 
     async def note_reopened(self, run_id: str, number: int) -> None:
         """Note that an order to reopen was obeyed: the missing markets were asked for again."""
@@ -339,39 +339,43 @@ class RunLedger:
         """Note that bad or vanished parts of a revision were asked for again."""
         await self._store.create(names.repair_name(run_id, revision), b"{}")
 
-    async def has_letter(self, subscription: str, message_id: str) -> bool:
+    async def has_dead_letter(self, subscription: str, message_id: str) -> bool:
         """Whether a dead letter is on record."""
-        return await self._store.stat(names.letter_name(subscription, message_id)) is not None
+        return await self._store.stat(names.dead_letter_name(subscription, message_id)) is not None
 
-    async def create_letter(self, letter: DeadLetter) -> bool:
+    async def create_dead_letter(self, dead_letter: DeadLetter) -> bool:
         """Record a dead letter; False when it was on record."""
-        return await self._create(names.letter_name(letter.subscription, letter.message_id), letter)
+        return await self._create(
+            names.dead_letter_name(dead_letter.subscription, dead_letter.message_id), dead_letter
+        )
 
-    async def letter(self, subscription: str, message_id: str) -> DeadLetter | None:
+    async def dead_letter(self, subscription: str, message_id: str) -> DeadLetter | None:
         """One dead letter."""
-        return await self._read_if(names.letter_name(subscription, message_id), DeadLetter)
+        return await self._read_if(names.dead_letter_name(subscription, message_id), DeadLetter)
 
-    async def letters(self, subscription: str | None = None) -> list[DeadLetter]:
+    async def dead_letters(self, subscription: str | None = None) -> list[DeadLetter]:
         """Every dead letter on record, or those of one subscription, by subscription and message id."""
-        below = names.LETTERS_PREFIX if subscription is None else f"{names.LETTERS_PREFIX}{subscription}/"
+        below = (
+            names.DEAD_LETTERS_PREFIX if subscription is None else f"{names.DEAD_LETTERS_PREFIX}{subscription}/"
+        )
         listed = await self._store.listing(below)
         return await self._read_all([info.name for info in listed], DeadLetter)
 
-    async def replace_letter(self, letter: DeadLetter) -> None:
+    async def replace_dead_letter(self, dead_letter: DeadLetter) -> None:
         """Write what was done about a dead letter into its record."""
-        name = names.letter_name(letter.subscription, letter.message_id)
-        await self._store.write(name, letter.to_json())
+        name = names.dead_letter_name(dead_letter.subscription, dead_letter.message_id)
+        await self._store.write(name, dead_letter.to_json())
 
-    async def throttled(self, index: RunIndex) -> dict[str, ThrottledRecord]:
+    async def throttled(self, index: RunIndex) -> dict[str, ThrottledMarket]:
         """The markets of a run that wait for quota, by market."""
         wanted = [names.throttled_name(index.run_id, market) for market in index.throttled]
-        return {record.market: record for record in await self._read_all(wanted, ThrottledRecord)}
+        return {record.market: record for record in await self._read_all(wanted, ThrottledMarket)}
 
-    async def throttle(self, run_id: str, market: str) -> ThrottledRecord | None:
+    async def throttle(self, run_id: str, market: str) -> ThrottledMarket | None:
         """Until when one market waits, or waited, for quota."""
-        return await self._read(names.throttled_name(run_id, market), ThrottledRecord)
+        return await self._read(names.throttled_name(run_id, market), ThrottledMarket)
 
-    async def record_throttled(self, record: ThrottledRecord) -> None:
+    async def record_throttled(self, record: ThrottledMarket) -> None:
         """Record until when a market waits."""
         await self._store.write(names.throttled_name(record.run_id, record.market), record.to_json())
 
@@ -384,14 +388,14 @@ class RunLedger:
 
     async def _exchange(self, name: str, standing: Document, new: Document) -> bool:
         """Write a document in place of the one that stands; False when that is no longer this one."""
-        stored = await self._store.read(name, most=MOST_BYTES)
+        stored = await self._store.read(name, most_bytes=MOST_BYTES)
         if stored is None or stored.body not in (standing.to_json(), new.to_json()):
             return False
         return await self._store.replace(name, new.to_json(), stored.generation)
 
     async def _read(self, name: str, model: type[DocumentT]) -> DocumentT | None:
         try:
-            stored = await self._store.read(name, most=MOST_BYTES)
+            stored = await self._store.read(name, most_bytes=MOST_BYTES)
             document = None if stored is None else model.model_validate_json(stored.body)
         except TooLarge as error:
             raise Unreadable(name, f"has more than {MOST_BYTES:,} bytes") from error
@@ -474,7 +478,7 @@ def _index(run_id: str, listed: Iterable[ObjectInfo]) -> RunIndex:
         decisions=decisions,
         receipts=_numbers(written, "receipts"),
         announced=_numbers(written, "announced"),
-        dead_letters=_markets(written, "dead-letters"),
+        given_up=_markets(written, "dead-letters"),
         throttled=_markets(written, "throttled"),
         ordered_at={found.number: written[found] for found in sorted(written) if found.folder == "orders"},
         reopened=_numbers(written, "reopenings"),

@@ -14,16 +14,16 @@ from typing import Literal
 from contracts.documents import (
     ClusterClaim,
     CompletenessPolicy,
-    DeadLetterRecord,
     Decision,
     Document,
+    GivenUpMarket,
     JobClaim,
     LoadResult,
     Manifest,
     Order,
     Part,
     Receipt,
-    ThrottledRecord,
+    ThrottledMarket,
 )
 from contracts.names import RAW_DAYS, Market, Revision, RunId, job_id, quarantine_prefix, trace_id
 from eventing.ledger import RunIndex, RunLedger, Unreadable
@@ -110,7 +110,8 @@ class RunStatus(Document):
     clusters: tuple[ClusterClaim, ...] = ()
     jobs: tuple[JobClaim, ...] = ()
     orders: tuple[Order, ...] = ()
-    dead_letters: tuple[DeadLetterRecord, ...] = ()
+    dead_letters: tuple[GivenUpMarket, ...] = ()
+    """The markets that were given up."""
     spans: tuple[Span, ...] = ()
     outlook: tuple[str, ...] = ()
     """What is known already of how the run will end, unless somebody does something; empty where all is well."""
@@ -184,8 +185,8 @@ class Documents:
     clusters: tuple[ClusterClaim, ...] = ()
     jobs: tuple[JobClaim, ...] = ()
     orders: tuple[Order, ...] = ()
-    dead_letters: Mapping[str, DeadLetterRecord] = field(default_factory=dict)
-    throttled: Mapping[str, ThrottledRecord] = field(default_factory=dict)
+    given_up: Mapping[str, GivenUpMarket] = field(default_factory=dict)
+    throttled: Mapping[str, ThrottledMarket] = field(default_factory=dict)
     bucket: str = ""
     archived: bool = False
     set_aside: tuple[SetAside, ...] = ()
@@ -210,7 +211,7 @@ def status_of(found: Documents, now: datetime) -> RunStatus:
         clusters=found.clusters,
         jobs=found.jobs,
         orders=found.orders,
-        dead_letters=tuple(found.dead_letters.values()),
+        dead_letters=tuple(found.given_up.values()),
         spans=spans_of(found),
         outlook=outlook_of(found, markets),
         trace_id=trace_id(manifest.run_id),
@@ -249,12 +250,12 @@ def outlook_of(found: Documents, markets: Collection[MarketStatus]) -> tuple[str
     return tuple(line for line in told if line)
 
 
-def _needs_a_person(waiting: Iterable[ThrottledRecord]) -> str | None:
+def _needs_a_person(waiting: Iterable[ThrottledMarket]) -> str | None:
     reason = next((record.reason for record in waiting if record.needs_a_person), None)
     return reason and f"no market comes before somebody mends it: {reason}"
 
 
-def _comes_too_late(late: Collection[ThrottledRecord]) -> str | None:
+def _comes_too_late(late: Collection[ThrottledMarket]) -> str | None:
     if not late:
         return None
     until, names = min(record.until for record in late), " ".join(record.market for record in late)
@@ -263,7 +264,7 @@ def _comes_too_late(late: Collection[ThrottledRecord]) -> str | None:
     )
 
 
-def _short_of_quota(waiting: Collection[ThrottledRecord], markets: Collection[MarketStatus]) -> str | None:
+def _short_of_quota(waiting: Collection[ThrottledMarket], markets: Collection[MarketStatus]) -> str | None:
     """By what the markets that have landed cost, where the account's quota has ended once."""
     calls = [market.calls for market in markets if market.calls is not None]
     left = len(markets) - sum(market.state == "landed" for market in markets)
@@ -290,7 +291,7 @@ def _market(market: str, found: Documents, now: datetime) -> MarketStatus:
         return _landed(part, found)
     if (waits := found.throttled.get(market)) is not None and now < waits.until:
         return MarketStatus(market=market, state="throttled", reason=waits.reason, until=waits.until)
-    if (dead := found.dead_letters.get(market)) is not None:
+    if (dead := found.given_up.get(market)) is not None:
         return MarketStatus(market=market, state="dead_lettered", reason=dead.reason)
     newest = found.decisions[-1] if found.decisions else None
     for part in newest.parts if newest else ():
@@ -448,7 +449,7 @@ async def _documents(manifest: Manifest, index: RunIndex, ledger: RunLedger, buc
         clusters=(await ledger.cluster_claims(run_id)).readable,
         jobs=(await ledger.job_claims(run_id)).readable,
         orders=tuple(await ledger.orders(index)),
-        dead_letters=await ledger.dead_letters(index),
+        given_up=await ledger.given_up(index),
         throttled=await ledger.throttled(index),
         bucket=bucket,
     )

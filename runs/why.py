@@ -112,7 +112,7 @@ def _notes(run_id: str, market: str, documents: Sequence[ObjectInfo]) -> list[St
             "throttled",
             "Spotify asked for patience; the market waits for quota",
         ),
-        names.dead_letter_name(run_id, market): ("dead_lettered", "its message was given up"),
+        names.given_up_name(run_id, market): ("dead_lettered", "its message was given up"),
     }
     steps = [
         Step(at=info.updated, kind=known[info.name][0], what=known[info.name][1], ids={"document": info.name})

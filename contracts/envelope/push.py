@@ -15,9 +15,9 @@ from contracts.faults import ContractError, Fault
 
 PUBSUB_PUBLISHED = "google.cloud.pubsub.topic.v1.messagePublished"
 """The type of the CloudEvent in which Eventarc wraps a push."""
-BODY_LIMIT = 1024 * 1024
+BODY_LIMIT_BYTES = 1024 * 1024
 """Bytes. Our largest event, a request for all markets, is below 10 KiB."""
-ANY_MESSAGE = 16 * 1024 * 1024
+ANY_MESSAGE_BYTES = 16 * 1024 * 1024
 """Bytes. A message has at most 10 MB, which are 13.4 MB in base64, and its attributes."""
 
 

@@ -24,19 +24,19 @@ Shown = Callable[[RunStatus], None]
 Enough = Callable[[RunStatus], bool]
 
 
-async def watch(stack: Stack, run_id: str, enough: Enough, *, timeout: float, form: Form) -> RunStatus:  # noqa: ASYNC109 -- a person gave it
+async def watch(stack: Stack, run_id: str, enough: Enough, *, timeout_seconds: float, form: Form) -> RunStatus:
     """Look at a run, showing each change, until it is enough.
 
     Raises:
         CommandError: it was not within the time.
     """
     if form.is_data:
-        return await _until(stack, run_id, enough, timeout, lambda status: say_next(summary(status), form))
+        return await _until(stack, run_id, enough, timeout_seconds, lambda status: say_next(summary(status), form))
     if not console.is_terminal:
-        return await _until(stack, run_id, enough, timeout, _lines)
+        return await _until(stack, run_id, enough, timeout_seconds, _lines)
     picture = _Picture(Text(f"run {run_id} is not there yet"), stack.clock)
     with Live(get_renderable=picture, console=console, refresh_per_second=4):
-        return await _until(stack, run_id, enough, timeout, picture.take)
+        return await _until(stack, run_id, enough, timeout_seconds, picture.take)
 
 
 class _Picture:

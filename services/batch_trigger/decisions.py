@@ -18,14 +18,14 @@ from typing import Final
 
 from contracts.documents import (
     CloseReason,
-    DeadLetterRecord,
     Decision,
+    GivenUpMarket,
     LoadResult,
     Manifest,
     MissingMarket,
     Order,
     Part,
-    ThrottledRecord,
+    ThrottledMarket,
 )
 
 MOST_REPAIRS: Final = 2
@@ -48,8 +48,8 @@ class Facts:
     newest_has_receipt: bool = False
     load: LoadResult | None = None
     """What the job of the newest decision found, once that has its receipt."""
-    dead_letters: Mapping[str, DeadLetterRecord] = field(default_factory=dict)
-    throttled: Mapping[str, ThrottledRecord] = field(default_factory=dict)
+    given_up: Mapping[str, GivenUpMarket] = field(default_factory=dict)
+    throttled: Mapping[str, ThrottledMarket] = field(default_factory=dict)
     orders: Sequence[Order] = ()
     """All that an operator wanted, in order."""
     reopened: Collection[int] = ()
@@ -313,11 +313,11 @@ def missing_markets(facts: Facts) -> tuple[MissingMarket, ...]:
 def _why(facts: Facts, market: str) -> str:
     if (waits := facts.throttled.get(market)) is not None:
         return f"throttled until {waits.until.isoformat()}: {waits.reason}"
-    if (dead := facts.dead_letters.get(market)) is not None:
+    if (dead := facts.given_up.get(market)) is not None:
         return f"dead-lettered: {dead.reason}"
     return facts.unusable.get(market, "not landed")
 
 
 def _is_given_up(facts: Facts, market: str) -> bool:
     """Dead-lettered for good; one that waits for quota will be asked for again."""
-    return market in facts.dead_letters and market not in facts.throttled
+    return market in facts.given_up and market not in facts.throttled

@@ -152,7 +152,7 @@ class Staging(Protocol):
         """All pieces below a prefix, by name."""
         ...
 
-    async def end(self, name: str, size: int) -> bytes:
+    async def end(self, name: str, most_bytes: int) -> bytes:
         """So many bytes of one at most, from its end."""
         ...
 

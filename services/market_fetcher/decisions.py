@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Literal
 
-from contracts.documents import ThrottledRecord
+from contracts.documents import ThrottledMarket
 from contracts.events import Delivery, MarketRequested
 from contracts.faults import ContractError
 from contracts.parts import PartMetadata
@@ -101,16 +101,17 @@ def judge(answer: Answer, *, flaw: Flaw, waits: int, now: datetime) -> Verdict:
     return No(answer.status, _error(answer.body))
 
 
-def _wait(told: float | None, quota: bool, waits: int) -> Wait:  # noqa: FBT001 -- a fact, not a choice
+def _wait(told_seconds: float | None, quota: bool, waits: int) -> Wait:  # noqa: FBT001 -- a fact, not a choice
     """A quota is not there again after a second: such a Retry-After tells no more than a missing one.
 
     Who is told to wait again and again is up against one as well, if not the account's, whatever the answer calls it.
     """
     if quota:
-        return Wait(told if told is not None and told > _FLOOR_SECONDS else _QUOTA_REST_SECONDS, quota=True)
-    if waits + 1 >= (_MOST_UNTOLD_WAITS if told is None else _MOST_WAITS):
-        return Wait(max(told or 0.0, _QUOTA_REST_SECONDS), quota=False)
-    return Wait(told if told is not None else min(2.0**waits, 30.0), quota=False)
+        told = told_seconds or 0.0
+        return Wait(told if told > _FLOOR_SECONDS else _QUOTA_REST_SECONDS, quota=True)
+    if waits + 1 >= (_MOST_UNTOLD_WAITS if told_seconds is None else _MOST_WAITS):
+        return Wait(max(told_seconds or 0.0, _QUOTA_REST_SECONDS), quota=False)
+    return Wait(told_seconds if told_seconds is not None else min(2.0**waits, 30.0), quota=False)
 
 
 def _good(body: bytes, flaw: Flaw) -> Good | Again:
@@ -222,9 +223,9 @@ def would_empty(standing: Mapping[str, str] | None) -> Retryable | None:
     return Retryable(reason) if albums else None
 
 
-def throttled_record(request: MarketRequested, throttled: Throttled) -> ThrottledRecord:
+def throttled_market(request: MarketRequested, throttled: Throttled) -> ThrottledMarket:
     """What a run's status shows of a market that waits."""
-    return ThrottledRecord(
+    return ThrottledMarket(
         run_id=request.run_id,
         market=request.market,
         until=throttled.until,
@@ -234,7 +235,7 @@ def throttled_record(request: MarketRequested, throttled: Throttled) -> Throttle
     )
 
 
-def still_waits(record: ThrottledRecord, now: datetime) -> bool:
+def still_waits(record: ThrottledMarket, now: datetime) -> bool:
     """Whether what another process was told holds on; where a person was to mend it, a restart says that it is."""
     return not record.needs_a_person and now < record.until
 

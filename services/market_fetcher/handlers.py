@@ -21,7 +21,7 @@ from services.market_fetcher.decisions import (
     already_done,
     run_refused,
     still_waits,
-    throttled_record,
+    throttled_market,
     times_of,
     would_empty,
 )
@@ -53,7 +53,7 @@ async def on_market_requested(delivery: Delivery, *, ports: Ports, budget: timed
         raise Retryable(reason) from error
     except Throttled as error:
         log.warning("market_waits", extra={"until": error.until.isoformat(), "reason": str(error)})
-        await ports.ledger.record_throttled(throttled_record(request, error))
+        await ports.ledger.record_throttled(throttled_market(request, error))
         raise
     except Permanent:
         # It waits for nothing any more: with the record it would be asked for again, and its run wait for it.

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
-from contracts.documents import CompletenessPolicy, Manifest, ThrottledRecord
+from contracts.documents import CompletenessPolicy, Manifest, ThrottledMarket
 from contracts.events import MarketRequested, RunRequested
 from contracts.names import MARKETS, MOST_AHEAD, is_too_far_ahead
 from eventing.ledger import Landing
@@ -83,21 +83,21 @@ class Waiting:
     """What is known of a run's missing markets."""
 
     landing: Landing
-    dead: Collection[str]
-    throttled: Mapping[str, ThrottledRecord]
+    given_up: Collection[str]
+    throttled: Mapping[str, ThrottledMarket]
 
 
 def requests_on_sweep(manifest: Manifest, waiting: Waiting, now: datetime) -> list[MarketRequested]:
     """Requests for markets whose message must be taken for lost, or whose quota wait outlived its message.
 
-    A dead-lettered market stays given up, unless it was only waiting for quota: then its end is the time to ask
+    A market that was given up stays so, unless it was only waiting for quota: then its end is the time to ask
     again. A market that still waits is left alone.
     """
     again = []
     for market in manifest.markets:
         record = waiting.throttled.get(market)
         still_waits = record is not None and now < record.until
-        given_up = market in waiting.dead and record is None
+        given_up = market in waiting.given_up and record is None
         if market not in waiting.landing.parts and not still_waits and not given_up:
             again.append(market)
     return _requests(manifest, again, waiting.landing, reason="asked again by the sweep")

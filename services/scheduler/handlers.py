@@ -117,7 +117,7 @@ async def _look_at(index: RunIndex, owner: str, *, ports: Ports, ask_again: AskA
         _tell_of(due, f"{len(manifest.left_out)} configured markets were never asked for")
     waiting = Waiting(
         landing=await ports.ledger.landing(index.run_id),
-        dead=index.dead_letters,
+        given_up=index.given_up,
         throttled=await ports.ledger.throttled(index),
     )
     requests = requests_on_sweep(manifest, waiting, now)
@@ -141,6 +141,6 @@ def _tell_of(due: Due, reason: str) -> None:
 
 async def _ask(requests: list[MarketRequested], manifest: Manifest, slot: int, *, ports: Ports) -> None:
     for request in requests:
-        await ports.ledger.clear_dead_letter(request.run_id, request.market)
+        await ports.ledger.clear_given_up(request.run_id, request.market)
     await ports.publisher.publish(requests, cause=f"{manifest.requested_by}/asked-again/{slot}")
     log.warning("markets_asked_again", extra={"run_id": manifest.run_id, "slot": slot, "requested": len(requests)})

@@ -244,9 +244,9 @@ class StorePort:
     async def _call(self, what: str, act: Callable[[], Awaitable[ResultT]], *, changes: bool = False) -> ResultT:
         return await self.process.call(what, act, changes=changes, error=retryable)
 
-    async def read(self, name: str, *, most: int | None = None) -> StoredObject | None:
+    async def read(self, name: str, *, most_bytes: int | None = None) -> StoredObject | None:
         """See `ObjectStore.read`."""
-        return await self._call(f"read {name}", lambda: self.bucket.read(name, most=most))
+        return await self._call(f"read {name}", lambda: self.bucket.read(name, most_bytes=most_bytes))
 
     async def stat(self, name: str) -> ObjectInfo | None:
         """See `ObjectStore.stat`."""

@@ -17,7 +17,7 @@ _NO_PROXY = (
     "is not the address of an HTTP proxy; write http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT with letters such "
     "as # and / in them written as %23 and %2F"
 )
-_BODY_MOST = 32 * 1024 * 1024  # bytes; twenty albums of fifty tracks with their market lists take about 2 MiB
+_MOST_BODY_BYTES = 32 * 1024 * 1024  # twenty albums of fifty tracks with their market lists take about 2 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +153,6 @@ async def _whole(response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
     async for chunk in response.content.iter_chunked(256 * 1024):
         body += chunk
-        if len(body) > _BODY_MOST:
-            raise Unreachable(f"a body of more than {_BODY_MOST} bytes")
+        if len(body) > _MOST_BODY_BYTES:
+            raise Unreachable(f"a body of more than {_MOST_BODY_BYTES} bytes")
     return bytes(body)
