@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from eventing.errors import Retryable
 from eventing.ledger import RunLedger
 from eventing.objects import ObjectStore
-from services.market_fetcher.turns import Turns
+from eventing.turns import Turns
 
 if TYPE_CHECKING:  # each is made of the protocols below
     from services.market_fetcher.admission import Admission
@@ -96,22 +96,6 @@ class CallBudget(Protocol):
 
     def recall(self, until: datetime, reason: str, *, market: str | None) -> None:
         """Make no call until then, for one market or for any: so it stands on record."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ClientCredentials:
-    """As whom we call."""
-
-    client_id: str
-    client_secret: str = field(repr=False)
-
-
-class Credentials(Protocol):
-    """Where the credentials come from. Read for each new token, so that a rotated secret is taken up."""
-
-    async def read(self) -> ClientCredentials:
-        """The credentials as they are now; raises `Retryable` when they cannot be read."""
         ...
 
 

@@ -424,7 +424,7 @@ async def _scheduler(process: Process) -> Service:
     shared = process.shared
     told = {"MARKETS": ",".join(shared.markets), "MINIMUM_SHARE": str(shared.share)}
     settings = load(SchedulerSettings, ENVIRONMENT | told)
-    plan = Plan(settings.zone, settings.default_markets, settings.run_deadline, settings.policy)
+    plan = Plan(settings.zone, settings.markets, settings.run_deadline, settings.policy)
     ledger = RunLedger(StorePort(process, process.shared.bucket))
     ports = SchedulerPorts(ledger, _publisher(process), process.shared.outside.now)
     ask_again = scheduler.AskAgain(settings.ask_again, settings.ask_again_for)
