@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
@@ -25,10 +25,11 @@ from eventing import logs
 from eventing.deadlines import CALL
 from eventing.errors import Permanent, Retryable
 from eventing.identity import CallerVerifier, Refused
-from eventing.settings import ServiceSettings
+from eventing.settings import ServiceSettings, load_or_exit
 
 log = logging.getLogger(__name__)
 
+SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 Handler = Callable[[Delivery], Awaitable[None]]
 Check = Callable[[], Awaitable[None]]
 """Raises `Retryable` when what it looks at does not answer."""
@@ -113,10 +114,17 @@ def create_app(
     return app
 
 
-def serve(app: web.Application, settings: ServiceSettings) -> None:
-    """Serve until SIGTERM or SIGINT; deliveries under way get `drain_seconds` to end, then are given back."""
+def run(
+    service: str,
+    model: type[SettingsT],
+    build: Callable[[SettingsT], web.Application],
+    environment: Mapping[str, str],
+) -> None:
+    """Serve as the environment says until SIGTERM or SIGINT; then what is under way has `drain_seconds` to end."""
+    settings = load_or_exit(model, environment)
+    logs.configure(project=settings.google_cloud_project, service=service, level=settings.log_level)
     web.run_app(
-        app,
+        build(settings),
         host=settings.host,
         port=settings.port,
         shutdown_timeout=settings.drain_seconds.total_seconds(),
