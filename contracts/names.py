@@ -36,7 +36,7 @@ def _real_date(value: str) -> str:
 
 MOST_AHEAD: Final = timedelta(days=8)
 """How far ahead a run may be dated: the next tick of a weekly schedule is seven days off at most, and a date is a day
-sooner in some zones. What is dated later is a mistyped year."""
+sooner in some zones. A later date is a mistyped year."""
 
 
 def is_too_far_ahead(run_id: str, today: date) -> bool:
@@ -59,7 +59,7 @@ Market = Annotated[str, StringConstraints(pattern=f"^{_MARKET}$")]
 
 
 def market_fault(codes: Sequence[str]) -> str | None:
-    """What is wrong with a list of markets that a person wrote, and the remedy; None where nothing is."""
+    """What is wrong with a list of markets that a person wrote, and the remedy; None if nothing is."""
     wrong = [shown(code) for code in codes if not re.fullmatch(_MARKET, code)]
     faults = [f"{', '.join(wrong)} is not a market; write two capital letters, such as DK"] if wrong else []
     if twice := sorted({code for code in codes if codes.count(code) > 1}):
@@ -107,7 +107,7 @@ class RunObject(NamedTuple):
 
 
 def parse_run_object(name: str) -> RunObject | None:
-    """Which document of a run an object is, or None for a stranger: nobody reads it, and it stops nobody."""
+    """Which document of a run an object is, or None for a stranger, which nobody reads."""
     match = _RUN_OBJECT.fullmatch(name)
     if match is None or not is_run_id(match["run"]):
         return None
@@ -156,7 +156,7 @@ DEAD_LETTERS_PREFIX: Final = "dead-letters/"
 """Where every message that was given up is recorded, whichever subscription gave it up."""
 
 UNKNOWN_SUBSCRIPTION: Final = "unknown"
-"""Stands for the source of a dead letter that does not tell, or tells what is no subscription's name."""
+"""Stands for the source of a dead letter that names none, or names what cannot be a subscription."""
 
 
 def dead_letter_name(subscription: str, message_id: str) -> str:
@@ -165,7 +165,7 @@ def dead_letter_name(subscription: str, message_id: str) -> str:
 
 
 def source_subscription(value: str) -> str:
-    """A subscription's short name, or `unknown` where the text is none.
+    """A subscription's short name, or `unknown` for any other text.
 
     Source: cloud.google.com/pubsub/docs/pubsub-basics#resource_names, narrowed to what is safe in a path.
     """
@@ -230,7 +230,7 @@ def announced_name(run_id: str, revision: int) -> str:
 
 
 def look_name(run_id: str, revision: int) -> str:
-    """What the second look found in the table, once the newest revision had been finished for long."""
+    """What the second look found in the table, hours after the newest revision was finished."""
     return f"runs/{run_id}/looks/{revision:04}.json"
 
 

@@ -11,7 +11,7 @@ class Coalescer:
     """Runs `work(key)` for everyone who asks, joining those who ask before it has begun.
 
     Whoever asks while a run for the same key is under way waits for the next one, because the present one may
-    have looked before the asker's news was visible. So n askers cost at most one run per `linger` plus the run's
+    have looked before the asker's change was visible. So n askers cost at most one run per `linger` plus the run's
     own length, and every asker's run begins after it asked. Two runs for one key never overlap.
     """
 

@@ -3,8 +3,8 @@
 Reads are level-triggered: they list what is there now. Decisions, receipts and claims are create-only, a manifest only
 grows; whoever loses reads the winner's document back.
 
-What cannot be read is set aside: told of with its name and the reason, and taken for absent. Only without its
-manifest or the decision that is asked for nothing can be done about a run, so these two raise.
+A document that cannot be read is set aside: its name and the reason are reported, and it is treated as absent. Without
+the manifest, or the decision that is asked for, nothing can be done about a run, so these two raise.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 DocumentT = TypeVar("DocumentT", bound=Document)
 SetAside = Callable[[str, str], None]
-"""Hears of an object that cannot be read: its name, and why and what to do."""
+"""Is called for each object that cannot be read, with its name, and why and what to do."""
 
 _NUMBERED_BY: Final = {
     "decisions": "revision",
@@ -59,11 +59,11 @@ _NUMBERED_BY: Final = {
     "jobs": "number",
     "orders": "number",
 }
-"""The field of a document that says again what its name says."""
+"""By folder, the field of a document that repeats the number in its name."""
 
 
 class Unreadable(Permanent):
-    """A document that says nothing: cut short, not ours, too large, or of another place."""
+    """A document that cannot be used: cut short, not ours, too large, or copied from another place."""
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"{shown(name)} {why}; repair or remove it")
@@ -75,7 +75,7 @@ class Claims(Generic[DocumentT]):
 
     readable: tuple[DocumentT, ...]
     last: int
-    """The highest number that is taken, by whatever lies there."""
+    """The highest number that is taken, whether or not its claim can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class RunIndex:
     touched_at: datetime | None = None
     """When the newest of its documents was written, by the store's clock."""
     strangers: tuple[str, ...] = ()
-    """Objects among its documents whose names are none of ours."""
+    """Objects among its documents whose names are not those of a document."""
 
     @property
     def orders(self) -> tuple[int, ...]:
@@ -139,12 +139,12 @@ class RunIndex:
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """What lies in the bucket of a run's markets."""
+    """What the bucket holds of a run's markets."""
 
     parts: dict[str, Part] = field(default_factory=dict)
     """By market."""
     unusable: dict[str, str] = field(default_factory=dict)
-    """Why what lies there is no part, by market."""
+    """By market, why the object in its place is not a part."""
 
 
 def _tell(name: str, reason: str) -> None:
@@ -162,7 +162,7 @@ class RunLedger:
         """What the run expects, or None while the run is unknown. It may grow.
 
         Raises:
-            Unreadable: it cannot be told.
+            Unreadable: the document cannot be read.
         """
         return await self._read(names.manifest_name(run_id), Manifest)
 
@@ -182,7 +182,7 @@ class RunLedger:
         return (await self.landing(run_id)).parts
 
     async def landing(self, run_id: str) -> Landing:
-        """The parts that are in the bucket now, and what lies where a part should and is none."""
+        """The parts that are in the bucket now, and the objects in a part's place that are not parts."""
         found = Landing()
         for info in await self._store.listing(names.raw_prefix(run_id)):
             if (key := names.parse_part_name(info.name)) is not None:
@@ -208,7 +208,7 @@ class RunLedger:
         return [_index(run_id, by_run[run_id]) for run_id in sorted(by_run) if names.is_run_id(run_id)]
 
     async def claim_asking(self, run_id: str, slot: int, owner: str) -> bool:
-        """Claim asking again for a run's missing markets in one interval; True for one owner, however often."""
+        """Claim asking again for a run's missing markets in one interval; True for the first owner, however often."""
         claim = json.dumps({"slot": slot, "owner": owner}).encode()
         return await self._store.create(names.asking_name(run_id, slot), claim)
 
@@ -216,7 +216,7 @@ class RunLedger:
         """One decision.
 
         Raises:
-            Unreadable: it cannot be told.
+            Unreadable: the document cannot be read.
         """
         return await self._read(names.decision_name(run_id, revision), Decision)
 
@@ -286,7 +286,7 @@ class RunLedger:
         """What is known of telling one address of a receipt.
 
         Raises:
-            Unreadable: it cannot be told.
+            Unreadable: the document cannot be read.
         """
         return await self._read(names.notice_name(run_id, revision, address), Notice)
 
@@ -310,7 +310,7 @@ class RunLedger:
         return bool(orders := await self.orders(index)) and orders[-1].kind == "discard"
 
     async def _order(self, index: RunIndex, number: int) -> Order | None:
-        """An order is given when it reaches the bucket: the clock of the machine it came from decides nothing."""
+        """An order counts from when it reached the bucket, not by the clock of the machine it came from."""
         order = await self._read_if(names.order_name(index.run_id, number), Order)
         return order and order.model_copy(update={"ordered_at": index.ordered_at[number]})
 
@@ -402,7 +402,7 @@ class RunLedger:
         except ValidationError as error:
             raise Unreadable(name, f"is not a readable {model.__name__} ({_faults(error)})") from error
         if document is not None and (wrong := _misplaced(name, document)):
-            raise Unreadable(name, f"is of another place, by its {', '.join(wrong)}")
+            raise Unreadable(name, f"belongs to another place, by its {', '.join(wrong)}")
         return document
 
     async def _read_if(self, name: str, model: type[DocumentT]) -> DocumentT | None:
@@ -418,13 +418,13 @@ class RunLedger:
 
 
 def _faults(error: ValidationError) -> str:
-    """The first fault; a document that is none has no field to name."""
+    """The first fault, and how many more there are."""
     first, *others = faults_of(error, prefix="document")
     return f"{first}" + (f", and {len(others)} more" if others else "")
 
 
 def _misplaced(name: str, document: Document) -> list[str]:
-    """Fields of a document that say otherwise than its name: somebody copied it here."""
+    """Fields of a document that contradict its name: somebody copied it here."""
     place = names.parse_run_object(name)
     if place is None:
         return []
@@ -442,7 +442,7 @@ def _sort_in(market: str, info: ObjectInfo, found: Landing) -> None:
 
 
 def _told(info: ObjectInfo) -> PartMetadata | None:
-    """What the object says of itself; nothing where it was not a fetcher of ours that wrote it."""
+    """The metadata of a part; None where no fetcher of ours wrote it."""
     try:
         return PartMetadata.of(info.metadata)
     except ContractError:

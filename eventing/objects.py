@@ -44,14 +44,14 @@ class ObjectInfo:
 
 
 class TooLarge(Permanent):
-    """An object of more bytes than whoever reads it can use."""
+    """An object with more bytes than its reader takes."""
 
     def __init__(self, name: str, most_bytes: int) -> None:
         super().__init__(f"{shown(name)} has more than {most_bytes:,} bytes")
 
 
 class _Bounded(BytesIO):
-    """Takes no more bytes than are wanted: what somebody left in the bucket must not fill the memory."""
+    """Takes no more bytes than are wanted: a huge object that somebody left in the bucket must not fill the memory."""
 
     def __init__(self, name: str, most_bytes: int | None) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class ObjectStore(Protocol):
         ...
 
     async def delete(self, name: str) -> None:
-        """Remove the object; nothing happens where there is none."""
+        """Remove the object, if it exists."""
         ...
 
     async def listing(self, prefix: str) -> list[ObjectInfo]:
@@ -147,7 +147,7 @@ class GcsObjectStore:
         return StoredObject(body.getvalue(), int(blob.generation or 0))
 
     async def end(self, name: str, most_bytes: int) -> bytes:
-        """So many bytes of the object at most, from its end; none where there is no object."""
+        """At most so many bytes of the object, from its end; empty where there is no object."""
         return await self._call("read the end of", name, lambda: self._end(name, most_bytes))
 
     def _end(self, name: str, most_bytes: int) -> bytes:

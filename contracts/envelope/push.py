@@ -21,7 +21,7 @@ ANY_MESSAGE_BYTES = 16 * 1024 * 1024
 
 
 def _usable(moment: datetime) -> datetime:
-    """Aware, and in no year from which a change of time zone or a deadline would lead out of the calendar."""
+    """Aware, and not in the calendar's first or last year, where a time zone or a deadline would lead out of it."""
     if not date.min.year < moment.year < date.max.year:
         raise ValueError("is at the end of the calendar; send the time at which it was published")
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
@@ -63,7 +63,7 @@ class Push(BaseModel):
         """The JSON object that the message's data is.
 
         Raises:
-            ContractError: it is none.
+            ContractError: the data is not a JSON object.
         """
         try:
             data = base64.b64decode(self.message.data, validate=True)

@@ -36,7 +36,7 @@ def parse(headers: Mapping[str, str], body: bytes) -> Delivery:
     """Turn an HTTP request into a delivery.
 
     Raises:
-        ContractError: the request is none of the known shapes, or breaks the contract; lists every fault.
+        ContractError: the request has no known shape, or breaks the contract; lists every fault.
     """
     content = partial(json_object, body, "body")
     if event := event_in(headers, content):
@@ -55,7 +55,7 @@ def _from_cloud_event(event: CloudEvent, push: Push | None = None) -> Delivery:
 def _from_push(push: Push) -> Delivery:
     if is_dead(push):
         return _delivery(_dead_lettered(push), f"dead/{push.message.message_id}", push)
-    # Before the data is looked at: what one subscriber could not read is no fault of the others.
+    # Before the data is looked at: a message that one subscriber could not read is none of the others' business.
     wanted = push.message.attributes.get(REDRIVE_TO)
     if wanted is not None and push.receiver() not in (None, wanted):
         elsewhere = RedrivenElsewhere(subscription=wanted)
@@ -85,7 +85,7 @@ def _dead_lettered(push: Push) -> DeadLettered:
 
 
 def _identity(event: CloudEvent, push: Push | None) -> str:
-    """The event's id; with its message's where it comes from a cron job, whose every tick bears the same."""
+    """The event's id; for a cron job's, whose ticks all bear the same id, with the message's."""
     if push is None or event.source != CRON:
         return event.id
     return f"{event.id}/{push.message.message_id}"

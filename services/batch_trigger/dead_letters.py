@@ -1,4 +1,4 @@
-"""What is recorded of a message that was given up: pure, for every kind of message, readable or not."""
+"""What is recorded about a message that was given up: pure, for every kind of message, readable or not."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ _REASON_SHOWN = 500  # characters
 
 
 def dead_letter_of(event: DeadLettered, now: datetime) -> DeadLetter:
-    """The record of a dead letter: the whole message, whose it was, and why it ended, as far as it shows itself."""
+    """The record of a dead letter: the whole message, whose it was, and why it ended, as far as the message shows."""
     run_id, market = _about(event)
     return DeadLetter(
         subscription=names.source_subscription(event.subscription),

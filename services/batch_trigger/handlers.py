@@ -140,7 +140,7 @@ async def _act(step: Step, facts: Facts, ports: Ports) -> None:
 async def _ask_again(step: AskAgain, facts: Facts, ports: Ports) -> None:
     """Obey an order to reopen. The note comes last: a crash before it asks once more, which changes nothing."""
     run_id, order = facts.manifest.run_id, step.order
-    # Where something lies that is no part, only a replay puts another in its place.
+    # An object in a part's place that is not a part is replaced only by a replay.
     requests = [
         MarketRequested(run_id=run_id, market=market, replay=market in facts.unusable, reason=order.reason)
         for market in step.markets
@@ -188,7 +188,7 @@ async def _close(step: Close, facts: Facts, ports: Ports) -> None:
     won = await ports.ledger.create_decision(decision)
     outcome = {"run_id": run_id, "revision": step.revision, "won": won, "missing": len(step.missing)}
     log.info("batch_closed", extra=outcome | {"close_reason": step.close_reason, "verdict": decision.verdict})
-    # The loser says it too: the winner may have died between its decision and its message.
+    # The loser announces it too: the winner may have died between its decision and its message.
     await _announce(run_id, step.revision, ports)
 
 

@@ -1,4 +1,4 @@
-"""What the output of a job's driver says about its end. Pure."""
+"""Why a job ended, from the output of its driver. Pure."""
 
 import re
 from typing import Final
@@ -13,7 +13,7 @@ _ERROR: Final = re.compile(r"\w(?:Error|Exception)\b|\b(?:ERROR|FATAL|Killed|err
 
 
 def folder_of(uri: str) -> str:
-    """What the names of the output's pieces begin with, in the bucket that the address names."""
+    """The prefix of the output's pieces, within the bucket that the address names."""
     return uri.removeprefix("gs://").partition("/")[2]
 
 

@@ -153,7 +153,7 @@ class Staging(Protocol):
         ...
 
     async def end(self, name: str, most_bytes: int) -> bytes:
-        """So many bytes of one at most, from its end."""
+        """At most so many bytes of one piece, from its end."""
         ...
 
 

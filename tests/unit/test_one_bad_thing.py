@@ -207,7 +207,7 @@ async def test_a_copied_document_is_of_its_own_place_alone() -> None:
     """Somebody copied a decision to try something: under another name it decides nothing."""
     made = await stack()
     await made.put("decisions/0002.json", decision("DK", 1).to_json(), RUN)
-    with pytest.raises(Unreadable, match="is of another place, by its revision"):
+    with pytest.raises(Unreadable, match="belongs to another place, by its revision"):
         await made.ledger.decision(RUN, 2)
 
 

@@ -124,10 +124,10 @@ def test_a_quota_that_is_not_enough_for_what_is_left_is_told(account: bool, land
 def test_what_a_person_must_mend_is_told_first() -> None:
     """Waiting for the deadline would bring nothing; the reason names the remedy."""
     found = Documents(manifest=manifest(), throttled={"SE": record("SE", 1, account=True, needs_a_person=True)})
-    assert outlook(found).startswith("no market comes before somebody mends it: Spotify's quota")
+    assert outlook(found).startswith("no market lands until somebody mends it: Spotify's quota")
     shown = text(run_view(status_of(found, NOW)))
-    assert "before somebody mends it" in shown
-    assert "before somebody mends it" in line(status_of(found, NOW))
+    assert "until somebody mends it" in shown
+    assert "until somebody mends it" in line(status_of(found, NOW))
 
 
 def test_a_dead_lettered_market_says_why() -> None:
