@@ -38,7 +38,7 @@ class PartLine(BaseModel):
 
 
 class PartMetadata(BaseModel):
-    """What is told of a part without reading it: the metadata of the object, in which each value is text."""
+    """What is known about a part without reading it: the object's metadata, in which each value is text."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", populate_by_name=True, alias_generator=lambda name: name.replace("_", "-")

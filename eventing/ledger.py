@@ -104,7 +104,7 @@ class RunIndex:
     looked: tuple[int, ...] = ()
     """Revisions after which the table was looked at a second time, ascending."""
     finished_at: datetime | None = None
-    """When the newest decision's receipt was written, by the store's clock; None where there is none."""
+    """When the newest decision's receipt was written, by the store's clock; None without a receipt."""
     began_at: datetime | None = None
     """When the manifest was written, by the store's clock."""
     touched_at: datetime | None = None
@@ -119,7 +119,7 @@ class RunIndex:
 
     @property
     def newest_decision(self) -> int:
-        """The newest revision, 0 where there is none."""
+        """The newest revision; 0 before the first decision."""
         return self.decisions[-1] if self.decisions else 0
 
     @property

@@ -32,7 +32,7 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What is told of an object without reading it."""
+    """What a listing tells about an object."""
 
     name: str
     generation: int
@@ -76,7 +76,7 @@ class ObjectStore(Protocol):
         ...
 
     async def stat(self, name: str) -> ObjectInfo | None:
-        """What is known of the object, its metadata included, without reading it; None where there is none."""
+        """What is known about the object, its metadata included, without reading it; None if it does not exist."""
         ...
 
     async def create(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> bool:

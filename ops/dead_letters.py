@@ -97,7 +97,7 @@ class DeadLetterGroup:
 
 
 def ended_at(dead_letter: DeadLetter) -> datetime:
-    """When Pub/Sub gave the message up, or when that was recorded where it does not tell."""
+    """When Pub/Sub gave the message up, or, if it does not say, when that was recorded."""
     return dead_letter.dead_lettered_at or dead_letter.recorded_at
 
 

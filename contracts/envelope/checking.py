@@ -32,7 +32,7 @@ def json_object(given: object, field: str) -> dict[str, Any]:
     Raises:
         ContractError: it is not a JSON object.
     """
-    # JSON may escape half a character, which is no UTF-8; it is let through to here to be refused by name.
+    # JSON may escape half a character, which is not UTF-8; it comes through to here, to be refused by name.
     text = given.encode("utf-8", "surrogatepass") if isinstance(given, str) else given
     try:
         found = json.loads(text) if isinstance(text, bytes) else text

@@ -17,7 +17,7 @@ from ops.target import Stack
 from runs.cause import Cause, cause_of
 from runs.status import RunStatus, UnreadableRun
 
-_LOOK: Final = {"local": 0.5, "cloud": 3.0}
+_LOOK_SECONDS: Final = {"local": 0.5, "cloud": 3.0}
 """Seconds between two looks: the bucket of a project is asked over the network, and each look costs some listings."""
 
 Shown = Callable[[RunStatus], None]
@@ -75,7 +75,7 @@ async def _until(stack: Stack, run_id: str, enough: Enough, seconds: float, show
         if time.monotonic() > deadline:
             stands = line(status) if status else told_off or f"run {run_id} is not known"
             raise CommandError(f"not done within {seconds:.0f} s: {stands}", Exit.TIMEOUT)
-        await asyncio.sleep(_LOOK[stack.target.kind])
+        await asyncio.sleep(_LOOK_SECONDS[stack.target.kind])
 
 
 async def _look(stack: Stack, run_id: str) -> tuple[RunStatus | None, str]:

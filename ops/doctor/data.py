@@ -169,14 +169,14 @@ def judge_expiration(asked: str | None, seen: int | None) -> list[Finding]:
     """The partitions' time to live is the label's, in days."""
     if asked is None:
         return [fail("expiration", f"the table has no label {LABEL}: nobody knows what was asked for", _APPLY)]
-    days = NEVER if seen is None else f"{seen / _A_DAY:g}"
+    days = NEVER if seen is None else f"{seen / _DAY_MILLISECONDS:g}"
     if days == asked:
         return [ok("expiration", f"partitions expire after days: {asked}")]
     what = f"partitions expire after days: {days}, should be {asked}; a load may have changed it"
     return [fail("expiration", what, "run terraform apply, and look again after the next load")]
 
 
-_A_DAY = 24 * 60 * 60 * 1000  # in milliseconds
+_DAY_MILLISECONDS = 24 * 60 * 60 * 1000
 
 
 def views(site: Site) -> list[Finding]:

@@ -28,7 +28,7 @@ _TIMEOUT_SECONDS = 20.0
 _TOPIC = "canary-topic"
 _ONE_DAY = timedelta(days=1)  # the least that a subscription may live unused
 _PULL_SECONDS = 5.0  # for one pull
-_LOOK = 1.0  # seconds between two looks at the bucket
+_LOOK_SECONDS = 1.0  # between two looks at the bucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def quick(site: Site, new_id: Callable[[], str], patience: Patience) -> Iterator
 
 
 def announcement(site: Site, canary_id: str, patience: Patience) -> Iterator[Finding]:
-    """Whether a new object below the prefix is announced: an object that is no part, and a subscription of our own."""
+    """Whether new objects below the prefix are announced: one that is not a part is, on a subscription of our own."""
     wanted = site.topology.bucket_notification
     listening = site.subscription(f"doctor-{canary_id}")
     blob = site.storage.bucket(site.target.bucket).blob(f"{wanted.object_prefix}canary-{canary_id}")
@@ -81,7 +81,7 @@ def announcement(site: Site, canary_id: str, patience: Patience) -> Iterator[Fin
         while not heard and patience.now() < end:
             heard = blob.name in _announced(site, listening)
             if not heard:
-                patience.wait(_LOOK)
+                patience.wait(_LOOK_SECONDS)
     finally:
         site.subscriber.delete_subscription(subscription=listening, timeout=_TIMEOUT_SECONDS)
         blob.delete(timeout=_TIMEOUT_SECONDS)
@@ -203,7 +203,7 @@ def _as_heard(
             yield name
         if not waiting or patience.now() >= end:
             return
-        patience.wait(_LOOK)
+        patience.wait(_LOOK_SECONDS)
 
 
 def _recorded(bucket: Bucket, subscription: str, canary_id: str) -> list[tuple[Blob, DeadLetter]]:

@@ -180,7 +180,7 @@ def _does_something(order: Order, facts: Facts) -> bool:
 
 
 def _to_ask(facts: Facts, now: datetime) -> tuple[str, ...]:
-    """The missing markets, but for those whose wait for quota is not over: their messages are still under way."""
+    """The missing markets, except those still waiting for quota: their messages are under way."""
     missing = [market for market in facts.manifest.markets if market not in facts.parts]
     return _unless_waiting(missing, facts, now)
 

@@ -35,7 +35,7 @@ from services.cluster_manager.decisions import (
     look_is_due,
     needs_table,
 )
-from services.cluster_manager.driver_output import MOST, folder_of, last_error
+from services.cluster_manager.driver_output import MOST_BYTES, folder_of, last_error
 from services.cluster_manager.ports import Cluster, Job, JobRequest, NoMachines, Ports
 from services.cluster_manager.receipts import Evidence, receipt_of
 from services.cluster_manager.sizing import ClusterSize
@@ -288,7 +288,7 @@ async def _driver_error(job: Job, ports: Ports) -> str | None:
         written = [
             info.name for info in await ports.staging.listing(folder_of(job.driver_output_uri)) if info.size
         ]
-        return last_error(await ports.staging.end(written[-1], MOST)) if written else None
+        return last_error(await ports.staging.end(written[-1], MOST_BYTES)) if written else None
     except Retryable as error:
         # The receipt tells where the output is: it is not worth waiting for.
         log.warning("driver_output_unread", extra={"job": job.id, "reason": str(error)})
@@ -296,7 +296,7 @@ async def _driver_error(job: Job, ports: Ports) -> str | None:
 
 
 async def _source(run_id: str, ledger: RunLedger) -> dict[str, Any]:
-    """What the parts tell of their source, compared with the run before."""
+    """What the parts say about their source, compared with the run before."""
     earlier = [index.run_id for index in await ledger.indexes() if index.run_id < run_id]
     before = await ledger.parts_metadata(earlier[-1]) if earlier else {}
     report = source_report(await ledger.parts_metadata(run_id), before)

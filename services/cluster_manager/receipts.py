@@ -49,7 +49,7 @@ class Evidence:
     claims: tuple[ClusterClaim, ...]
     cluster: Cluster | None
     source: Mapping[str, Any]
-    """What the parts tell of their source (`contracts.truth`)."""
+    """What the parts say about their source (`contracts.truth`)."""
     before: Receipt | None = None
     """The newest receipt of an earlier run that was loaded."""
     driver: str | None = None

@@ -27,7 +27,7 @@ _QUOTA_REST_SECONDS = 3600.0  # where Spotify does not say how long; asking on m
 _MOST_WAITS = 20  # one after the other
 _MOST_UNTOLD_WAITS = 6  # where Spotify does not say how long; half a minute together
 _AT_ONCE, _AT_ONCE_SINGLY = 1000, 2  # markets; one's albums keep the calls going while the other waits for a page
-_ERROR_READ = 16 * 1024  # bytes
+_ERROR_READ_BYTES = 16 * 1024
 _INVALID_ID = re.compile(r"invalid\b.*\bid\b", re.IGNORECASE)
 _OUTAGE_LEAST, _OUTAGE_SHARE = 3, 5  # albums, and the part of a list that they are at least: a fifth
 
@@ -95,7 +95,7 @@ def judge(answer: Answer, *, flaw: Flaw, waits: int, now: datetime) -> Verdict:
     if answer.status == HTTPStatus.OK:
         return _good(answer.body, flaw)
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return _wait(told, b"QUOTA_EXCEEDED" in answer.body[:_ERROR_READ], waits)
+        return _wait(told, b"QUOTA_EXCEEDED" in answer.body[:_ERROR_READ_BYTES], waits)
     if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status == HTTPStatus.REQUEST_TIMEOUT:
         return Again(f"status {answer.status}", told or 0.0)
     return No(answer.status, _error(answer.body))
@@ -125,7 +125,7 @@ def _good(body: bytes, flaw: Flaw) -> Good | Again:
 
 def _error(body: bytes) -> str:
     """Message of an error body, which may be empty, plain text, or of either of Spotify's two forms."""
-    text = body[:_ERROR_READ].decode(errors="replace")
+    text = body[:_ERROR_READ_BYTES].decode(errors="replace")
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):

@@ -72,7 +72,7 @@ class Proxy:
         """Read an address; `proxy:3128` is one too, as everywhere else.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is not an HTTP proxy's.
         """
         url = URL(address if "://" in address else f"http://{address}")
         if url.scheme != "http" or not url.host:
@@ -92,7 +92,7 @@ class Proxies:
         """Read what `urllib.request.getproxies` found.
 
         Raises:
-            ContractError: an address is no HTTP proxy's; names its variable alone, since it may carry a password.
+            ContractError: an address is not an HTTP proxy's; names only its variable, since it may carry a password.
         """
         proxies: dict[str, Proxy] = {}
         faults = []
