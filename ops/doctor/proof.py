@@ -22,9 +22,8 @@ from contracts.events import Canary
 from contracts.names import DEAD_LETTERS_PREFIX, UNKNOWN_SUBSCRIPTION, canary_name
 from contracts.topology import PushSubscription
 from ops.doctor.findings import Finding, fail, ok, warn
-from ops.doctor.site import Site
+from ops.doctor.site import CALL_SECONDS, Site
 
-_TIMEOUT_SECONDS = 20.0
 _TOPIC = "canary-topic"
 _ONE_DAY = timedelta(days=1)  # the least that a subscription may live unused
 _PULL_SECONDS = 5.0  # for one pull
@@ -61,21 +60,21 @@ def quick(site: Site, new_id: Callable[[], str], patience: Patience) -> Iterator
 
 
 def announcement(site: Site, canary_id: str, patience: Patience) -> Iterator[Finding]:
-    """Whether new objects below the prefix are announced: one that is not a part is, on a subscription of our own."""
+    """Whether a new object below the prefix is announced, heard on a subscription made for it."""
     wanted = site.topology.bucket_notification
     listening = site.subscription(f"doctor-{canary_id}")
     blob = site.storage.bucket(site.target.bucket).blob(f"{wanted.object_prefix}canary-{canary_id}")
     try:
         site.subscriber.create_subscription(
             request={"name": listening, "topic": site.topic(wanted.topic), "expiration_policy": {"ttl": _ONE_DAY}},
-            timeout=_TIMEOUT_SECONDS,
+            timeout=CALL_SECONDS,
         )
     except GoogleAPIError as error:
         what = f"nobody could listen to {wanted.topic}: {str(error).splitlines()[0]}"
         yield Finding("announcement", what, "unreachable", "prove it with roles/pubsub.editor")
         return
     try:
-        blob.upload_from_string(b"a canary of releases doctor", timeout=_TIMEOUT_SECONDS)
+        blob.upload_from_string(b"a canary of releases doctor", timeout=CALL_SECONDS)
         end = patience.now() + patience.limit.total_seconds()
         heard = False
         while not heard and patience.now() < end:
@@ -83,8 +82,8 @@ def announcement(site: Site, canary_id: str, patience: Patience) -> Iterator[Fin
             if not heard:
                 patience.wait(_LOOK_SECONDS)
     finally:
-        site.subscriber.delete_subscription(subscription=listening, timeout=_TIMEOUT_SECONDS)
-        blob.delete(timeout=_TIMEOUT_SECONDS)
+        site.subscriber.delete_subscription(subscription=listening, timeout=CALL_SECONDS)
+        blob.delete(timeout=CALL_SECONDS)
     if heard:
         yield ok("announcement", f"a new object below {wanted.object_prefix} is announced to {wanted.topic}")
     else:
@@ -101,7 +100,7 @@ def _announced(site: Site, subscription: str) -> set[str]:
     taken = pulled.received_messages
     if taken:
         ids = [message.ack_id for message in taken]
-        site.subscriber.acknowledge(subscription=subscription, ack_ids=ids, timeout=_TIMEOUT_SECONDS)
+        site.subscriber.acknowledge(subscription=subscription, ack_ids=ids, timeout=CALL_SECONDS)
     return {message.message.attributes.get("objectId", "") for message in taken}
 
 
@@ -138,7 +137,7 @@ def _unheard(push: PushSubscription, limit: timedelta) -> Finding:
 def _is_heard(bucket: Bucket, canary_id: str, push: PushSubscription) -> bool:
     if push.topic.endswith(DEAD):
         return any(push.topic == _topic_of(found) for found in _recorded(bucket, UNKNOWN_SUBSCRIPTION, canary_id))
-    return bool(bucket.blob(canary_name(canary_id, push.name)).exists(timeout=_TIMEOUT_SECONDS))
+    return bool(bucket.blob(canary_name(canary_id, push.name)).exists(timeout=CALL_SECONDS))
 
 
 # --- dead letters --------------------------------------------------------------------------------------------------
@@ -186,7 +185,7 @@ def _publish_one(site: Site, canary: Canary, topic: str) -> str:
     # The topic is named in the message: a dead letter without a source does not tell where it was published.
     attributes = {**message.attributes, _TOPIC: topic}
     try:
-        site.publisher.publish(site.topic(topic), message.data, **attributes).result(timeout=_TIMEOUT_SECONDS)
+        site.publisher.publish(site.topic(topic), message.data, **attributes).result(timeout=CALL_SECONDS)
     except (GoogleAPIError, TimeoutError) as error:
         return str(error).splitlines()[0] if str(error) else type(error).__name__
     return ""
@@ -209,8 +208,8 @@ def _as_heard(
 def _recorded(bucket: Bucket, subscription: str, canary_id: str) -> list[tuple[Blob, DeadLetter]]:
     """The records of a subscription that hold this canary."""
     found = []
-    for blob in bucket.list_blobs(prefix=f"{DEAD_LETTERS_PREFIX}{subscription}/", timeout=_TIMEOUT_SECONDS):
-        dead_letter = DeadLetter.model_validate_json(blob.download_as_bytes(timeout=_TIMEOUT_SECONDS))
+    for blob in bucket.list_blobs(prefix=f"{DEAD_LETTERS_PREFIX}{subscription}/", timeout=CALL_SECONDS):
+        dead_letter = DeadLetter.model_validate_json(blob.download_as_bytes(timeout=CALL_SECONDS))
         if canary_id.encode() in base64.b64decode(dead_letter.data):
             found.append((blob, dead_letter))
     return found
@@ -222,11 +221,11 @@ def _topic_of(found: tuple[Blob, DeadLetter]) -> str:
 
 def _clear(bucket: Bucket, canary_id: str) -> None:
     """Take the notes and records of this canary away."""
-    for blob in bucket.list_blobs(prefix=f"canaries/{canary_id}/", timeout=_TIMEOUT_SECONDS):
-        blob.delete(timeout=_TIMEOUT_SECONDS)
+    for blob in bucket.list_blobs(prefix=f"canaries/{canary_id}/", timeout=CALL_SECONDS):
+        blob.delete(timeout=CALL_SECONDS)
     prefixes: set[str] = {
-        blob.name.split("/")[1] for blob in bucket.list_blobs(prefix=DEAD_LETTERS_PREFIX, timeout=_TIMEOUT_SECONDS)
+        blob.name.split("/")[1] for blob in bucket.list_blobs(prefix=DEAD_LETTERS_PREFIX, timeout=CALL_SECONDS)
     }
     for subscription in prefixes:
         for blob, _ in _recorded(bucket, subscription, canary_id):
-            blob.delete(timeout=_TIMEOUT_SECONDS)
+            blob.delete(timeout=CALL_SECONDS)
