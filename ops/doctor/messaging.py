@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from google.api_core.exceptions import NotFound
 
-from contracts.topology import PUSHER, PushSubscription, Topology, audience_of
+from contracts.topology import PUSHER, PushSubscription, Seconds, Topology, audience_of
 from ops.doctor.findings import Finding, fail, ok
 from ops.doctor.rights import Grants, of_policy, pubsub_agent
 from ops.doctor.site import CALL_SECONDS, Site
@@ -36,15 +36,15 @@ def judge_topics(found: set[str], wanted: Topology) -> list[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A subscription as Pub/Sub shows it; short names, seconds."""
+    """A subscription as Pub/Sub shows it, with short names."""
 
     topic: str
     endpoint: str = ""
     audience: str = ""
     account: str = ""
-    ack_deadline: int = 0
-    min_backoff: int = 0
-    max_backoff: int = 0
+    ack_deadline: Seconds = 0
+    min_backoff: Seconds = 0
+    max_backoff: Seconds = 0
     dead_letter_topic: str = ""
     max_delivery_attempts: int = 0
     filter: str = ""
