@@ -8,9 +8,9 @@ from pydantic import BaseModel
 from contracts import __version__, columns
 from contracts.documents import (
     DeadLetter,
-    DeadLetterRecord,
     Decision,
     Document,
+    GivenUpMarket,
     LoadResult,
     Manifest,
     Order,
@@ -28,7 +28,7 @@ _DOCUMENTS: tuple[type[Document], ...] = (
     Receipt,
     SecondLook,
     DeadLetter,
-    DeadLetterRecord,
+    GivenUpMarket,
     LoadResult,
     Order,
 )

@@ -1,4 +1,4 @@
-"""The table's columns, in its order: what each is, and which field of a part it is taken from. They stand here alone.
+"""The table's columns, in its order: what each is, and which field of a part it is taken from. The only list of them.
 
 From here `python -m contracts` writes the schema that Terraform makes the table of and the Spark job's own copy, which
 is shipped without this package; `python -m docs` writes the page. The market fetcher brings fields to these types.

@@ -15,7 +15,7 @@ from contracts.names import Market, Revision, RunId, cluster_name
 CloseReason = Literal["complete", "deadline", "operator"]
 
 MOST_BYTES: Final = 16 * 1024**2
-"""Of a document. The largest is the record of a dead letter: a message of 10 MB, and base64 adds a third."""
+"""Size of a document. The largest is a dead letter: a message of 10 MB, to which base64 adds a third."""
 
 
 class Document(BaseModel):
@@ -50,7 +50,7 @@ class Manifest(Document):
     requested_by: str
     """CloudEvents id of the request that created the run."""
     left_out: tuple[Market, ...] = ()
-    """Configured markets that no request has named: a trial of some markets is to be told from a whole run."""
+    """Configured markets that no request has named, so that a trial of some markets differs from a whole run."""
     widened_at: AwareDatetime | None = None
     """When a later request added markets."""
 
@@ -105,14 +105,14 @@ class Decision(Document):
     note: str | None = None
     """What the operator gave as a reason, where one closed the batch."""
     least: int = Field(default=0, ge=0)
-    """How many of the parts must prove whole when they are read for anything to be loaded; 1 where a person closed."""
+    """How many of the parts must turn out whole when they are read, else nothing is loaded; 1 where a person closed."""
     holds: tuple[Market, ...] = ()
-    """Markets of earlier decisions to load: while one of their parts proves bad nothing is loaded, since the partition
-    is replaced whole and the market would be gone from the table. Empty where a person asked for the load."""
+    """Markets of earlier decisions to load: while one of their parts is bad nothing is loaded, since the partition is
+    replaced whole and the market would vanish from the table. Empty where a person asked for the load."""
 
 
 class Order(Document):
-    """What an operator wants done about a run, and why. Numbered; the newest counts."""
+    """What an operator wants of a run, and why. Numbered; the newest counts."""
 
     run_id: RunId
     number: int = Field(ge=1)
@@ -123,7 +123,7 @@ class Order(Document):
     ordered_at: AwareDatetime
 
 
-class DeadLetterRecord(Document):
+class GivenUpMarket(Document):
     """A market whose message was given up; it counts as resolved, not as landed."""
 
     run_id: RunId
@@ -149,9 +149,9 @@ class DeadLetter(Document):
     subscription: str
     """Short name of the subscription whose deliveries failed, `unknown` where the message does not tell."""
     message_id: str
-    """Of the dead letter; Pub/Sub gives it a new id and does not tell the old one."""
+    """The dead letter's own; Pub/Sub gives it a new id and does not tell the old one."""
     reason: str
-    """Why, as far as the message itself shows; the log lines of its event id tell the rest."""
+    """Why, as far as the message itself shows; for the rest see the log lines with its event id."""
     event: str | None = None
     """What kind of event it is; None where it cannot be read."""
     run_id: RunId | None = None
@@ -171,7 +171,7 @@ class DeadLetter(Document):
     """What was done about it since."""
 
 
-class ThrottledRecord(Document):
+class ThrottledMarket(Document):
     """A market that waits for Spotify's quota."""
 
     run_id: RunId
@@ -181,7 +181,7 @@ class ThrottledRecord(Document):
     account: bool = False
     """Whether it is the whole account that waits, and no market may call."""
     needs_a_person: bool = False
-    """Whether waiting alone ends nothing: the credentials, or the app, must be mended."""
+    """Whether waiting does not help: the credentials, or the app, must be mended."""
 
 
 class ClusterClaim(Document):
@@ -209,7 +209,7 @@ class ClusterClaim(Document):
 
 
 class JobClaim(Document):
-    """Which job is the run's next. Claimed in order, so that two jobs never write one partition at a time."""
+    """Which job is the run's next. Claimed in order, so that two jobs never write one partition at the same time."""
 
     run_id: RunId
     number: int = Field(ge=1)
@@ -231,7 +231,7 @@ class PartResult(Document):
 
 
 class BadRecord(Document):
-    """One of the records in quarantine: where it stands, not what it says."""
+    """One of the records in quarantine: where it is, not its content."""
 
     market: Market
     line: int = Field(ge=1)
@@ -245,11 +245,11 @@ class LoadResult(Document):
     run_id: RunId
     revision: Revision
     loaded: bool = True
-    """Whether the partition was replaced. The counts below are of what was loaded, or would have been."""
+    """Whether the partition was replaced. The counts below are those of what was loaded, or would have been."""
     error: str | None = None
     """Why nothing was loaded."""
     load_job: str | None = None
-    """Id of the load job that BigQuery refused, where its error names it; others are found by their labels."""
+    """Id of the load job that BigQuery refused, where its error names it; other load jobs are found by their labels."""
     parts: tuple[PartResult, ...] = ()
     """Every part of the decision, by market; empty in results that are older than this field."""
     files: int
@@ -273,19 +273,19 @@ class WarehouseCount(Document):
 
 
 class SecondLook(Document):
-    """That the table was looked at once more, after any load job of the run had ended, and what it held."""
+    """That the table was counted once more, after any load job of the run must have ended, and what it held."""
 
     run_id: RunId
     revision: Revision
     """The newest revision then."""
     table: WarehouseCount
     taken_back: bool
-    """Whether an older load had come after the newest, which was loaded: the barrier has it loaded once more."""
+    """Whether an older load had finished after the newest; the barrier then has the newest loaded once more."""
     looked_at: AwareDatetime
 
 
 class Notice(Document):
-    """That one address is being told of a receipt, or was. The address itself is a secret and stands nowhere."""
+    """That one address is being told of a receipt, or was. The address itself is a secret and is not in it."""
 
     run_id: RunId
     revision: Revision
@@ -296,7 +296,7 @@ class Notice(Document):
     owner: str
     """The attempt that tells it."""
     until: AwareDatetime
-    """Before then nobody else tells it; afterwards the attempt is taken for dead."""
+    """Until then nobody else tells the address; afterwards the attempt is taken for dead."""
     told_at: AwareDatetime | None = None
 
 
@@ -329,13 +329,13 @@ class Receipt(Document):
     warehouse: WarehouseCount | None = None
     """What the table holds for the run now, whatever became of the decision."""
     warnings: tuple[str, ...] = ()
-    """What was loaded and still wants a person's eye, such as a run much smaller than the one before."""
+    """What a person should look at although it was loaded, such as a run much smaller than the one before."""
     error: str | None = None
     """Why the outcome is failed."""
     seconds: dict[str, float] = Field(default_factory=dict)
     """Durations by stage: fetch, cluster, spark, total."""
     source: dict[str, Any] = Field(default_factory=dict)
-    """What the fetch found out about its source."""
+    """What the parts say about their source."""
     trace_id: str
     decided_at: AwareDatetime
     finished_at: AwareDatetime

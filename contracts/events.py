@@ -1,10 +1,10 @@
 """The events: a closed set of frozen models, each the `data` of one CloudEvent.
 
-The first five are ours: produced with exactly these fields (`extra="forbid"`), read with unknown fields
+Those in `OWN_EVENTS` are ours: produced with exactly these fields (`extra="forbid"`), read with unknown fields
 ignored, so a newer producer does not break an older consumer. Changing a field's name or meaning makes a new
 version of the type; events in flight and in dead-letter topics must stay readable for ever.
 
-The others come from Google as they are, reduced to what a handler may rely on: events wake, they do not tell.
+The others come from Google, reduced to what a handler may rely on: an event wakes, facts are read elsewhere.
 """
 
 from datetime import datetime
@@ -140,9 +140,9 @@ class SweepRequested(OwnEvent):
 
 
 class Canary(OwnEvent):
-    """A proof that an edge delivers: every service takes it, and none does anything about it but say so.
+    """A proof that a subscription delivers: every service takes it, and only notes that it came.
 
-    It is published to whichever topic is to be proved, so that it is in no topic's list of events.
+    It is published to whichever topic is to be proved, so it is in no topic's list of events.
     """
 
     type = "newreleases.canary.v1"
@@ -159,7 +159,7 @@ class Canary(OwnEvent):
 
 
 class GoogleEvent(BaseModel):
-    """An event Google produces; unknown fields are its business."""
+    """An event that Google produces; unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -176,7 +176,7 @@ class ObjectFinalized(GoogleEvent):
 
 
 class DataprocOperation(GoogleEvent):
-    """A Dataproc operation began or ended, as the audit log tells it. Only a hint: the state is asked anew.
+    """A Dataproc operation began or ended, as the audit log tells it. Only a hint: the state is read from Dataproc.
 
     Source: cloud.google.com/dataproc/docs/guides/audit-logging.
     """

@@ -1,7 +1,7 @@
 """What is wrong with an input: of each fault the field, the problem and the remedy.
 
-Whoever sends an input chooses how long its names are and how many faults it has. So a fault shortens what it is told,
-and an error tells the first faults and counts the others.
+Whoever sends an input chooses how long its names are and how many faults it has. So a fault shortens field
+and problem, and an error lists the first faults and counts the others.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -41,7 +41,7 @@ class Fault(_Fault):
 
 
 class ContractError(ValueError):
-    """An input that breaks the contract; carries its faults, of very many the first and how many more there are."""
+    """An input that breaks the contract; carries its faults: the first ones, and how many more there are."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = _told(tuple(faults), lambda fault: fault)
@@ -71,7 +71,7 @@ _HINTS = {
 def faults_of(error: ValidationError, *, prefix: str = "", bulk: str | None = None) -> tuple[Fault, ...]:
     """The faults of a pydantic error, each with the path of its field and a remedy.
 
-    Where there are more than are read, one fault gives their number; its field is `bulk`, the one that can have so
+    Where there are more than are read, one fault gives their number; its field is `bulk`, the one that can have that
     many, or `prefix`.
     """
     if (count := error.error_count()) > _MOST_READ:

@@ -36,7 +36,7 @@ def _real_date(value: str) -> str:
 
 MOST_AHEAD: Final = timedelta(days=8)
 """How far ahead a run may be dated: the next tick of a weekly schedule is seven days off at most, and a date is a day
-sooner in some zones. What is dated later is a mistyped year."""
+sooner in some zones. A later date is a mistyped year."""
 
 
 def is_too_far_ahead(run_id: str, today: date) -> bool:
@@ -59,7 +59,7 @@ Market = Annotated[str, StringConstraints(pattern=f"^{_MARKET}$")]
 
 
 def market_fault(codes: Sequence[str]) -> str | None:
-    """What is wrong with a list of markets that a person wrote, and the remedy; None where nothing is."""
+    """What is wrong with a list of markets that a person wrote, and the remedy; None if nothing is."""
     wrong = [shown(code) for code in codes if not re.fullmatch(_MARKET, code)]
     faults = [f"{', '.join(wrong)} is not a market; write two capital letters, such as DK"] if wrong else []
     if twice := sorted({code for code in codes if codes.count(code) > 1}):
@@ -107,7 +107,7 @@ class RunObject(NamedTuple):
 
 
 def parse_run_object(name: str) -> RunObject | None:
-    """Which document of a run an object is, or None for a stranger: nobody reads it, and it stops nobody."""
+    """Which document of a run an object is, or None for a stranger, which nobody reads."""
     match = _RUN_OBJECT.fullmatch(name)
     if match is None or not is_run_id(match["run"]):
         return None
@@ -123,24 +123,14 @@ def manifest_name(run_id: str) -> str:
     return f"runs/{run_id}/manifest.json"
 
 
-def decisions_prefix(run_id: str) -> str:
-    """Where the decisions of a run lie."""
-    return f"runs/{run_id}/decisions/"
-
-
 def decision_name(run_id: str, revision: int) -> str:
     """One decision of a run."""
-    return f"{decisions_prefix(run_id)}{revision:04}.json"
-
-
-def receipts_prefix(run_id: str) -> str:
-    """Where the receipts of a run lie."""
-    return f"runs/{run_id}/receipts/"
+    return f"runs/{run_id}/decisions/{revision:04}.json"
 
 
 def receipt_name(run_id: str, revision: int) -> str:
     """What became of one decision."""
-    return f"{receipts_prefix(run_id)}{revision:04}.json"
+    return f"runs/{run_id}/receipts/{revision:04}.json"
 
 
 def load_name(run_id: str, revision: int) -> str:
@@ -148,14 +138,9 @@ def load_name(run_id: str, revision: int) -> str:
     return f"runs/{run_id}/loads/{revision:04}.json"
 
 
-def dead_letters_prefix(run_id: str) -> str:
-    """Where the dead-lettered markets of a run are recorded."""
-    return f"runs/{run_id}/dead-letters/"
-
-
-def dead_letter_name(run_id: str, market: str) -> str:
+def given_up_name(run_id: str, market: str) -> str:
     """Why one market was given up."""
-    return f"{dead_letters_prefix(run_id)}{market}.json"
+    return f"runs/{run_id}/dead-letters/{market}.json"
 
 
 CanaryId = Annotated[str, StringConstraints(pattern=r"^[0-9a-z-]{8,40}$")]
@@ -167,20 +152,20 @@ def canary_name(canary_id: str, subscription: str) -> str:
     return f"canaries/{canary_id}/{source_subscription(subscription)}.json"
 
 
-LETTERS_PREFIX: Final = "dead-letters/"
+DEAD_LETTERS_PREFIX: Final = "dead-letters/"
 """Where every message that was given up is recorded, whichever subscription gave it up."""
 
 UNKNOWN_SUBSCRIPTION: Final = "unknown"
-"""Stands for the source of a dead letter that does not tell, or tells what is no subscription's name."""
+"""Stands for the source of a dead letter that names none, or names what cannot be a subscription."""
 
 
-def letter_name(subscription: str, message_id: str) -> str:
+def dead_letter_name(subscription: str, message_id: str) -> str:
     """The record of one dead letter; whatever cannot be part of a path is replaced by its digest."""
-    return f"{LETTERS_PREFIX}{source_subscription(subscription)}/{_path_part(message_id)}.json"
+    return f"{DEAD_LETTERS_PREFIX}{source_subscription(subscription)}/{_path_part(message_id)}.json"
 
 
 def source_subscription(value: str) -> str:
-    """A subscription's short name, or `unknown` where the text is none.
+    """A subscription's short name, or `unknown` for any other text.
 
     Source: cloud.google.com/pubsub/docs/pubsub-basics#resource_names, narrowed to what is safe in a path.
     """
@@ -194,14 +179,9 @@ def _path_part(message_id: str) -> str:
     return f"sha256-{hashlib.sha256(message_id.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
-def throttled_prefix(run_id: str) -> str:
-    """Where the throttled markets of a run are recorded."""
-    return f"runs/{run_id}/throttled/"
-
-
 def throttled_name(run_id: str, market: str) -> str:
     """Until when one market waits for Spotify's quota."""
-    return f"{throttled_prefix(run_id)}{market}.json"
+    return f"runs/{run_id}/throttled/{market}.json"
 
 
 def clusters_prefix(run_id: str) -> str:
@@ -214,34 +194,19 @@ def cluster_claim_name(run_id: str, attempt: int) -> str:
     return f"{clusters_prefix(run_id)}{attempt:04}.json"
 
 
-def orders_prefix(run_id: str) -> str:
-    """Where an operator's orders about a run are kept."""
-    return f"runs/{run_id}/orders/"
-
-
 def order_name(run_id: str, number: int) -> str:
     """One order of an operator, from 1."""
-    return f"{orders_prefix(run_id)}{number:04}.json"
-
-
-def reopenings_prefix(run_id: str) -> str:
-    """Where it is noted which orders to reopen a run were obeyed."""
-    return f"runs/{run_id}/reopenings/"
+    return f"runs/{run_id}/orders/{number:04}.json"
 
 
 def reopening_name(run_id: str, number: int) -> str:
     """The note that an order to reopen was obeyed, written after the missing markets were asked for again."""
-    return f"{reopenings_prefix(run_id)}{number:04}.json"
-
-
-def repairs_prefix(run_id: str) -> str:
-    """Where it is noted which revisions had markets asked for once more."""
-    return f"runs/{run_id}/repairs/"
+    return f"runs/{run_id}/reopenings/{number:04}.json"
 
 
 def repair_name(run_id: str, revision: int) -> str:
     """The note that bad or vanished parts of a revision were asked for again, written after the asking."""
-    return f"{repairs_prefix(run_id)}{revision:04}.json"
+    return f"runs/{run_id}/repairs/{revision:04}.json"
 
 
 def asking_name(run_id: str, slot: int) -> str:
@@ -259,34 +224,19 @@ def job_claim_name(run_id: str, number: int) -> str:
     return f"{job_claims_prefix(run_id)}{number:04}.json"
 
 
-def announced_prefix(run_id: str) -> str:
-    """Where it is noted which receipts were announced."""
-    return f"runs/{run_id}/announced/"
-
-
 def announced_name(run_id: str, revision: int) -> str:
     """The note that a receipt was announced, written after its event was published."""
-    return f"{announced_prefix(run_id)}{revision:04}.json"
-
-
-def looks_prefix(run_id: str) -> str:
-    """Where second looks at the table are noted."""
-    return f"runs/{run_id}/looks/"
+    return f"runs/{run_id}/announced/{revision:04}.json"
 
 
 def look_name(run_id: str, revision: int) -> str:
-    """What the second look found in the table, once the newest revision had been finished for long."""
-    return f"{looks_prefix(run_id)}{revision:04}.json"
-
-
-def notices_prefix(run_id: str) -> str:
-    """Where it is noted who was told of which receipt."""
-    return f"runs/{run_id}/notices/"
+    """What the second look found in the table, hours after the newest revision was finished."""
+    return f"runs/{run_id}/looks/{revision:04}.json"
 
 
 def notice_name(run_id: str, revision: int, address: str) -> str:
     """The claim on telling one address of one receipt, and the note that it was told; the address is its digest."""
-    return f"{notices_prefix(run_id)}{revision:04}-{address}.json"
+    return f"runs/{run_id}/notices/{revision:04}-{address}.json"
 
 
 def quarantine_prefix(run_id: str, revision: int) -> str:

@@ -38,7 +38,7 @@ class PartLine(BaseModel):
 
 
 class PartMetadata(BaseModel):
-    """What is told of a part without reading it: the metadata of the object, in which each value is text."""
+    """What is known about a part without reading it: the object's metadata, in which each value is text."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", populate_by_name=True, alias_generator=lambda name: name.replace("_", "-")
@@ -52,9 +52,9 @@ class PartMetadata(BaseModel):
     albums_listed: int | None = Field(default=None, ge=0)
     """Distinct albums that the listing named: `album_count`, `albums_gone` and `albums_unusable` together."""
     albums_gone: int = Field(default=0, ge=0)
-    """Listed albums that Spotify said twice, at two looks apart, it does not have."""
+    """Listed albums of which Spotify said twice, minutes apart, that it does not have them."""
     albums_unusable: int = Field(default=0, ge=0)
-    """Listed albums whose answer cannot be an album."""
+    """Listed albums for which the answer cannot be an album."""
     albums_short: int = Field(default=0, ge=0)
     """Albums in the part with fewer tracks than Spotify says they have."""
     tracks_short: int = Field(default=0, ge=0)
@@ -70,7 +70,7 @@ class PartMetadata(BaseModel):
         return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in told.items()}
 
     def fault(self) -> str | None:
-        """Why this is no whole part, whatever its lines are; None where nothing speaks against it."""
+        """Why this is not a whole part, whatever its lines are; None if nothing speaks against it."""
         if self.empty and self.album_count:
             return f"it says of itself both that it is empty and that it has {self.album_count} albums"
         known = self.album_count + self.albums_gone + self.albums_unusable
@@ -85,7 +85,7 @@ class PartMetadata(BaseModel):
         """Read what stands beside an object.
 
         Raises:
-            ContractError: it is not what a fetcher of any form wrote; names every fault.
+            ContractError: no fetcher wrote it, of whatever form; names every fault.
         """
         try:
             return cls.model_validate(dict(metadata))

@@ -35,11 +35,11 @@ class Service(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     place: int
-    """Where it stands on the way of a run: the order on pages."""
+    """Its place in the order of the services on pages: that of a run."""
     takes: Mapping[str, Policy]
     """Topics, and how their messages are delivered."""
     records_dead_letters: Policy | None = None
-    """How it is brought what others gave up; one service is."""
+    """How it receives what others gave up; one service does."""
     sends: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     """Prefixes of the bucket; `{run}` stands for a run's id."""

@@ -1,7 +1,7 @@
-"""Is the source telling the truth? Judged from the metadata of a run's parts alone: pure.
+"""Whether the source can be believed, judged from the metadata of a run's parts alone: pure.
 
 Whether Spotify heeds the market it is told is not documented, and its list of new releases has stood still for
-weeks before (github.com/spotify/web-api issues 673 and 1143). Neither shows in a single part: every answer is
+weeks before (github.com/spotify/web-api issues 673 and 1143). No single part shows either: every answer is
 well formed. So the parts of a run are compared with each other and with those of the run before.
 
 The metadata is what the market fetcher writes beside a part: `source`, `app`, `calls`, `list-hash` (of the set of

@@ -1,7 +1,7 @@
 """How a value from outside stands in an error, an answer or a log line: short, whatever its depth, size or kind.
 
-Whoever sends a value chooses its shape. So no more of it is looked at than is shown: what is refused can be no more
-expensive than what is taken, and the wording of an error cannot fail itself.
+Whoever sends a value chooses its shape. So no more of it is looked at than is shown: refusing an input costs no more
+than accepting it, and wording an error cannot fail.
 """
 
 import reprlib
@@ -14,7 +14,7 @@ _PLAIN = (bool, float, type(None))
 
 
 class _Glimpse(reprlib.Repr):
-    """The library's, where that looks at more than it shows: at all keys, all digits, all of what it does not know."""
+    """Instead of the library's methods that look at more than they show: all keys, all digits, unknown objects."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ def shown(value: object) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """A text of at most `most` characters: the beginning and the end of a longer one."""
+    """A text of at most `most` characters; of a longer one, its beginning and its end."""
     if len(text) <= most:
         return text
     end = most // 2

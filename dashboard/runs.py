@@ -66,7 +66,7 @@ def entry(index: RunIndex, receipt: Receipt | None) -> Json:
             "revision": index.newest_decision or None,
             "landed_markets": None,
             "waiting_markets": list(index.throttled),
-            "given_up_markets": list(index.dead_letters),
+            "given_up_markets": list(index.given_up),
         }
     return {
         "run": index.run_id,

@@ -8,7 +8,7 @@ from tests.decision_tables import barrier, cluster
 _INTRODUCTION = """# Decision tables
 
 Written by `make docs` from the cases in `tests/decision_tables/`, which are written by hand and held against the
-decisions by `tests/unit/test_decision_tables.py`: a change of a decision shows here, in the same commit.
+deciding functions by `tests/unit/test_decision_tables.py`: a change of one shows here, in the same commit.
 
 ## When is a batch closed?
 

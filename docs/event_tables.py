@@ -30,7 +30,7 @@ _INTRODUCTION = """# Events
 Every event that travels between the services, and every one that Google sends them. Ours are
 [CloudEvents](https://github.com/cloudevents/spec) 1.0 in the Pub/Sub protocol binding: the message's attributes carry
 the context, its data the JSON below. A consumer ignores fields that it does not know; within one version of a type
-only optional fields are added (`contracts/evolution.py`). What was once released is kept in `contracts/released/`.
+only optional fields are added (`tests/contract/evolution.py`). What was once released is kept in `contracts/released/`.
 
 This page is written by `make docs` from [contracts/asyncapi.json](../contracts/asyncapi.json).
 """

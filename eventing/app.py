@@ -12,12 +12,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 
-from contracts.envelope.push import BODY_LIMIT
+from contracts.envelope.push import BODY_LIMIT_BYTES
 from contracts.envelope.reading import parse
 from contracts.events import DeadLettered, Delivery, RedrivenElsewhere
 from contracts.faults import ContractError, Fault
@@ -25,10 +25,11 @@ from eventing import logs
 from eventing.deadlines import CALL
 from eventing.errors import Permanent, Retryable
 from eventing.identity import CallerVerifier, Refused
-from eventing.settings import ServiceSettings
+from eventing.settings import ServiceSettings, load_or_exit
 
 log = logging.getLogger(__name__)
 
+SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 Handler = Callable[[Delivery], Awaitable[None]]
 Check = Callable[[], Awaitable[None]]
 """Raises `Retryable` when what it looks at does not answer."""
@@ -79,12 +80,12 @@ def create_app(
     opening: Opening,
     *,
     verifier: CallerVerifier | None,
-    body_limit: int = BODY_LIMIT,
+    body_limit_bytes: int = BODY_LIMIT_BYTES,
     body_patience_seconds: float = CALL.seconds,
 ) -> web.Application:
     """The aiohttp application of a service; without a verifier every caller is believed (emulator only).
 
-    A body above `body_limit` bytes is refused before it is read whole. One that takes longer than
+    A body above `body_limit_bytes` is refused before it is read whole. One that takes longer than
     `body_patience_seconds` is waited for no longer: it would keep the place of a delivery.
     """
 
@@ -105,7 +106,7 @@ def create_app(
         finally:
             under_way -= 1
 
-    app = web.Application(client_max_size=body_limit)
+    app = web.Application(client_max_size=body_limit_bytes)
     app.cleanup_ctx.append(lifespan)
     app.router.add_post("/", receive)
     app.router.add_get("/health/live", _live)
@@ -113,10 +114,17 @@ def create_app(
     return app
 
 
-def serve(app: web.Application, settings: ServiceSettings) -> None:
-    """Serve until SIGTERM or SIGINT; deliveries under way get `drain_seconds` to end, then are given back."""
+def run(
+    service: str,
+    model: type[SettingsT],
+    build: Callable[[SettingsT], web.Application],
+    environment: Mapping[str, str],
+) -> None:
+    """Serve as the environment says until SIGTERM or SIGINT; then what is under way has `drain_seconds` to end."""
+    settings = load_or_exit(model, environment)
+    logs.configure(project=settings.google_cloud_project, service=service, level=settings.log_level)
     web.run_app(
-        app,
+        build(settings),
         host=settings.host,
         port=settings.port,
         shutdown_timeout=settings.drain_seconds.total_seconds(),

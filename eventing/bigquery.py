@@ -25,7 +25,7 @@ class BigQuery:
         self._deadline = deadline
 
     async def rows(self, what: str, sql: str, dates: Mapping[str, date]) -> list[Row]:
-        """The rows of the answer; `what` names the question in the reason of a `Retryable`, where there is none."""
+        """The rows of the answer; `what` names the question in the reason of the `Retryable` raised if none comes."""
         try:
             return await asyncio.wait_for(asyncio.to_thread(self._rows, sql, dates), self._deadline.seconds)
         except (GoogleAPIError, RequestException, TimeoutError) as error:

@@ -1,4 +1,4 @@
-"""What every service does about a canary: note in the bucket through which subscription it came, or refuse it.
+"""What every service does with a canary: note in the bucket through which subscription it came, or refuse it.
 
 `releases doctor --prove` sends them and looks for the notes.
 """

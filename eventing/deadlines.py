@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Final
 
 SHORTEST_DELIVERY: Final = timedelta(seconds=60)
-"""The least ack deadline of a push subscription (infra/topology.json)."""
+"""The shortest ack deadline of a push subscription (infra/topology.json)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,11 @@ class Deadline:
 
     @property
     def retries_seconds(self) -> float:
-        """After so many no further attempt is begun."""
+        """After this time no further attempt is begun."""
         return 0.6 * self.seconds
 
 
 CALL: Final = Deadline(25)
-"""Of one call: less than half of the shortest delivery. A delivery makes several, and the first that fails ends it."""
+"""For one call: less than half of the shortest delivery. A delivery makes several, and the first that fails ends it."""
 PING: Final = Deadline(5)
-"""Of a look whether something answers at all."""
+"""For a check whether something answers at all."""

@@ -14,7 +14,7 @@ class Retryable(Exception):  # noqa: N818 -- it is a verdict on the delivery, na
 
 
 class Permanent(Exception):  # noqa: N818 -- the same
-    """No retry can help: the message is refused until Pub/Sub dead-letters it, with its reason logged."""
+    """A retry cannot help: the message is refused until Pub/Sub dead-letters it, and the reason is logged."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(cut(reason, _REASON))

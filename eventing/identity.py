@@ -74,7 +74,7 @@ class PushVerifier:
         except (TransportError, TimeoutError) as error:
             raise Retryable("signing keys cannot be fetched") from error
         except (ValueError, TypeError, GoogleAuthError) as error:
-            # TypeError: google-auth calculates with times that are no numbers.
+            # TypeError: google-auth calculates with times that are not numbers.
             raise Refused(f"Authorization: the token is not valid ({type(error).__name__})") from None
         if fault := claims_fault(claims, self._audience, self._service_account, time.time()):
             raise Refused(f"Authorization: {fault}")
@@ -99,7 +99,7 @@ class PushVerifier:
 
 
 def claims_fault(claims: Mapping[str, Any], audience: str, service_account: str, now: float) -> str | None:
-    """What keeps a token's claims from being those of the push subscriptions' account now; None where nothing does."""
+    """Why a token's claims are not valid ones of the push subscriptions' account; None if they are."""
     if claims.get("iss") not in _ISSUERS:
         return "the token's issuer is not Google"
     if claims.get("email") != service_account or claims.get("email_verified") is not True:

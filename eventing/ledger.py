@@ -3,8 +3,8 @@
 Reads are level-triggered: they list what is there now. Decisions, receipts and claims are create-only, a manifest only
 grows; whoever loses reads the winner's document back.
 
-What cannot be read is set aside: told of with its name and the reason, and taken for absent. Only without its
-manifest or the decision that is asked for nothing can be done about a run, so these two raise.
+A document that cannot be read is set aside: its name and the reason are reported, and it is treated as absent. Without
+the manifest, or the decision that is asked for, nothing can be done about a run, so these two raise.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ from contracts.documents import (
     MOST_BYTES,
     ClusterClaim,
     DeadLetter,
-    DeadLetterRecord,
     Decision,
     Document,
+    GivenUpMarket,
     JobClaim,
     LoadResult,
     Manifest,
@@ -34,7 +34,7 @@ from contracts.documents import (
     Part,
     Receipt,
     SecondLook,
-    ThrottledRecord,
+    ThrottledMarket,
 )
 from contracts.faults import ContractError, faults_of
 from contracts.names import RunObject
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 DocumentT = TypeVar("DocumentT", bound=Document)
 SetAside = Callable[[str, str], None]
-"""Hears of an object that cannot be read: its name, and why and what to do."""
+"""Is called for each object that cannot be read, with its name, and why and what to do."""
 
 _NUMBERED_BY: Final = {
     "decisions": "revision",
@@ -59,11 +59,11 @@ _NUMBERED_BY: Final = {
     "jobs": "number",
     "orders": "number",
 }
-"""The field of a document that says again what its name says."""
+"""By folder, the field of a document that repeats the number in its name."""
 
 
 class Unreadable(Permanent):
-    """A document that says nothing: cut short, not ours, too large, or of another place."""
+    """A document that cannot be used: cut short, not ours, too large, or copied from another place."""
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"{shown(name)} {why}; repair or remove it")
@@ -75,7 +75,7 @@ class Claims(Generic[DocumentT]):
 
     readable: tuple[DocumentT, ...]
     last: int
-    """The highest number that is taken, by whatever lies there."""
+    """The highest number that is taken, whether or not its claim can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class RunIndex:
     receipts: tuple[int, ...]
     announced: tuple[int, ...]
     """Receipts whose event was published."""
-    dead_letters: tuple[str, ...]
+    given_up: tuple[str, ...]
     """Markets that were given up."""
     throttled: tuple[str, ...]
     """Markets that wait, or waited, for quota."""
@@ -104,13 +104,13 @@ class RunIndex:
     looked: tuple[int, ...] = ()
     """Revisions after which the table was looked at a second time, ascending."""
     finished_at: datetime | None = None
-    """When the newest decision's receipt was written, by the store's clock; None where there is none."""
+    """When the newest decision's receipt was written, by the store's clock; None without a receipt."""
     began_at: datetime | None = None
     """When the manifest was written, by the store's clock."""
     touched_at: datetime | None = None
     """When the newest of its documents was written, by the store's clock."""
     strangers: tuple[str, ...] = ()
-    """Objects among its documents whose names are none of ours."""
+    """Objects among its documents whose names are not those of a document."""
 
     @property
     def orders(self) -> tuple[int, ...]:
@@ -119,7 +119,7 @@ class RunIndex:
 
     @property
     def newest_decision(self) -> int:
-        """The newest revision, 0 where there is none."""
+        """The newest revision; 0 before the first decision."""
         return self.decisions[-1] if self.decisions else 0
 
     @property
@@ -139,12 +139,12 @@ class RunIndex:
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """What lies in the bucket of a run's markets."""
+    """What the bucket holds of a run's markets."""
 
     parts: dict[str, Part] = field(default_factory=dict)
     """By market."""
     unusable: dict[str, str] = field(default_factory=dict)
-    """Why what lies there is no part, by market."""
+    """By market, why the object in its place is not a part."""
 
 
 def _tell(name: str, reason: str) -> None:
@@ -162,7 +162,7 @@ class RunLedger:
         """What the run expects, or None while the run is unknown. It may grow.
 
         Raises:
-            Unreadable: it cannot be told.
+            Unreadable: the document cannot be read.
         """
         return await self._read(names.manifest_name(run_id), Manifest)
 
@@ -182,7 +182,7 @@ class RunLedger:
         return (await self.landing(run_id)).parts
 
     async def landing(self, run_id: str) -> Landing:
-        """The parts that are in the bucket now, and what lies where a part should and is none."""
+        """The parts that are in the bucket now, and the objects in a part's place that are not parts."""
         found = Landing()
         for info in await self._store.listing(names.raw_prefix(run_id)):
             if (key := names.parse_part_name(info.name)) is not None:
@@ -208,7 +208,7 @@ class RunLedger:
         return [_index(run_id, by_run[run_id]) for run_id in sorted(by_run) if names.is_run_id(run_id)]
 
     async def claim_asking(self, run_id: str, slot: int, owner: str) -> bool:
-        """Claim asking again for a run's missing markets in one interval; True for one owner, however often."""
+        """Claim asking again for a run's missing markets in one interval; True for the first owner, however often."""
         claim = json.dumps({"slot": slot, "owner": owner}).encode()
         return await self._store.create(names.asking_name(run_id, slot), claim)
 
@@ -216,7 +216,7 @@ class RunLedger:
         """One decision.
 
         Raises:
-            Unreadable: it cannot be told.
+            Unreadable: the document cannot be read.
         """
         return await self._read(names.decision_name(run_id, revision), Decision)
 
@@ -286,7 +286,7 @@ class RunLedger:
         """What is known of telling one address of a receipt.
 
         Raises:
-            Unreadable: it cannot be told.
+            Unreadable: the document cannot be read.
         """
         return await self._read(names.notice_name(run_id, revision, address), Notice)
 
@@ -310,7 +310,7 @@ class RunLedger:
         return bool(orders := await self.orders(index)) and orders[-1].kind == "discard"
 
     async def _order(self, index: RunIndex, number: int) -> Order | None:
-        """An order is given when it reaches the bucket: the clock of the machine it came from decides nothing."""
+        """An order counts from when it reached the bucket, not by the clock of the machine it came from."""
         order = await self._read_if(names.order_name(index.run_id, number), Order)
         return order and order.model_copy(update={"ordered_at": index.ordered_at[number]})
 
@@ -318,18 +318,18 @@ class RunLedger:
         """Write an order; False when its number was taken by another."""
         return await self._create(names.order_name(order.run_id, order.number), order)
 
-    async def dead_letters(self, index: RunIndex) -> dict[str, DeadLetterRecord]:
+    async def given_up(self, index: RunIndex) -> dict[str, GivenUpMarket]:
         """The markets of a run that were given up, by market."""
-        wanted = [names.dead_letter_name(index.run_id, market) for market in index.dead_letters]
-        return {record.market: record for record in await self._read_all(wanted, DeadLetterRecord)}
+        wanted = [names.given_up_name(index.run_id, market) for market in index.given_up]
+        return {record.market: record for record in await self._read_all(wanted, GivenUpMarket)}
 
-    async def record_dead_letter(self, record: DeadLetterRecord) -> None:
+    async def record_given_up(self, record: GivenUpMarket) -> None:
         """Record why a market was given up; the newest record counts."""
-        await self._store.write(names.dead_letter_name(record.run_id, record.market), record.to_json())
+        await self._store.write(names.given_up_name(record.run_id, record.market), record.to_json())
 
-    async def clear_dead_letter(self, run_id: str, market: str) -> None:
+    async def clear_given_up(self, run_id: str, market: str) -> None:
         """Forget that a market was given up: it landed, or is asked for again."""
-        await self._store.delete(names.dead_letter_name(run_id, market))
+        await self._store.delete(names.given_up_name(run_id, market))
 
     async def note_reopened(self, run_id: str, number: int) -> None:
         """Note that an order to reopen was obeyed: the missing markets were asked for again."""
@@ -339,39 +339,43 @@ class RunLedger:
         """Note that bad or vanished parts of a revision were asked for again."""
         await self._store.create(names.repair_name(run_id, revision), b"{}")
 
-    async def has_letter(self, subscription: str, message_id: str) -> bool:
+    async def has_dead_letter(self, subscription: str, message_id: str) -> bool:
         """Whether a dead letter is on record."""
-        return await self._store.stat(names.letter_name(subscription, message_id)) is not None
+        return await self._store.stat(names.dead_letter_name(subscription, message_id)) is not None
 
-    async def create_letter(self, letter: DeadLetter) -> bool:
+    async def create_dead_letter(self, dead_letter: DeadLetter) -> bool:
         """Record a dead letter; False when it was on record."""
-        return await self._create(names.letter_name(letter.subscription, letter.message_id), letter)
+        return await self._create(
+            names.dead_letter_name(dead_letter.subscription, dead_letter.message_id), dead_letter
+        )
 
-    async def letter(self, subscription: str, message_id: str) -> DeadLetter | None:
+    async def dead_letter(self, subscription: str, message_id: str) -> DeadLetter | None:
         """One dead letter."""
-        return await self._read_if(names.letter_name(subscription, message_id), DeadLetter)
+        return await self._read_if(names.dead_letter_name(subscription, message_id), DeadLetter)
 
-    async def letters(self, subscription: str | None = None) -> list[DeadLetter]:
+    async def dead_letters(self, subscription: str | None = None) -> list[DeadLetter]:
         """Every dead letter on record, or those of one subscription, by subscription and message id."""
-        below = names.LETTERS_PREFIX if subscription is None else f"{names.LETTERS_PREFIX}{subscription}/"
+        below = (
+            names.DEAD_LETTERS_PREFIX if subscription is None else f"{names.DEAD_LETTERS_PREFIX}{subscription}/"
+        )
         listed = await self._store.listing(below)
         return await self._read_all([info.name for info in listed], DeadLetter)
 
-    async def replace_letter(self, letter: DeadLetter) -> None:
+    async def replace_dead_letter(self, dead_letter: DeadLetter) -> None:
         """Write what was done about a dead letter into its record."""
-        name = names.letter_name(letter.subscription, letter.message_id)
-        await self._store.write(name, letter.to_json())
+        name = names.dead_letter_name(dead_letter.subscription, dead_letter.message_id)
+        await self._store.write(name, dead_letter.to_json())
 
-    async def throttled(self, index: RunIndex) -> dict[str, ThrottledRecord]:
+    async def throttled(self, index: RunIndex) -> dict[str, ThrottledMarket]:
         """The markets of a run that wait for quota, by market."""
         wanted = [names.throttled_name(index.run_id, market) for market in index.throttled]
-        return {record.market: record for record in await self._read_all(wanted, ThrottledRecord)}
+        return {record.market: record for record in await self._read_all(wanted, ThrottledMarket)}
 
-    async def throttle(self, run_id: str, market: str) -> ThrottledRecord | None:
+    async def throttle(self, run_id: str, market: str) -> ThrottledMarket | None:
         """Until when one market waits, or waited, for quota."""
-        return await self._read(names.throttled_name(run_id, market), ThrottledRecord)
+        return await self._read(names.throttled_name(run_id, market), ThrottledMarket)
 
-    async def record_throttled(self, record: ThrottledRecord) -> None:
+    async def record_throttled(self, record: ThrottledMarket) -> None:
         """Record until when a market waits."""
         await self._store.write(names.throttled_name(record.run_id, record.market), record.to_json())
 
@@ -384,21 +388,21 @@ class RunLedger:
 
     async def _exchange(self, name: str, standing: Document, new: Document) -> bool:
         """Write a document in place of the one that stands; False when that is no longer this one."""
-        stored = await self._store.read(name, most=MOST_BYTES)
+        stored = await self._store.read(name, most_bytes=MOST_BYTES)
         if stored is None or stored.body not in (standing.to_json(), new.to_json()):
             return False
         return await self._store.replace(name, new.to_json(), stored.generation)
 
     async def _read(self, name: str, model: type[DocumentT]) -> DocumentT | None:
         try:
-            stored = await self._store.read(name, most=MOST_BYTES)
+            stored = await self._store.read(name, most_bytes=MOST_BYTES)
             document = None if stored is None else model.model_validate_json(stored.body)
         except TooLarge as error:
             raise Unreadable(name, f"has more than {MOST_BYTES:,} bytes") from error
         except ValidationError as error:
             raise Unreadable(name, f"is not a readable {model.__name__} ({_faults(error)})") from error
         if document is not None and (wrong := _misplaced(name, document)):
-            raise Unreadable(name, f"is of another place, by its {', '.join(wrong)}")
+            raise Unreadable(name, f"belongs to another place, by its {', '.join(wrong)}")
         return document
 
     async def _read_if(self, name: str, model: type[DocumentT]) -> DocumentT | None:
@@ -414,13 +418,13 @@ class RunLedger:
 
 
 def _faults(error: ValidationError) -> str:
-    """The first fault; a document that is none has no field to name."""
+    """The first fault, and how many more there are."""
     first, *others = faults_of(error, prefix="document")
     return f"{first}" + (f", and {len(others)} more" if others else "")
 
 
 def _misplaced(name: str, document: Document) -> list[str]:
-    """Fields of a document that say otherwise than its name: somebody copied it here."""
+    """Fields of a document that contradict its name: somebody copied it here."""
     place = names.parse_run_object(name)
     if place is None:
         return []
@@ -438,7 +442,7 @@ def _sort_in(market: str, info: ObjectInfo, found: Landing) -> None:
 
 
 def _told(info: ObjectInfo) -> PartMetadata | None:
-    """What the object says of itself; nothing where it was not a fetcher of ours that wrote it."""
+    """The metadata of a part; None where no fetcher of ours wrote it."""
     try:
         return PartMetadata.of(info.metadata)
     except ContractError:
@@ -474,7 +478,7 @@ def _index(run_id: str, listed: Iterable[ObjectInfo]) -> RunIndex:
         decisions=decisions,
         receipts=_numbers(written, "receipts"),
         announced=_numbers(written, "announced"),
-        dead_letters=_markets(written, "dead-letters"),
+        given_up=_markets(written, "dead-letters"),
         throttled=_markets(written, "throttled"),
         ordered_at={found.number: written[found] for found in sorted(written) if found.folder == "orders"},
         reopened=_numbers(written, "reopenings"),

@@ -32,7 +32,7 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What is told of an object without reading it."""
+    """What a listing tells about an object."""
 
     name: str
     generation: int
@@ -44,39 +44,39 @@ class ObjectInfo:
 
 
 class TooLarge(Permanent):
-    """An object of more bytes than whoever reads it can use."""
+    """An object with more bytes than its reader takes."""
 
-    def __init__(self, name: str, most: int) -> None:
-        super().__init__(f"{shown(name)} has more than {most:,} bytes")
+    def __init__(self, name: str, most_bytes: int) -> None:
+        super().__init__(f"{shown(name)} has more than {most_bytes:,} bytes")
 
 
 class _Bounded(BytesIO):
-    """Takes no more bytes than are wanted: what somebody left in the bucket must not fill the memory."""
+    """Takes no more bytes than are wanted: a huge object that somebody left in the bucket must not fill the memory."""
 
-    def __init__(self, name: str, most: int | None) -> None:
+    def __init__(self, name: str, most_bytes: int | None) -> None:
         super().__init__()
         self._object = name
-        self._most = most
+        self._most_bytes = most_bytes
 
     def write(self, data: Any) -> int:
-        if self._most is not None and self.tell() + len(data) > self._most:
-            raise TooLarge(self._object, self._most)
+        if self._most_bytes is not None and self.tell() + len(data) > self._most_bytes:
+            raise TooLarge(self._object, self._most_bytes)
         return super().write(data)
 
 
 class ObjectStore(Protocol):
     """Named bytes, strongly consistent. All methods raise `Retryable` when the store cannot be reached."""
 
-    async def read(self, name: str, *, most: int | None = None) -> StoredObject | None:
+    async def read(self, name: str, *, most_bytes: int | None = None) -> StoredObject | None:
         """The object as it is now, or None.
 
         Raises:
-            TooLarge: it has more bytes than `most`; no more of them were kept.
+            TooLarge: it has more bytes than `most_bytes`; no more of them were kept.
         """
         ...
 
     async def stat(self, name: str) -> ObjectInfo | None:
-        """What is known of the object, its metadata included, without reading it; None where there is none."""
+        """What is known about the object, its metadata included, without reading it; None if it does not exist."""
         ...
 
     async def create(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> bool:
@@ -100,7 +100,7 @@ class ObjectStore(Protocol):
         ...
 
     async def delete(self, name: str) -> None:
-        """Remove the object; nothing happens where there is none."""
+        """Remove the object, if it exists."""
         ...
 
     async def listing(self, prefix: str) -> list[ObjectInfo]:
@@ -133,12 +133,12 @@ class GcsObjectStore:
         await asyncio.to_thread(self._pool.shutdown)
         self._client.close()
 
-    async def read(self, name: str, *, most: int | None = None) -> StoredObject | None:
+    async def read(self, name: str, *, most_bytes: int | None = None) -> StoredObject | None:
         """See `ObjectStore.read`."""
-        return await self._call("read", name, lambda: self._read(name, most))
+        return await self._call("read", name, lambda: self._read(name, most_bytes))
 
-    def _read(self, name: str, most: int | None) -> StoredObject | None:
-        blob, body = self._bucket.blob(name), _Bounded(name, most)
+    def _read(self, name: str, most_bytes: int | None) -> StoredObject | None:
+        blob, body = self._bucket.blob(name), _Bounded(name, most_bytes)
         try:
             # raw: the bytes as stored; a part is gzip by content, not by transport.
             blob.download_to_file(body, raw_download=True, **self._bounds)
@@ -146,15 +146,15 @@ class GcsObjectStore:
             return None
         return StoredObject(body.getvalue(), int(blob.generation or 0))
 
-    async def end(self, name: str, size: int) -> bytes:
-        """So many bytes of the object at most, from its end; none where there is no object."""
-        return await self._call("read the end of", name, lambda: self._end(name, size))
+    async def end(self, name: str, most_bytes: int) -> bytes:
+        """At most so many bytes of the object, from its end; empty where there is no object."""
+        return await self._call("read the end of", name, lambda: self._end(name, most_bytes))
 
-    def _end(self, name: str, size: int) -> bytes:
+    def _end(self, name: str, most_bytes: int) -> bytes:
         blob = self._bucket.get_blob(name, **self._bounds)
         if not blob or not blob.size:
             return b""
-        begin = max(0, int(blob.size) - size)
+        begin = max(0, int(blob.size) - most_bytes)
         return bytes(
             blob.download_as_bytes(start=begin, end=int(blob.size) - 1, raw_download=True, **self._bounds)
         )

@@ -1,4 +1,4 @@
-"""Secret texts: from Secret Manager where a version is named, else from the settings; read anew for each use."""
+"""Secret texts: from Secret Manager where a version is named, else from the settings; read again for each use."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A sweep looks at each run by itself: whatever is wrong with one, the others are looked at as if it were not there."""
+"""A sweep looks at each run by itself: whatever is wrong with one, the others are looked at all the same."""
 
 import asyncio
 import logging
@@ -13,15 +13,15 @@ async def each(runs: Iterable[str], look: Callable[[str], Awaitable[None]]) -> N
     """Look at many runs at once. A run in trouble is logged with why, and left to the next sweep.
 
     Raises:
-        ExceptionGroup: what nobody thought of, once all were looked at.
+        ExceptionGroup: unexpected errors, once all runs were looked at.
     """
     wanted = list(runs)
     ends = await asyncio.gather(*(look(run_id) for run_id in wanted), return_exceptions=True)
     troubles = {run_id: end for run_id, end in zip(wanted, ends, strict=True) if isinstance(end, Exception)}
     for run_id, error in troubles.items():
-        # Nothing becomes of it by waiting, unless it is retryable: somebody has to mend what its reason names.
+        # Waiting does not help, unless it is retryable: somebody has to mend what its reason names.
         level = logging.WARNING if isinstance(error, Retryable) else logging.ERROR
         log.log(level, "sweep_failed", extra={"run_id": run_id, "reason": str(error) or type(error).__name__})
     unexpected = [error for error in troubles.values() if not isinstance(error, Retryable | Permanent)]
     if unexpected:
-        raise ExceptionGroup("the sweep met what nobody thought of", unexpected)
+        raise ExceptionGroup("unexpected errors in a sweep", unexpected)

@@ -62,64 +62,64 @@ class Filter:
     waiting_only: bool = False
     """Only those that were not redriven yet."""
 
-    def matches(self, letter: DeadLetter, now: datetime) -> bool:
+    def matches(self, dead_letter: DeadLetter, now: datetime) -> bool:
         """Whether a dead letter is meant."""
-        age = now - ended_at(letter)
+        age = now - ended_at(dead_letter)
         exact = (
-            (self.subscription, letter.subscription),
-            (self.run_id, letter.run_id),
-            (self.market, letter.market),
-            (self.event, letter.event),
+            (self.subscription, dead_letter.subscription),
+            (self.run_id, dead_letter.run_id),
+            (self.market, dead_letter.market),
+            (self.event, dead_letter.event),
         )
         return (
             all(wanted in (None, found) for wanted, found in exact)
-            and (self.message_ids is None or letter.message_id in self.message_ids)
-            and (self.reason is None or self.reason.lower() in letter.reason.lower())
+            and (self.message_ids is None or dead_letter.message_id in self.message_ids)
+            and (self.reason is None or self.reason.lower() in dead_letter.reason.lower())
             and (self.older_than is None or age >= self.older_than)
             and (self.younger_than is None or age <= self.younger_than)
-            and not (self.waiting_only and letter.redriven)
+            and not (self.waiting_only and dead_letter.redriven)
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class DeadLetterGroup:
     """Dead letters of one subscription that ended for one reason."""
 
     subscription: str
     reason: str
-    letters: tuple[DeadLetter, ...]
+    dead_letters: tuple[DeadLetter, ...]
     """Oldest first."""
 
     @property
     def waiting(self) -> int:
         """How many were not redriven yet."""
-        return sum(not letter.redriven for letter in self.letters)
+        return sum(not dead_letter.redriven for dead_letter in self.dead_letters)
 
 
-def ended_at(letter: DeadLetter) -> datetime:
-    """When Pub/Sub gave the message up, or when that was recorded where it does not tell."""
-    return letter.dead_lettered_at or letter.recorded_at
+def ended_at(dead_letter: DeadLetter) -> datetime:
+    """When Pub/Sub gave the message up, or, if it does not say, when that was recorded."""
+    return dead_letter.dead_lettered_at or dead_letter.recorded_at
 
 
-def select(letters: Iterable[DeadLetter], wanted: Filter, now: datetime) -> tuple[DeadLetter, ...]:
+def select(dead_letters: Iterable[DeadLetter], wanted: Filter, now: datetime) -> tuple[DeadLetter, ...]:
     """The dead letters that are meant, oldest first."""
-    found = [letter for letter in letters if wanted.matches(letter, now)]
-    return tuple(sorted(found, key=lambda letter: (ended_at(letter), letter.subscription, letter.message_id)))
+    found = [dead_letter for dead_letter in dead_letters if wanted.matches(dead_letter, now)]
+    return tuple(sorted(found, key=lambda one: (ended_at(one), one.subscription, one.message_id)))
 
 
-def grouped(letters: Iterable[DeadLetter]) -> tuple[Group, ...]:
+def grouped(dead_letters: Iterable[DeadLetter]) -> tuple[DeadLetterGroup, ...]:
     """By subscription and reason, largest group first."""
     groups: dict[tuple[str, str], list[DeadLetter]] = {}
-    for letter in sorted(letters, key=ended_at):
-        groups.setdefault((letter.subscription, letter.reason), []).append(letter)
-    made = [Group(*key, tuple(found)) for key, found in groups.items()]
-    return tuple(sorted(made, key=lambda group: (-len(group.letters), group.subscription, group.reason)))
+    for dead_letter in sorted(dead_letters, key=ended_at):
+        groups.setdefault((dead_letter.subscription, dead_letter.reason), []).append(dead_letter)
+    made = [DeadLetterGroup(*key, tuple(found)) for key, found in groups.items()]
+    return tuple(sorted(made, key=lambda group: (-len(group.dead_letters), group.subscription, group.reason)))
 
 
-def decoded(letter: DeadLetter) -> bytes | None:
+def decoded(dead_letter: DeadLetter) -> bytes | None:
     """The message's data, or None where it is not base64."""
     try:
-        return base64.b64decode(letter.data, validate=True)
+        return base64.b64decode(dead_letter.data, validate=True)
     except (binascii.Error, ValueError):
         return None
 
@@ -147,15 +147,15 @@ def topics_of(topology: Path) -> dict[str, str]:
 class Redrive:
     """Send this message to that topic, for its subscription alone."""
 
-    letter: DeadLetter
+    dead_letter: DeadLetter
     topic: str
     message: Message
 
     @property
     def asks_for(self) -> tuple[str, str] | None:
         """Run and market whose record of being given up is removed first; None where it is another kind."""
-        is_request = self.letter.event == MarketRequested.__name__
-        run_id, market = self.letter.run_id, self.letter.market
+        is_request = self.dead_letter.event == MarketRequested.__name__
+        run_id, market = self.dead_letter.run_id, self.dead_letter.market
         return (run_id, market) if is_request and run_id and market else None
 
 
@@ -163,7 +163,7 @@ class Redrive:
 class Refuse:
     """Leave this one alone."""
 
-    letter: DeadLetter
+    dead_letter: DeadLetter
     why: str
 
 
@@ -171,39 +171,37 @@ Action = Redrive | Refuse
 
 
 def plan(
-    letters: Iterable[DeadLetter], topics: Mapping[str, str], *, force: bool = False, limit: int = MOST_REDRIVES
+    dead_letters: Iterable[DeadLetter], topics: Mapping[str, str], *, force: bool = False
 ) -> tuple[Action, ...]:
     """What redriving these dead letters does, one action for each, in their order.
 
     Args:
-        letters: Those that are meant (`select`).
+        dead_letters: Those that are meant (`select`).
         topics: The topic of each push subscription (`topics_of`).
-        force: Send also what was redriven already, or came back `limit` times.
-        limit: How often a message may be redriven.
+        force: Send also what was redriven already, or came back `MOST_REDRIVES` times.
     """
-    return tuple(_action(letter, topics, force=force, limit=limit) for letter in letters)
+    return tuple(_action(dead_letter, topics, force=force) for dead_letter in dead_letters)
 
 
-def _action(letter: DeadLetter, topics: Mapping[str, str], *, force: bool, limit: int) -> Action:
-    topic, data = topics.get(letter.subscription), decoded(letter)
+def _action(dead_letter: DeadLetter, topics: Mapping[str, str], *, force: bool) -> Action:
+    topic, data = topics.get(dead_letter.subscription), decoded(dead_letter)
     if topic is None:
-        return Refuse(
-            letter, f"{shown(letter.subscription)} is no push subscription of the topology; publish it by hand"
-        )
+        why = f"{shown(dead_letter.subscription)} is no push subscription of the topology; publish it by hand"
+        return Refuse(dead_letter, why)
     if data is None:
-        return Refuse(letter, "its data is not base64; it cannot have been a message")
-    if letter.redriven and not force:
-        last = letter.redriven[-1]
-        return Refuse(letter, f"was redriven at {last.at:%Y-%m-%d %H:%M} by {last.by}; force sends it again")
-    if letter.redrives >= limit and not force:
-        return Refuse(letter, f"came back {letter.redrives} times; mend the cause, then force it")
-    return Redrive(letter, topic, _message(letter, data))
+        return Refuse(dead_letter, "its data is not base64; it cannot have been a message")
+    if dead_letter.redriven and not force:
+        last = dead_letter.redriven[-1]
+        return Refuse(dead_letter, f"was redriven at {last.at:%Y-%m-%d %H:%M} by {last.by}; force sends it again")
+    if dead_letter.redrives >= MOST_REDRIVES and not force:
+        return Refuse(dead_letter, f"came back {dead_letter.redrives} times; mend the cause, then force it")
+    return Redrive(dead_letter, topic, _message(dead_letter, data))
 
 
-def _message(letter: DeadLetter, data: bytes) -> Message:
+def _message(dead_letter: DeadLetter, data: bytes) -> Message:
     """The message as it was published first, with whom it is for now."""
-    own = {name: text for name, text in letter.attributes.items() if not name.startswith(DEAD_LETTER_SOURCE)}
-    return Message(data, {**own, REDRIVE_TO: letter.subscription, REDRIVES: str(letter.redrives + 1)})
+    own = {name: text for name, text in dead_letter.attributes.items() if not name.startswith(DEAD_LETTER_SOURCE)}
+    return Message(data, {**own, REDRIVE_TO: dead_letter.subscription, REDRIVES: str(dead_letter.redrives + 1)})
 
 
 # --- acting ----------------------------------------------------------------------------------------------------
@@ -225,10 +223,11 @@ async def carry_out(
 
 async def _send(action: Redrive, ledger: RunLedger, topics: Topics, mark: Mark) -> DeadLetter:
     if action.asks_for is not None:
-        await ledger.clear_dead_letter(*action.asks_for)
+        await ledger.clear_given_up(*action.asks_for)
     await topics.forward(action.topic, action.message)
     # Read again: another operator may have written into it since the plan was made.
-    letter = await ledger.letter(action.letter.subscription, action.letter.message_id) or action.letter
-    marked = letter.model_copy(update={"redriven": (*letter.redriven, mark)})
-    await ledger.replace_letter(marked)
+    planned = action.dead_letter
+    dead_letter = await ledger.dead_letter(planned.subscription, planned.message_id) or planned
+    marked = dead_letter.model_copy(update={"redriven": (*dead_letter.redriven, mark)})
+    await ledger.replace_dead_letter(marked)
     return marked

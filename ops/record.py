@@ -1,4 +1,4 @@
-"""What a local stack that stays tells of itself in a folder, and whether it is there still.
+"""What a local stack that keeps running says about itself in a file, and whether it still runs.
 
 Whoever holds the stack locks a file beside the record for as long as it lives, however it ends. That lock alone says
 that there is a stack: the record may have outlived it, and the number of its process may be another's by now.
@@ -37,7 +37,7 @@ class NotRunningError(RuntimeError):
 
 
 def read(file: Path) -> Record:
-    """What a stack told of itself, whether it is there or not.
+    """What a stack said about itself, whether it still runs or not.
 
     Raises:
         FileNotFoundError: there is no record.

@@ -89,7 +89,7 @@ def plan_start(
     """Plan a run; one that stands is widened by what it does not expect yet.
 
     Raises:
-        RequestError: its date is too far ahead, or a market is none of the pipeline's.
+        RequestError: its date is too far ahead, or the pipeline does not know a market.
     """
     if is_too_far_ahead(run_id, today):
         raise RequestError(f"{run_id} is more than {MOST_AHEAD.days} days ahead of {today}; look at its year")

@@ -1,15 +1,14 @@
-"""Which stack is spoken to, local or in the cloud, and its clients; the one place of `ops` that builds any.
+"""Which stack a command speaks to, local or in the cloud, and its clients; the one place of `ops` that builds any.
 
 A stack that `make up` started in this folder is the default; naming a project, in an option or in the environment,
 asks for that project instead. Google's client libraries follow the emulator variables of the process by
-themselves, so those of a local stack are put there before the first client is made, and taken out of the way of a
-project.
+themselves, so those of a local stack are set before the first client is made, and unset for a project.
 """
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,7 +35,7 @@ from ops import record
 
 _PACKAGED: Final = Path(__file__).parent / "infra"
 INFRA: Final = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1] / "infra"
-"""What a stack should be like: installed, it is in the package (pyproject.toml puts it there); else the clone's."""
+"""Describes what a stack should be like: when installed, in the package (by pyproject.toml); else in the clone."""
 TOPOLOGY: Final = INFRA / "topology.json"
 _LOGIN: Final = "gcloud auth application-default login"
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
@@ -53,11 +52,11 @@ _EMULATORS: Final = (
 
 
 class TargetError(Exception):
-    """There is no stack to speak to; says what to do."""
+    """No stack was found, or it cannot be used; says what to do."""
 
 
 class UnclearTargetError(TargetError):
-    """Two stacks are named, and only one can be meant; says how to name it."""
+    """Two stacks are named where one is meant; says how to name it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,10 +124,10 @@ def find(wanted: Wanted, environment: Mapping[str, str], *, folder: Path) -> Tar
 
 
 def _agreed(target: Target, environment: Mapping[str, str]) -> Target:
-    """The stack of this folder, unless the environment names another: at night one must not be taken for the other.
+    """The stack of this folder, unless the environment names another: nobody must mistake one for the other.
 
     Raises:
-        UnclearTargetError: it does.
+        UnclearTargetError: the environment names another.
     """
     told = {"GOOGLE_CLOUD_PROJECT": target.project, "BUCKET": target.bucket, **target.environment}
     for name, value in told.items():
@@ -146,7 +145,7 @@ def _is_there(file: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except PermissionError:
-        return True  # whoever reads it says that it may not be read
+        return True  # reading it will say that it may not be read
     return True
 
 
@@ -251,10 +250,10 @@ async def opened(
 
 
 def _logged_in() -> Credentials:
-    """The caller's credentials, with a token: a login that has expired would be tried again for minutes by each client.
+    """The caller's credentials, with a token: with an expired login each client would try again for minutes.
 
     Raises:
-        TargetError: there are none, or Google takes them no more, or cannot be asked.
+        TargetError: there are none, Google no longer accepts them, or it cannot be asked.
     """
     try:
         credentials, _ = google.auth.default(scopes=[_SCOPE])
@@ -262,7 +261,7 @@ def _logged_in() -> Credentials:
     except DefaultCredentialsError:
         raise TargetError(f"no credentials for Google Cloud; run: {_LOGIN}") from None
     except RefreshError as error:
-        raise TargetError(f"Google takes the login no more ({_words(error)}); run: {_LOGIN}") from error
+        raise TargetError(f"Google no longer accepts the login ({_words(error)}); run: {_LOGIN}") from error
     except GoogleAuthError as error:
         raise TargetError(
             f"Google cannot be asked about the login ({_words(error)}); is there a network?"
@@ -282,7 +281,7 @@ def follow(target: Target, process_environment: MutableMapping[str, str]) -> Non
 
 
 def _require_running(folder: Path) -> None:
-    """A stack that has gone leaves its record behind; its clients would retry for a long time."""
+    """A stack that is gone may leave its record behind; clients would retry for a long time."""
     try:
         record.running(folder)
     except (record.NotRunningError, record.RecordError) as error:
@@ -292,7 +291,7 @@ def _require_running(folder: Path) -> None:
 
 
 def _require_answer(url: str) -> None:
-    """A stack of which a process hangs must not be waited for; and another's answer is not its own."""
+    """A stack with a hanging process must not be waited for; nor may another stack on its port answer for it."""
     try:
         is_storage = requests.get(f"{url}/storage/v1/b?project=any", timeout=5).json()["kind"] == "storage#buckets"
     except (requests.RequestException, ValueError, LookupError, TypeError):
@@ -301,24 +300,15 @@ def _require_answer(url: str) -> None:
         raise TargetError(f"the local stack does not answer at {url}; start it again: `make down`, then `make up`")
 
 
-@contextmanager
-def subscriber() -> Iterator[pubsub_v1.SubscriberClient]:
+def subscriber() -> AbstractContextManager[pubsub_v1.SubscriberClient]:
     """The subscriptions of the target that this process follows."""
-    client = pubsub_v1.SubscriberClient()
-    try:
-        yield client
-    finally:
-        client.close()
+    return closing(pubsub_v1.SubscriberClient())
 
 
-@contextmanager
-def warehouse(target: Target) -> Iterator[bigquery.Client]:
+def warehouse(target: Target) -> AbstractContextManager[bigquery.Client]:
     """The table; call `follow` first."""
-    client = bigquery.Client(project=target.project, credentials=anonymous() if target.kind == "local" else None)
-    try:
-        yield client
-    finally:
-        client.close()
+    credentials = anonymous() if target.kind == "local" else None
+    return closing(bigquery.Client(project=target.project, credentials=credentials))
 
 
 def dataproc(target: Target) -> AbstractContextManager[Dataproc]:
@@ -327,7 +317,7 @@ def dataproc(target: Target) -> AbstractContextManager[Dataproc]:
 
 
 GOOGLE_ERRORS: Final = (GoogleAPIError, GoogleAuthError, requests.RequestException)
-"""What the clients above raise when Google, or an emulator, does not do what was asked."""
+"""What the clients above raise when Google, or an emulator, does not do what it was asked."""
 
 
 def process_environment() -> MutableMapping[str, str]:

@@ -10,7 +10,7 @@ from eventing.ledger import RunIndex, RunLedger
 async def recent(
     ledger: RunLedger, most: int, receipt_of: Callable[[RunIndex], Awaitable[Receipt | None]] | None = None
 ) -> list[tuple[RunIndex, Receipt | None]]:
-    """The runs there are, newest first, each with its newest receipt, but for those that were discarded.
+    """The runs there are, newest first, each with its newest receipt, without those that were discarded.
 
     `receipt_of` gives the newest receipt of a finished run, by default from the bucket.
 

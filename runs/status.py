@@ -14,16 +14,16 @@ from typing import Literal
 from contracts.documents import (
     ClusterClaim,
     CompletenessPolicy,
-    DeadLetterRecord,
     Decision,
     Document,
+    GivenUpMarket,
     JobClaim,
     LoadResult,
     Manifest,
     Order,
     Part,
     Receipt,
-    ThrottledRecord,
+    ThrottledMarket,
 )
 from contracts.names import RAW_DAYS, Market, Revision, RunId, job_id, quarantine_prefix, trace_id
 from eventing.ledger import RunIndex, RunLedger, Unreadable
@@ -51,11 +51,11 @@ class MarketStatus(Document):
     is_loaded: bool = False
     """Whether a job has loaded exactly this part."""
     is_gone: bool = False
-    """Whether its part was decided and does not lie in the bucket any more."""
+    """Whether its part was decided and is no longer in the bucket."""
 
 
 class SetAside(Document):
-    """An object among the run's documents that nobody can use: it is taken for absent."""
+    """An object among the run's documents that cannot be used; it is treated as absent."""
 
     name: str
     reason: str
@@ -63,7 +63,7 @@ class SetAside(Document):
 
 
 class UnreadableRun(Document):
-    """A run of which nothing can be told, since its manifest cannot be read."""
+    """A run about which nothing is known, since its manifest cannot be read."""
 
     run_id: RunId
     state: Literal["unreadable"] = "unreadable"
@@ -110,10 +110,11 @@ class RunStatus(Document):
     clusters: tuple[ClusterClaim, ...] = ()
     jobs: tuple[JobClaim, ...] = ()
     orders: tuple[Order, ...] = ()
-    dead_letters: tuple[DeadLetterRecord, ...] = ()
+    dead_letters: tuple[GivenUpMarket, ...] = ()
+    """The markets that were given up."""
     spans: tuple[Span, ...] = ()
     outlook: tuple[str, ...] = ()
-    """What is known already of how the run will end, unless somebody does something; empty where all is well."""
+    """How the run will end, as far as it is known, unless somebody acts; empty where all is well."""
     trace_id: str
     seen_at: datetime
     archived: bool = False
@@ -151,7 +152,7 @@ class RunStatus(Document):
 
     @property
     def waits_for(self) -> str | None:
-        """What Google refused last for a revision that is not loaded yet: of which type, where, and in which words."""
+        """What Google refused last for a revision that is not loaded yet: machine type, zone, and Google's words."""
         claim = self.clusters[-1] if self.clusters else None
         newest = self.newest
         if claim is None or newest is None or newest.receipt or claim.revision != newest.decision.revision:
@@ -177,15 +178,15 @@ class Documents:
     metadata: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """What the fetcher wrote beside each part."""
     unusable: Mapping[str, str] = field(default_factory=dict)
-    """Why what landed of a market is no part."""
+    """By market, why the object in its part's place is not a part."""
     decisions: tuple[Decision, ...] = ()
     receipts: Mapping[int, Receipt] = field(default_factory=dict)
     loads: Mapping[int, LoadResult] = field(default_factory=dict)
     clusters: tuple[ClusterClaim, ...] = ()
     jobs: tuple[JobClaim, ...] = ()
     orders: tuple[Order, ...] = ()
-    dead_letters: Mapping[str, DeadLetterRecord] = field(default_factory=dict)
-    throttled: Mapping[str, ThrottledRecord] = field(default_factory=dict)
+    given_up: Mapping[str, GivenUpMarket] = field(default_factory=dict)
+    throttled: Mapping[str, ThrottledMarket] = field(default_factory=dict)
     bucket: str = ""
     archived: bool = False
     set_aside: tuple[SetAside, ...] = ()
@@ -210,7 +211,7 @@ def status_of(found: Documents, now: datetime) -> RunStatus:
         clusters=found.clusters,
         jobs=found.jobs,
         orders=found.orders,
-        dead_letters=tuple(found.dead_letters.values()),
+        dead_letters=tuple(found.given_up.values()),
         spans=spans_of(found),
         outlook=outlook_of(found, markets),
         trace_id=trace_id(manifest.run_id),
@@ -234,7 +235,7 @@ def _state(found: Documents) -> RunState:
 
 
 def outlook_of(found: Documents, markets: Collection[MarketStatus]) -> tuple[str, ...]:
-    """What can be foretold of a run that is being fetched; nothing once it is decided, or a person gave an order."""
+    """What can be foretold about a run that is being fetched; nothing once it is decided, or a person gave an order."""
     if found.decisions or found.orders:
         return ()
     waiting = [found.throttled[market.market] for market in markets if market.state == "throttled"]
@@ -249,22 +250,20 @@ def outlook_of(found: Documents, markets: Collection[MarketStatus]) -> tuple[str
     return tuple(line for line in told if line)
 
 
-def _needs_a_person(waiting: Iterable[ThrottledRecord]) -> str | None:
+def _needs_a_person(waiting: Iterable[ThrottledMarket]) -> str | None:
     reason = next((record.reason for record in waiting if record.needs_a_person), None)
-    return reason and f"no market comes before somebody mends it: {reason}"
+    return reason and f"no market lands until somebody mends it: {reason}"
 
 
-def _comes_too_late(late: Collection[ThrottledRecord]) -> str | None:
+def _comes_too_late(late: Collection[ThrottledMarket]) -> str | None:
     if not late:
         return None
     until, names = min(record.until for record in late), " ".join(record.market for record in late)
-    return (
-        f"Spotify lets {names} wait until {until:%Y-%m-%d %H:%M} UTC, beyond the deadline: the run closes without"
-    )
+    return f"Spotify lets {names} wait until {until:%Y-%m-%d %H:%M} UTC, after the deadline: the run closes before"
 
 
-def _short_of_quota(waiting: Collection[ThrottledRecord], markets: Collection[MarketStatus]) -> str | None:
-    """By what the markets that have landed cost, where the account's quota has ended once."""
+def _short_of_quota(waiting: Collection[ThrottledMarket], markets: Collection[MarketStatus]) -> str | None:
+    """Judged by the calls of the markets that have landed, once the account's quota has run out."""
     calls = [market.calls for market in markets if market.calls is not None]
     left = len(markets) - sum(market.state == "landed" for market in markets)
     if not calls or not any(record.account and not record.needs_a_person for record in waiting):
@@ -290,7 +289,7 @@ def _market(market: str, found: Documents, now: datetime) -> MarketStatus:
         return _landed(part, found)
     if (waits := found.throttled.get(market)) is not None and now < waits.until:
         return MarketStatus(market=market, state="throttled", reason=waits.reason, until=waits.until)
-    if (dead := found.dead_letters.get(market)) is not None:
+    if (dead := found.given_up.get(market)) is not None:
         return MarketStatus(market=market, state="dead_lettered", reason=dead.reason)
     newest = found.decisions[-1] if found.decisions else None
     for part in newest.parts if newest else ():
@@ -427,7 +426,7 @@ async def read_each(
 
 
 def _strangers(index: RunIndex) -> tuple[SetAside, ...]:
-    why = "its name is none of a run's documents, so that nobody reads it; remove it"
+    why = "its name is not that of a run's document, so nobody reads it; remove it"
     return tuple(SetAside(name=name, reason=why) for name in index.strangers)
 
 
@@ -448,7 +447,7 @@ async def _documents(manifest: Manifest, index: RunIndex, ledger: RunLedger, buc
         clusters=(await ledger.cluster_claims(run_id)).readable,
         jobs=(await ledger.job_claims(run_id)).readable,
         orders=tuple(await ledger.orders(index)),
-        dead_letters=await ledger.dead_letters(index),
+        given_up=await ledger.given_up(index),
         throttled=await ledger.throttled(index),
         bucket=bucket,
     )

@@ -1,6 +1,6 @@
 """What happened to one market of a run, from the tick to the table, in order of time. Pure but for `read`.
 
-Every step names the ids by which it is found elsewhere: event, generation, decision, job. The times are those at
+Every step names the ids by which it can be found elsewhere: event, generation, decision, job. The times are those at
 which the documents were written.
 """
 
@@ -112,7 +112,7 @@ def _notes(run_id: str, market: str, documents: Sequence[ObjectInfo]) -> list[St
             "throttled",
             "Spotify asked for patience; the market waits for quota",
         ),
-        names.dead_letter_name(run_id, market): ("dead_lettered", "its message was given up"),
+        names.given_up_name(run_id, market): ("dead_lettered", "its message was given up"),
     }
     steps = [
         Step(at=info.updated, kind=known[info.name][0], what=known[info.name][1], ids={"document": info.name})
@@ -143,7 +143,7 @@ def _landing(part: ObjectInfo | None) -> list[Step]:
 
 
 def _earlier_landings(status: RunStatus, market: str, part: ObjectInfo | None) -> list[Step]:
-    """Parts that a later one has replaced; the decisions remember them."""
+    """Parts that a later one has replaced; they are still in the decisions."""
     known = {
         loaded.generation: loaded
         for entry in status.revisions
@@ -181,7 +181,7 @@ def _revision(entry: RevisionStatus, market: str) -> list[Step]:
 
 
 def _part(decided: Part) -> str:
-    """What a decision says of a part; a part of the first form may not have told how much it holds."""
+    """What a decision says about a part; parts of the first form may not say how much they hold."""
     if decided.empty:
         holds = ", empty"
     elif decided.albums is None:
@@ -213,7 +213,7 @@ def _claims(status: RunStatus) -> list[Step]:
 
 
 def _cluster(claim: ClusterClaim) -> str:
-    """A refused one says so: whoever waits for a load must see that it waits for machines."""
+    """A refused cluster says so: whoever waits for a load must see that it waits for machines."""
     refused = f", refused: {claim.refused}" if claim.refused else ""
     return f"cluster {claim.cluster} for revision {claim.revision}{refused}"
 

@@ -1,7 +1,7 @@
 """The decision that is loaded, read from its object: which parts, how much each must hold, and how many must be whole.
 
-The job stands alone on its cluster and cannot import the contract; a test holds this reading against it. Whatever is
-not needed here is not looked at, what is needed must be there and of its type.
+The job stands alone on its cluster and cannot import the contract; a test compares this reading with it. Fields that
+are not needed here are ignored; the others must be present and of their type.
 """
 
 import json
@@ -18,7 +18,7 @@ _MARKET: Final = re.compile("[A-Z]{2}")
 
 
 class DecisionError(ValueError):
-    """The decision cannot be read, or is none to load."""
+    """The decision cannot be read, or is not one to load."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +42,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What is to be loaded."""
+    """A decision to load, as far as the job needs it."""
 
     parts: tuple[Part, ...]
     least: int = 0
-    """How many parts must prove whole for anything to be loaded."""
+    """How many parts must turn out whole, else nothing is loaded."""
     holds: frozenset[str] = frozenset()
     """Markets that the table may have and must not lose: while one of their parts is bad, nothing is loaded."""
 

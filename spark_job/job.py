@@ -1,8 +1,8 @@
 """One load from start to end: read the decided parts, judge them, quarantine, replace, report. In that order.
 
-A part that is missing, cannot be unpacked or does not hold what was decided is left out, and the rest is loaded as far
-as the decision allows. Bad records are kept before anything is loaded, so that a failed job leaves what an operator
-needs. What was found is written at the end, whatever the end is. No exception is swallowed: a load that did not happen
+A part that is missing, cannot be unpacked or does not hold what was decided is left out; the rest is loaded if the
+decision allows it. Bad records are kept before anything is loaded, so that a failed job leaves what an operator
+needs. What was found is written at the end, however the job ends. No exception is swallowed: a load that did not happen
 is a job that failed.
 
 Spark does two passes: one parses all lines, keeps the outcome and sums it up by file, one writes what was kept.

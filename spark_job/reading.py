@@ -1,4 +1,4 @@
-"""The decided parts, read and counted: whatever is wrong with one of them is told of it and stops no other."""
+"""The decided parts, read and counted: what is wrong with one of them is reported and does not stop the others."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,18 +22,18 @@ class _Kept:
     found: dict[str, Found]
     """By file; a part without a record has none."""
     lines: dict[str, int]
-    """By file, of the parts of which no decision says how many there must be."""
+    """By file, of the parts whose decision does not say how many there must be."""
 
 
 @contextmanager
 def inspected(
     spark: SparkSession, objects: Objects, parts: Sequence[Part], arguments: Arguments
 ) -> Iterator[tuple[list[Judged], DataFrame | None]]:
-    """Every part and what is to be said of it; what was read of them is kept while the context lasts.
+    """Every part with its verdict; the records that were read are kept while the context lasts.
 
-    Spark's failure names one file at best, and the next only when that one is left out. So when a reading fails, all
-    its parts are looked at; those to blame are left out and the rest is read again. Where none is to blame it failed
-    for another reason. Nothing of this costs anything while all parts are whole.
+    Spark's failure names one file at best, and the next one only when that is left out. So when a reading fails, all
+    its parts are checked; damaged ones are left out and the rest is read again. If none is damaged it failed for
+    another reason. None of this costs anything while all parts are whole.
     """
     bad = verdict.before_reading(parts, objects.sizes(arguments.input))
     kept = None
@@ -65,7 +65,7 @@ def _read(spark: SparkSession, parts: Sequence[Part], arguments: Arguments) -> _
 
 
 def _lines(spark: SparkSession, parts: Sequence[Part], arguments: Arguments) -> dict[str, int]:
-    # Older decisions say nothing of what a part holds. Its lines at least are as many as its records.
+    # Older decisions do not say what a part holds. It must at least have as many lines as records.
     uncounted = [part.market for part in parts if part.albums is None]
     if not uncounted:
         return {}

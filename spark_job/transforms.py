@@ -3,9 +3,9 @@
 `inspect` is the expensive half (it parses), `rows` the cheap one (it explodes). The job keeps the inspected frame
 between the two, so that a line is parsed once although it is judged before anything is loaded.
 
-Spark's JSON source gives a record a line, but for what it does without a word: an empty line gives none, and what
-stands behind a line's first object is dropped. A record that is lost that way shows in the part's counts, and
-`bad_lines`, which reads lines as text and only of parts that are to blame, says where.
+Spark's JSON source gives one record for each line, with two silent exceptions: an empty line gives none, and what
+follows a line's first object is dropped. A record lost that way shows in the part's counts, and `bad_lines`, which
+reads the lines of such parts as text, says where.
 
 No Python function runs on the data: all of it is Spark's own expressions.
 """
@@ -187,7 +187,7 @@ _MENDED: Final[Mapping[str, Callable[[Column], Column]]] = {"INT64": _whole, "BO
 
 
 def _odd_values() -> Column:
-    """How many fields became null; a list whose entries are none of objects is one."""
+    """How many fields became null; a list whose entries are not objects counts as one."""
     tracks = F.coalesce(f"lenient.{_TRACK}", F.array())
     lists = F.when(F.col("lenient")[LINE].isNotNull(), 1).otherwise(0)
     of_tracks = F.aggregate(
@@ -198,7 +198,7 @@ def _odd_values() -> Column:
 
 
 def _odd_of(texts: Column, place: str) -> Column:
-    """How many of these fields have a text that is no value of their kind."""
+    """How many of these fields have a text that is not a value of their kind."""
     kinds = [(field, kind) for field, (_, kind) in taken(place).items() if kind in _MENDED]
     known = [(texts[field], _mend(texts[field], kind)) for field, kind in kinds]
     return sum((F.when(text.isNotNull() & value.isNull(), 1).otherwise(0) for text, value in known), F.lit(0))

@@ -69,7 +69,7 @@ class Judged:
 
     @property
     def suspect(self) -> bool:
-        """Whether lines of it may have to be shown to somebody."""
+        """Whether some of its lines may have to be shown to a person."""
         return self.read and bool(self.reason or self.found.quarantined)
 
 
@@ -81,7 +81,7 @@ def before_reading(parts: Iterable[Part], sizes: Mapping[str, int]) -> dict[str,
 def _unlisted(part: Part, size: int | None) -> str | None:
     if size is None:
         return "is missing"
-    # The generation would tell for certain; Hadoop does not show it. Of a part of the same size its counts decide.
+    # Only the generation would be certain, and Hadoop does not show it. For a part of the same size its counts decide.
     if size != part.size:
         return f"was replaced since it was decided: it has {size} bytes, not {part.size}"
     return None if size else "is damaged: it has no bytes"
@@ -100,8 +100,8 @@ def _foreign(found: Found) -> str | None:
 
 
 def _spoilt(found: Found, threshold: float) -> str | None:
-    # Among thousands of records those of one market are a small share, and yet a whole market would go. Who allows
-    # every share allows that too.
+    # Among thousands of records those of one market are a small share, and yet a whole market would vanish. Whoever
+    # allows every share allows that too.
     if found.quarantined and not found.albums and threshold < 1:
         return f"holds nothing but bad records, {found.quarantined} of them"
     return None
@@ -123,7 +123,7 @@ def _how(found: int, decided: int) -> str:
 
 
 def _misnumbered(part: Part, found: Found) -> str | None:
-    # Each number is its record's place: so they are 1 to n, each once.
+    # Each number is its record's place: together they are 1 to n, each once.
     if part.form < NUMBERED or (found.numbered == found.albums and found.shifts == (0, 0)):
         return None
     return "is glued: its records are not numbered one after the other from 1"
@@ -187,7 +187,7 @@ class Report:
 
 
 def example_of(row: Mapping[str, object]) -> Mapping[str, object]:
-    """A record of the quarantine as whoever is called at night reads it; what it says stays in the quarantine."""
+    """A record of the quarantine for whoever is called at night; its content stays in the quarantine."""
     market = str(row["file"]).partition(".")[0]
     return {"market": market, "line": row["line"], "reason": str(row["reason"])[:_LONGEST_EXAMPLE]}
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from contracts.documents import Manifest, ThrottledRecord
+from contracts.documents import Manifest, ThrottledMarket
 from contracts.events import Delivery, MarketRequested
 from contracts.names import MARKETS, manifest_name, part_name, throttled_name
 from eventing.app import Service, Settled, settle
@@ -73,11 +73,11 @@ class Fetcher:
         """Ids of the albums in a part."""
         return [line["album"]["id"] for line in await self.part(market, run_id)]
 
-    async def throttled(self, market: str = "DK") -> ThrottledRecord:
+    async def throttled(self, market: str = "DK") -> ThrottledMarket:
         """What is on record of a market that waits; it must be there."""
         stored = await self.store.read(throttled_name(RUN, market))
         assert stored is not None, f"{market} waits for nothing"
-        return ThrottledRecord.model_validate_json(stored.body)
+        return ThrottledMarket.model_validate_json(stored.body)
 
     async def metadata(self, market: str = "DK", run_id: str = RUN) -> dict[str, str]:
         """What is written beside a part; it must be there."""

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 from contracts import names
-from contracts.documents import ClusterClaim, MissingMarket, ThrottledRecord, WarehouseCount
+from contracts.documents import ClusterClaim, MissingMarket, ThrottledMarket, WarehouseCount
 from eventing.ledger import RunLedger
 from eventing.objects import ObjectStore
 from tests.builders import NOW, RUN, decision, manifest, receipt
@@ -43,7 +43,7 @@ async def throttled(store: ObjectStore) -> None:
     ledger = await landed(store, "DK NO")
     until = NOW + timedelta(days=9999)
     await ledger.record_throttled(
-        ThrottledRecord(run_id=RUN, market="SE", until=until, reason="Spotify asks for long")
+        ThrottledMarket(run_id=RUN, market="SE", until=until, reason="Spotify asks for long")
     )
 
 

@@ -11,14 +11,14 @@ from contracts.faults import ContractError, Fault, faults_of
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _HALVES = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
-"""Halves of characters. In pairs they are text; a single one could be read, and neither logged nor kept."""
+"""Halves of characters (surrogates). A pair is text; a single one can be read, but neither logged nor stored."""
 
 
 def validate(model: type[ModelT], data: dict[str, Any], *, prefix: str = "", bulk: str | None = None) -> ModelT:
-    """Read with unknown fields ignored, whatever the model says about producing; for the rest see `faults_of`.
+    """Read with unknown fields ignored, whatever the model says about producing; for the arguments see `faults_of`.
 
     Raises:
-        ContractError: it is no such model; lists every fault.
+        ContractError: the data does not fit the model; lists every fault.
     """
     try:
         return model.model_validate(data, extra="ignore")
@@ -30,9 +30,9 @@ def json_object(given: object, field: str) -> dict[str, Any]:
     """The JSON object that something is, or that stands in its text; `field` is what it is called in a fault.
 
     Raises:
-        ContractError: it is none.
+        ContractError: it is not a JSON object.
     """
-    # JSON may escape half a character, which is no UTF-8; it is let through to here to be refused by name.
+    # JSON may escape half a character, which is not UTF-8; it comes through to here, to be refused by name.
     text = given.encode("utf-8", "surrogatepass") if isinstance(given, str) else given
     try:
         found = json.loads(text) if isinstance(text, bytes) else text

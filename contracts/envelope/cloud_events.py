@@ -80,10 +80,10 @@ _FORMS = {kind: create_model(kind, __base__=CloudEvent, data=(data, ...)) for ki
 
 
 def event_in(headers: Mapping[str, str], content: Callable[[], dict[str, Any]]) -> CloudEvent | None:
-    """The event that headers and content are; None where they are of another shape.
+    """The event in these headers and this content; None where they have another shape.
 
     Raises:
-        ContractError: they are an event that breaks the contract; lists every fault.
+        ContractError: it breaks the contract; lists every fault.
     """
     given = {lower: value for name, value in headers.items() if (lower := name.lower()) in _HEADERS}
     media_type = given.pop("content-type", None)

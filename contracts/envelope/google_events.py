@@ -17,10 +17,10 @@ def is_notification(attributes: dict[str, str]) -> bool:
 
 
 def object_finalized(attributes: dict[str, str]) -> ObjectFinalized:
-    """The Pub/Sub form of an object's birth: everything needed is in the attributes, whatever the payload.
+    """The Pub/Sub form of a written object: everything needed is in the attributes, whatever the payload.
 
     Raises:
-        ContractError: it is not its birth, or the object is not named.
+        ContractError: the object was not written, or is not named.
     """
     if attributes.get("eventType") != "OBJECT_FINALIZE":
         problem = f"{shown(attributes.get('eventType'))} is not handled; notify OBJECT_FINALIZE alone"
@@ -42,7 +42,7 @@ def dataproc_operation(entry: dict[str, Any]) -> DataprocOperation:
     """A log entry of Dataproc's audit log, from a logging sink or from Eventarc.
 
     Raises:
-        ContractError: it is another log's entry, or none.
+        ContractError: it is not an entry of Dataproc's audit log.
     """
     payload = entry.get("protoPayload")
     if not isinstance(payload, dict) or payload.get("serviceName") != "dataproc.googleapis.com":

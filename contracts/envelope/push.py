@@ -9,20 +9,19 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
-from contracts.envelope.checking import json_object, validate
-from contracts.envelope.messages import Message
+from contracts.envelope.checking import json_object
 from contracts.faults import ContractError, Fault
 
 PUBSUB_PUBLISHED = "google.cloud.pubsub.topic.v1.messagePublished"
 """The type of the CloudEvent in which Eventarc wraps a push."""
-BODY_LIMIT = 1024 * 1024
+BODY_LIMIT_BYTES = 1024 * 1024
 """Bytes. Our largest event, a request for all markets, is below 10 KiB."""
-ANY_MESSAGE = 16 * 1024 * 1024
+ANY_MESSAGE_BYTES = 16 * 1024 * 1024
 """Bytes. A message has at most 10 MB, which are 13.4 MB in base64, and its attributes."""
 
 
 def _usable(moment: datetime) -> datetime:
-    """Aware, and in no year from which a change of time zone or a deadline would lead out of the calendar."""
+    """Aware, and not in the calendar's first or last year, where a time zone or a deadline would lead out of it."""
     if not date.min.year < moment.year < date.max.year:
         raise ValueError("is at the end of the calendar; send the time at which it was published")
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
@@ -52,16 +51,6 @@ class Push(BaseModel):
         default=None, validation_alias=AliasChoices("deliveryAttempt", "delivery_attempt")
     )
 
-    @classmethod
-    def of(cls, message: Message, *, message_id: str, subscription: str | None) -> "Push":
-        """A pulled message as if it had been pushed."""
-        pushed = {
-            "data": base64.b64encode(message.data).decode(),
-            "attributes": message.attributes,
-            "messageId": message_id,
-        }
-        return validate(cls, {"message": pushed, "subscription": subscription})
-
     def with_attributes(self, attributes: dict[str, str]) -> "Push":
         """The same push with other attributes of its message."""
         return self.model_copy(update={"message": self.message.model_copy(update={"attributes": attributes})})
@@ -74,7 +63,7 @@ class Push(BaseModel):
         """The JSON object that the message's data is.
 
         Raises:
-            ContractError: it is none.
+            ContractError: the data is not a JSON object.
         """
         try:
             data = base64.b64decode(self.message.data, validate=True)

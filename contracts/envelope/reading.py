@@ -16,7 +16,6 @@ from contracts.envelope.google_events import (
     is_notification,
     object_finalized,
 )
-from contracts.envelope.messages import Message
 from contracts.envelope.push import Push
 from contracts.events import (
     DataprocOperation,
@@ -37,21 +36,12 @@ def parse(headers: Mapping[str, str], body: bytes) -> Delivery:
     """Turn an HTTP request into a delivery.
 
     Raises:
-        ContractError: the request is none of the known shapes, or breaks the contract; lists every fault.
+        ContractError: the request has no known shape, or breaks the contract; lists every fault.
     """
     content = partial(json_object, body, "body")
     if event := event_in(headers, content):
         return _from_cloud_event(event)
     return _from_push(validate(Push, content()))
-
-
-def parse_message(message: Message, *, message_id: str, subscription: str | None = None) -> Delivery:
-    """Turn a pulled Pub/Sub message into a delivery.
-
-    Raises:
-        ContractError: the message breaks the contract; lists every fault.
-    """
-    return _from_push(Push.of(message, message_id=message_id, subscription=subscription))
 
 
 def _from_cloud_event(event: CloudEvent, push: Push | None = None) -> Delivery:
@@ -65,7 +55,7 @@ def _from_cloud_event(event: CloudEvent, push: Push | None = None) -> Delivery:
 def _from_push(push: Push) -> Delivery:
     if is_dead(push):
         return _delivery(_dead_lettered(push), f"dead/{push.message.message_id}", push)
-    # Before the data is looked at: what one subscriber could not read is no fault of the others.
+    # Before the data is looked at: a message that one subscriber could not read is none of the others' business.
     wanted = push.message.attributes.get(REDRIVE_TO)
     if wanted is not None and push.receiver() not in (None, wanted):
         elsewhere = RedrivenElsewhere(subscription=wanted)
@@ -95,7 +85,7 @@ def _dead_lettered(push: Push) -> DeadLettered:
 
 
 def _identity(event: CloudEvent, push: Push | None) -> str:
-    """The event's id; with its message's where it comes from a cron job, whose every tick bears the same."""
+    """The event's id; for a cron job's, whose ticks all bear the same id, with the message's."""
     if push is None or event.source != CRON:
         return event.id
     return f"{event.id}/{push.message.message_id}"

@@ -2,7 +2,7 @@
 
     POST /faults {"step": "job", "kind": "error", "times": 1}   204; 400 with a list of what is wrong with it
     DELETE /faults                                              204; nothing more goes wrong
-    GET /state                                                  clusters, jobs, audit counts, open orders
+    GET /state                                                  clusters, jobs, audit counts, faults still to come
 
 It is no part of Dataproc and is open to anybody on this machine; it listens on the loopback alone.
 """
@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from contracts.faults import MOST_TOLD
-from local.dataproc.faults import FaultOrder
+from local.dataproc.faults import PlannedFault
 from local.dataproc.world import World
 
 
@@ -20,7 +20,7 @@ def application(world: World) -> web.Application:
 
     async def order(request: web.Request) -> web.Response:
         try:
-            world.faults.order(FaultOrder.model_validate_json(await request.read()))
+            world.faults.plan(PlannedFault.model_validate_json(await request.read()))
         except ValidationError as error:
             faults = error.errors(include_url=False, include_context=False, include_input=False)
             return web.json_response({"faults": faults[:MOST_TOLD]}, status=400)
@@ -68,5 +68,5 @@ def snapshot(world: World) -> dict[str, object]:
         for key, job in world.jobs.items()
     ]
     audit = {"published": world.sink.published, "lost": world.sink.lost}
-    faults = [order.model_dump(mode="json") for order in world.faults.left()]
+    faults = [fault.model_dump(mode="json") for fault in world.faults.left()]
     return {"clusters": clusters, "jobs": jobs, "audit": audit, "faults": faults}

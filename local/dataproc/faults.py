@@ -13,7 +13,7 @@
 - `lose_audit`: create_cluster: the first CreateCluster entry; cluster_start: the last one; submit_job: the first
   SubmitJob entry; job: the last one; delete_cluster: either DeleteCluster entry, counted singly.
 
-A job with an ordered fault never starts its driver. Nothing is random here: who orders decides.
+A job with a planned fault never starts its driver. Nothing is random here: whoever plans decides.
 """
 
 from collections import Counter
@@ -54,7 +54,7 @@ _ONLY = {
 _CALLS = frozenset({Step.CREATE_CLUSTER, Step.SUBMIT_JOB, Step.DELETE_CLUSTER})
 
 
-class FaultOrder(BaseModel):
+class PlannedFault(BaseModel):
     """The next `times` passages of this step go wrong in this way."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,7 +64,7 @@ class FaultOrder(BaseModel):
     times: Annotated[int, Field(ge=1, le=1_000_000)] = 1
 
     @model_validator(mode="after")
-    def _strikes_somewhere(self) -> "FaultOrder":
+    def _strikes_somewhere(self) -> "PlannedFault":
         if self.kind in {Kind.UNAVAILABLE, Kind.LOST_ANSWER} and self.step not in _CALLS:
             raise ValueError(f"{self.kind} strikes calls only: {', '.join(sorted(_CALLS))}")
         if self.step != _ONLY.get(self.kind, self.step):
@@ -73,14 +73,14 @@ class FaultOrder(BaseModel):
 
 
 class Faults:
-    """The orders not yet carried out."""
+    """The faults still to come."""
 
     def __init__(self) -> None:
         self._left: Counter[tuple[Step, Kind]] = Counter()
 
-    def order(self, order: FaultOrder) -> None:
+    def plan(self, fault: PlannedFault) -> None:
         """Add to what is to go wrong."""
-        self._left[order.step, order.kind] += order.times
+        self._left[fault.step, fault.kind] += fault.times
 
     def take(self, step: Step, kind: Kind) -> bool:
         """Say whether this passage goes wrong in this way, and count it off."""
@@ -90,11 +90,11 @@ class Faults:
         return True
 
     def clear(self) -> None:
-        """Forget every order."""
+        """Forget them all."""
         self._left.clear()
 
-    def left(self) -> list[FaultOrder]:
+    def left(self) -> list[PlannedFault]:
         """List what is still to go wrong."""
         return [
-            FaultOrder(step=step, kind=kind, times=times) for (step, kind), times in self._left.items() if times
+            PlannedFault(step=step, kind=kind, times=times) for (step, kind), times in self._left.items() if times
         ]

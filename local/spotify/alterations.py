@@ -7,41 +7,41 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from local.spotify.endpoints import ApiError
-from local.spotify.faults import Effect, FaultOrder, drawn
+from local.spotify.faults import Effect, Fault, drawn
 from local.spotify.shapes import Json
 
 
-def alter(order: FaultOrder, body: Json) -> None:
-    """Do to a freshly worded answer what an order says; effects that act elsewhere leave it alone.
+def alter(fault: Fault, body: Json) -> None:
+    """Do to a freshly worded answer what a fault says; effects that act elsewhere leave it alone.
 
     Raises:
-        ApiError: the order is that there is no such thing.
+        ApiError: the fault is that there is no such thing.
     """
-    change = _CHANGES.get(order.rule.effect)
+    change = _CHANGES.get(fault.rule.effect)
     if change is not None:
-        change(order, body)
+        change(fault, body)
 
 
-def _change_page(order: FaultOrder, body: Json) -> None:
+def _change_page(fault: Fault, body: Json) -> None:
     page = _page(body)
     if page is None:
         return
-    match order.rule.effect:
+    match fault.rule.effect:
         case "empty_page":
             page["items"] = []
         case "unstable_total":
-            page["total"] = max(0, page["total"] + (-7, 13, 0)[order.number % 3])
+            page["total"] = max(0, page["total"] + (-7, 13, 0)[fault.number % 3])
         case "repeated":
             page["items"] += page["items"][:1]
         case _:
             page["next"] = page["href"]
 
 
-def _change_listing(order: FaultOrder, body: Json) -> None:
+def _change_listing(fault: Fault, body: Json) -> None:
     page = body.get("albums")
     if not isinstance(page, dict):
         return
-    match order.rule.effect:
+    match fault.rule.effect:
         case "null_listing":
             body["albums"] = None
         case "null_items":
@@ -54,15 +54,15 @@ def _change_listing(order: FaultOrder, body: Json) -> None:
             page |= {"items": [], "next": None, "total": 0}
 
 
-def _relink(order: FaultOrder, body: Json) -> None:
+def _relink(fault: Fault, body: Json) -> None:
     for album in _whole_albums(body):
-        if _chosen(order, album):
+        if _chosen(fault, album):
             album["id"] = album["id"][::-1]
 
 
-def _shorten(order: FaultOrder, body: Json) -> None:
-    lists = [album["tracks"] for album in _whole_albums(body) if _chosen(order, album)]
-    if "/tracks" in str(body.get("href")) and drawn(f"{order.key}/{_album_of(body)}", order.rule.probability):
+def _shorten(fault: Fault, body: Json) -> None:
+    lists = [album["tracks"] for album in _whole_albums(body) if _chosen(fault, album)]
+    if "/tracks" in str(body.get("href")) and drawn(f"{fault.key}/{_album_of(body)}", fault.rule.probability):
         lists.append(body)
     for tracks in lists:
         if tracks["total"] > 1 and tracks["next"] is None:
@@ -79,44 +79,44 @@ def _whole_albums(body: Json) -> list[Json]:
     return [album for album in _objects(body, "album") if "tracks" in album]
 
 
-def _spell_as_floats(_order: FaultOrder, body: Json) -> None:
+def _spell_as_floats(_fault: Fault, body: Json) -> None:
     for entry in _objects(body, "track"):
         numbers = {name: float(value) for name, value in entry.items() if type(value) is int}
         entry.update(numbers)
 
 
-def _change_albums(order: FaultOrder, body: Json) -> None:
-    taken_down = order.rule.effect == "takedown"
-    change = {"name": ""} if taken_down else {"release_date": order.rule.value, "release_date_precision": "year"}
+def _change_albums(fault: Fault, body: Json) -> None:
+    taken_down = fault.rule.effect == "takedown"
+    change = {"name": ""} if taken_down else {"release_date": fault.rule.value, "release_date_precision": "year"}
     for album in _objects(body, "album"):
-        if _chosen(order, album):
+        if _chosen(fault, album):
             album.update(change)
 
 
-def _change_fields(order: FaultOrder, body: Json) -> None:
-    for entry in _objects(body, order.rule.of):
-        for name in order.rule.fields:
-            if order.rule.effect != "missing_fields":
-                entry[name] = order.rule.odd if order.rule.effect == "odd_fields" else None
+def _change_fields(fault: Fault, body: Json) -> None:
+    for entry in _objects(body, fault.rule.of):
+        for name in fault.rule.fields:
+            if fault.rule.effect != "missing_fields":
+                entry[name] = fault.rule.odd if fault.rule.effect == "odd_fields" else None
             else:
                 entry.pop(name, None)
 
 
-def _lose_albums(order: FaultOrder, body: Json) -> None:
-    if order.rule.effect == "gone" and body.get("type") == "album" and _chosen(order, body):
+def _lose_albums(fault: Fault, body: Json) -> None:
+    if fault.rule.effect == "gone" and body.get("type") == "album" and _chosen(fault, body):
         raise ApiError(404, "Resource not found")
     if isinstance(body.get("albums"), list):
-        body["albums"] = [None if _chosen(order, entry) else entry for entry in body["albums"]]
+        body["albums"] = [None if _chosen(fault, entry) else entry for entry in body["albums"]]
 
 
-def _put_nulls(_order: FaultOrder, body: Json) -> None:
+def _put_nulls(_fault: Fault, body: Json) -> None:
     for value in list(_dicts(body)):
         for name in ("items", "artists", "images"):
             if isinstance(value.get(name), list):
                 value[name].insert(min(1, len(value[name])), None)
 
 
-_CHANGES: Final[Mapping[Effect, Callable[[FaultOrder, Json], None]]] = {
+_CHANGES: Final[Mapping[Effect, Callable[[Fault, Json], None]]] = {
     "empty_page": _change_page,
     "unstable_total": _change_page,
     "repeated": _change_page,
@@ -140,10 +140,10 @@ _CHANGES: Final[Mapping[Effect, Callable[[FaultOrder, Json], None]]] = {
 }
 
 
-def _chosen(order: FaultOrder, album: Json | None) -> bool:
-    if album is None or order.rule.album not in {None, album["id"]}:
+def _chosen(fault: Fault, album: Json | None) -> bool:
+    if album is None or fault.rule.album not in {None, album["id"]}:
         return False
-    return drawn(f"{order.key}/{album['id']}", order.rule.probability)
+    return drawn(f"{fault.key}/{album['id']}", fault.rule.probability)
 
 
 def _page(body: Json) -> Json | None:

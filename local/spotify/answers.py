@@ -14,7 +14,7 @@ from aiohttp import web
 
 from local.spotify.alterations import alter
 from local.spotify.endpoints import ApiError
-from local.spotify.faults import FaultOrder, Rule
+from local.spotify.faults import Fault, Rule
 from local.spotify.limits import Refusal
 from local.spotify.shapes import Json
 
@@ -39,12 +39,12 @@ class TokenError(Exception):
         self.error, self.description = error, description
 
 
-def made(make: Callable[[], Json], orders: Sequence[FaultOrder]) -> web.Response:
+def made(make: Callable[[], Json], faults: Sequence[Fault]) -> web.Response:
     """What the endpoint makes, or its error, altered as ordered."""
     try:
         body = make()
-        for order in orders:
-            alter(order, body)
+        for fault in faults:
+            alter(fault, body)
     except ApiError as error:
         return error_answer(error)
     except TokenError as error:
@@ -95,9 +95,9 @@ def too_many(refusal: Refusal) -> web.Response:
     return error_answer(error, {"Retry-After": str(refusal.retry_after)})
 
 
-def failure(order: FaultOrder, now: datetime) -> web.Response:
+def failure(fault: Fault, now: datetime) -> web.Response:
     """The error that is ordered in place of an answer."""
-    rule, after = order.rule, order.retry_after(now)
+    rule, after = fault.rule, fault.retry_after(now)
     if rule.effect == "too_large":
         return error_answer(ApiError(400, "Invalid limit"))
     headers = {} if after is None else {"Retry-After": after}

@@ -39,7 +39,7 @@ from local.spotify.answers import (
 from local.spotify.catalogue import Catalogue
 from local.spotify.covers import cover
 from local.spotify.endpoints import ENDPOINTS, ApiError, Ask, Endpoint
-from local.spotify.faults import INSTEAD, RULES, Call, FaultOrder, Plan, Rule
+from local.spotify.faults import INSTEAD, RULES, Call, Fault, Plan, Rule
 from local.spotify.limits import Limiter, Limits
 from local.spotify.shapes import Json, Mode
 
@@ -110,7 +110,7 @@ class Simulator:
 
     async def token(self, request: web.Request) -> web.StreamResponse:
         """Answer POST /api/token."""
-        call, orders = await self._begin(request)
+        call, faults = await self._begin(request)
         form = await request.post()
 
         def grant() -> Json:
@@ -125,28 +125,28 @@ class Simulator:
                 "expires_in": int(self._settings.token_lifetime.total_seconds()),
             }
 
-        return await self._answer(request, call, orders, grant)
+        return await self._answer(request, call, faults, grant)
 
     def api(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """Make the handler of one endpoint of the Web API."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            call, orders = await self._begin(request)
-            ask = self._ask(request, orders)
-            return await self._answer(request, call, orders, lambda: endpoint(ask))
+            call, faults = await self._begin(request)
+            ask = self._ask(request, faults)
+            return await self._answer(request, call, faults, lambda: endpoint(ask))
 
         return handle
 
     async def nowhere(self, request: web.Request) -> web.StreamResponse:
         """Answer what is no endpoint."""
-        call, orders = await self._begin(request)
+        call, faults = await self._begin(request)
 
         def refuse() -> Json:
             raise ApiError(404, "Service not found")
 
-        return await self._answer(request, call, orders, refuse)
+        return await self._answer(request, call, faults, refuse)
 
-    async def _begin(self, request: web.Request) -> tuple[LoggedCall, list[FaultOrder]]:
+    async def _begin(self, request: web.Request) -> tuple[LoggedCall, list[Fault]]:
         """Log the call, decide at its arrival whether it may pass, wait the latency, decide the faults.
 
         Raises:
@@ -167,12 +167,12 @@ class Simulator:
         if refusal is not None:
             call.status = refusal.status
             raise _Refused(refusal)
-        orders = self._plan.orders(_faultable(request), self._clock())
-        call.faults = [order.rule.effect for order in orders]
-        for order in orders:
-            if order.rule.effect == "stall":
-                await self._sleep(order.rule.seconds)
-        return call, orders
+        faults = self._plan.faults_of(_faultable(request), self._clock())
+        call.faults = [fault.rule.effect for fault in faults]
+        for fault in faults:
+            if fault.rule.effect == "stall":
+                await self._sleep(fault.rule.seconds)
+        return call, faults
 
     def _refusal(self, request: web.Request) -> web.Response | None:
         """What the token and the limits have against the call; only calls with a good token are counted."""
@@ -204,8 +204,8 @@ class Simulator:
         if not secret or secret != known[1]:
             raise TokenError("invalid_client", "Invalid client secret")
 
-    def _ask(self, request: web.Request, orders: Sequence[FaultOrder]) -> Ask:
-        effects = {order.rule.effect for order in orders}
+    def _ask(self, request: web.Request, faults: Sequence[Fault]) -> Ask:
+        effects = {fault.rule.effect for fault in faults}
         ask = Ask(
             catalogue=self.catalogue,
             mode=self._settings.mode,
@@ -218,13 +218,13 @@ class Simulator:
         return replace(ask, catalogue=self.catalogue.preceding()) if "frozen" in effects else ask
 
     async def _answer(
-        self, request: web.Request, call: LoggedCall, orders: Sequence[FaultOrder], make: Callable[[], Json]
+        self, request: web.Request, call: LoggedCall, faults: Sequence[Fault], make: Callable[[], Json]
     ) -> web.StreamResponse:
-        instead = next((order for order in orders if order.rule.effect in INSTEAD), None)
+        instead = next((fault for fault in faults if fault.rule.effect in INSTEAD), None)
         if instead is not None and instead.rule.effect in {"status", "too_large"}:
             response = failure(instead, self._clock())
         else:
-            response = made(make, orders)
+            response = made(make, faults)
         if instead is not None and instead.rule.effect in {"truncated", "non_json"}:
             response = spoilt(instead.rule, response)
         call.status = response.status

@@ -24,7 +24,7 @@ Effects, by where they act:
 - on fields: `null_fields` and `missing_fields` (`fields` of every object whose type is `of`), `odd_fields` (they
   become `odd`), `floats` (numbers of tracks are spelt 1.0).
 
-Not here: what an effect does to an answer (`alterations`), and HTTP. `app` turns an order into bytes.
+Not here: what an effect does to an answer (`alterations`), and HTTP. `app` turns a fault into bytes.
 """
 
 import random
@@ -145,7 +145,7 @@ class Call(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class FaultOrder:
+class Fault:
     """A rule that acts on a call: the `number`-th time, until `ends` if it lasts; `key` seeds its chances."""
 
     rule: Rule
@@ -171,17 +171,17 @@ class Plan:
         """A new plan of the same seed."""
         return Plan(rules, self._seed)
 
-    def orders(self, call: Call, now: datetime) -> list[FaultOrder]:
+    def faults_of(self, call: Call, now: datetime) -> list[Fault]:
         """The rules that act on a call, in the order in which they were given. Counts the call."""
-        orders: list[FaultOrder] = []
+        faults: list[Fault] = []
         answered = False
         for entry in self._entries:
             instead = entry.rule.effect in INSTEAD
             # Every rule meets the call, for `nth`; a second answer has nothing to act on and keeps its `times`.
             if entry.meets(call, now) and not (instead and answered):
-                orders.append(entry.act(now))
+                faults.append(entry.act(now))
                 answered = answered or instead
-        return orders
+        return faults
 
     def report(self) -> list[Json]:
         """Every rule with how many calls it met and on how many it acted."""
@@ -208,12 +208,12 @@ class _Entry:
         over = self._ends is not None and now >= self._ends
         return not spent and not over and self.rule.nth in {None, self.met} and self._lucky()
 
-    def act(self, now: datetime) -> FaultOrder:
+    def act(self, now: datetime) -> Fault:
         """Act on the call that was just met."""
         if self.rule.lasts is not None and self._ends is None:
             self._ends = now + timedelta(seconds=self.rule.lasts)
         self.acted += 1
-        return FaultOrder(self.rule, self.acted, self._key, self._ends)
+        return Fault(self.rule, self.acted, self._key, self._ends)
 
     def _lucky(self) -> bool:
         if self.rule.effect in _BY_ALBUM:

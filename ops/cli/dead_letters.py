@@ -37,37 +37,37 @@ Hours = Annotated[float | None, typer.Option("--within", min=0, help="Only of th
 
 
 def _filter(
-    subscription: str | None, matching: str | None, run: str | None, market: str | None, within: float | None
+    subscription: str | None, matching: str | None, run: str | None, market: str | None, within_hours: float | None
 ) -> Filter:
     return Filter(
         subscription=subscription,
         reason=matching,
         run_id=None if run is None else run_id_of(run),
         market=None if market is None else market_of(market),
-        younger_than=None if within is None else hours_of(within),
+        younger_than=None if within_hours is None else hours_of(within_hours),
     )
 
 
 @app.command("list")
-def list_letters(
+def list_dead_letters(
     context: typer.Context,
     *,
     subscription: Subscription = None,
     matching: Why = None,
     run: RunOption = None,
     market: MarketOption = None,
-    within: Hours = None,
+    within_hours: Hours = None,
     form: InForm = Form.TABLE,
 ) -> None:
     """Dead letters by subscription and reason; nothing is consumed."""
 
     async def work(stack: Stack) -> None:
-        wanted = _filter(subscription, matching, run, market, within)
-        found = dead_letters.select(await stack.ledger.letters(), wanted, stack.clock())
+        wanted = _filter(subscription, matching, run, market, within_hours)
+        found = dead_letters.select(await stack.ledger.dead_letters(), wanted, stack.clock())
         if form.is_data:
-            say([_told(letter) for letter in found], form)
+            say([_told(dead_letter) for dead_letter in found], form)
         elif found:
-            console.print(render.letters_table(dead_letters.grouped(found)))
+            console.print(render.dead_letters_table(dead_letters.grouped(found)))
         else:
             console.print("no dead letters")
 
@@ -84,11 +84,11 @@ def show(
     """One dead letter, its data included."""
 
     async def work(stack: Stack) -> None:
-        letter = await _one(stack, message_id)
+        dead_letter = await _one(stack, message_id)
         if form.is_data:
-            say(_told(letter), form)
+            say(_told(dead_letter), form)
         else:
-            console.print(render.fields_table(f"Dead letter {letter.message_id}", _told(letter)))
+            console.print(render.fields_table(f"Dead letter {dead_letter.message_id}", _told(dead_letter)))
 
     act(context, work)
 
@@ -105,7 +105,7 @@ def redrive(
     matching: Why = None,
     run: RunOption = None,
     market: MarketOption = None,
-    within: Hours = None,
+    within_hours: Hours = None,
     reason: Reason = "asked for by an operator",
     force: Annotated[
         bool, typer.Option("--force", help="Also what was sent again before, or keeps coming back.")
@@ -118,7 +118,7 @@ def redrive(
     doing = acts(yes=yes, dry_run=dry_run, unasked=False)
 
     async def work(stack: Stack) -> int:
-        chosen = _filter(subscription, matching, run, market, within)
+        chosen = _filter(subscription, matching, run, market, within_hours)
         if not message_ids and chosen == Filter() and not every:
             raise RequestError("say which: message ids, an option such as --subscription, or --all")
         found = dead_letters.select(await _chosen(stack, message_ids), chosen, stack.clock())
@@ -137,8 +137,8 @@ def redrive(
 
 
 async def _one(stack: Stack, message_id: str) -> DeadLetter:
-    (letter,) = await _chosen(stack, [message_id])
-    return letter
+    (dead_letter,) = await _chosen(stack, [message_id])
+    return dead_letter
 
 
 async def _chosen(stack: Stack, message_ids: list[str] | None) -> list[DeadLetter]:
@@ -147,10 +147,10 @@ async def _chosen(stack: Stack, message_ids: list[str] | None) -> list[DeadLette
     Raises:
         CommandError: one is not there.
     """
-    letters = await stack.ledger.letters()
+    recorded = await stack.ledger.dead_letters()
     if not message_ids:
-        return letters
-    by_id = {letter.message_id: letter for letter in letters}
+        return recorded
+    by_id = {dead_letter.message_id: dead_letter for dead_letter in recorded}
     missing = [message_id for message_id in message_ids if message_id not in by_id]
     if missing:
         raise CommandError(
@@ -165,25 +165,26 @@ def _tell(actions: tuple[Action, ...], *, doing: bool, form: Form) -> None:
         say({"dry_run": not doing, "actions": [_action(action) for action in actions]}, form)
         return
     for action in actions:
-        letter = action.letter
+        dead_letter = action.dead_letter
         if isinstance(action, Refuse):
-            console.print(f"{letter.message_id} stays: {action.why}")
+            console.print(f"{dead_letter.message_id} stays: {action.why}")
         else:
             done = "sent to" if doing else "would be sent to"
-            console.print(f"{letter.message_id} {done} {letter.subscription} ({letter.event or 'unreadable'})")
+            whose = f"{dead_letter.subscription} ({dead_letter.event or 'unreadable'})"
+            console.print(f"{dead_letter.message_id} {done} {whose}")
     if not doing:
         console.print("nothing was sent; add --yes to do it")
 
 
 def _action(action: Action) -> dict[str, Any]:
-    told = {"message_id": action.letter.message_id, "subscription": action.letter.subscription}
+    told = {"message_id": action.dead_letter.message_id, "subscription": action.dead_letter.subscription}
     return told | ({"refused": action.why} if isinstance(action, Refuse) else {"topic": action.topic})
 
 
-def _told(letter: DeadLetter) -> dict[str, Any]:
+def _told(dead_letter: DeadLetter) -> dict[str, Any]:
     """The record, with its data as text or JSON where it is."""
-    told = letter.model_dump(mode="json", exclude_none=True)
-    if (data := dead_letters.decoded(letter)) is not None:
+    told = dead_letter.model_dump(mode="json", exclude_none=True)
+    if (data := dead_letters.decoded(dead_letter)) is not None:
         try:
             told["decoded"] = json.loads(data)
         except ValueError:

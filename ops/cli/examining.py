@@ -36,7 +36,7 @@ def doctor(
         bool, typer.Option("--canary", help="Send a canary through every edge and look at nothing else.")
     ] = False,
     problems: Annotated[bool, typer.Option("--problems", help="Show only what wants a person's eye.")] = False,
-    timeout: Timeout = 120,
+    timeout_seconds: Timeout = 120,
     form: InForm = Form.TABLE,
 ) -> None:
     """Compare the stack with its description and say what to fix. Changes nothing, but for the canaries."""
@@ -50,7 +50,7 @@ def doctor(
 
     async def work(stack: Stack) -> int:
         findings: list[Finding] = []
-        patience = proof.Patience(timedelta(seconds=timeout))
+        patience = proof.Patience(timedelta(seconds=timeout_seconds))
         read = [] if sought is Sought.CANARY else await _documents(stack)
         for finding in chain(read, _findings(stack, sought, patience)):
             findings.append(finding)

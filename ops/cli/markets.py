@@ -61,7 +61,7 @@ def replay(
     dry_run: DryRun = False,
     yes: Yes = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the markets' rows are replaced.")] = False,
-    timeout: Timeout = 3600,
+    timeout_seconds: Timeout = 3600,
     form: InForm = Form.TABLE,
 ) -> None:
     """Fetch markets of a run again and replace their rows."""
@@ -81,7 +81,7 @@ def replay(
             done = "would be fetched again" if dry_run else "is asked for again"
             console.print(f"{' '.join(before)} of run {status.run_id} {done}{', past the cache' if fresh else ''}")
         if follow:
-            await _until_replaced(stack, status.run_id, before, timeout, form=form)
+            await _until_replaced(stack, status.run_id, before, timeout_seconds, form=form)
         return Exit.DONE
 
     act(context, work)
@@ -95,7 +95,7 @@ async def _until_replaced(
         stack,
         run_id,
         lambda now: is_replaced(now, before) or has_failed(now, before),
-        timeout=seconds,
+        timeout_seconds=seconds,
         form=form,
     )
     if not is_replaced(found, before):

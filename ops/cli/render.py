@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.documents import Decision, Receipt
-from ops.dead_letters import Group as LetterGroup
+from ops.dead_letters import DeadLetterGroup
 from ops.doctor.findings import Finding, Status
 from runs.cause import Cause, cause_of
 from runs.status import MarketState, RevisionStatus, RunStatus, Span, UnreadableRun
@@ -289,13 +289,13 @@ def fields_table(title: str, fields: Mapping[str, object]) -> Table:
     return table
 
 
-def letters_table(groups: Iterable[LetterGroup]) -> Table:
+def dead_letters_table(groups: Iterable[DeadLetterGroup]) -> Table:
     """Dead letters by subscription and reason."""
     table = Table("subscription", "reason", "letters", "waiting", "newest message", title="Dead letters")
     for group in groups:
-        newest = group.letters[-1]
+        newest = group.dead_letters[-1]
         what = " ".join(filter(None, (newest.message_id, newest.run_id, newest.market)))
-        table.add_row(group.subscription, group.reason, str(len(group.letters)), str(group.waiting), what)
+        table.add_row(group.subscription, group.reason, str(len(group.dead_letters)), str(group.waiting), what)
     return table
 
 

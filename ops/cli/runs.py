@@ -53,7 +53,7 @@ def start(
     dry_run: DryRun = False,
     yes: Yes = False,
     wait: Wait = False,
-    timeout: Timeout = 3600,
+    timeout_seconds: Timeout = 3600,
     form: InForm = Form.TABLE,
 ) -> None:
     """Ask for a run; one that stands already is completed or widened, never doubled."""
@@ -70,7 +70,7 @@ def start(
             say({"run_id": run_id, "lands_in": plan.lands_in, "asks": plan.asks, "dry_run": dry_run}, form)
         elif not form.is_data:
             _tell_start(run_id, plan, dry_run=dry_run, follow=follow)
-        return await _follow(stack, run_id, timeout, form=form) if follow else Exit.DONE
+        return await _follow(stack, run_id, timeout_seconds, form=form) if follow else Exit.DONE
 
     act(context, work)
 
@@ -98,7 +98,7 @@ async def _follow(stack: Stack, run_id: str, seconds: float, *, form: Form, revi
     def enough(status: RunStatus) -> bool:
         return status.is_finished and (status.revision or 0) >= revision
 
-    status = await watch(stack, run_id, enough, timeout=seconds, form=form)
+    status = await watch(stack, run_id, enough, timeout_seconds=seconds, form=form)
     return Exit.FAILED if status.state == "failed" else Exit.DONE
 
 
@@ -152,13 +152,13 @@ def watch_run(
     run: Run,
     *,
     revision: Annotated[int, typer.Option(min=1, help="Wait for this one at least.")] = 1,
-    timeout: Timeout = _DAY,
+    timeout_seconds: Timeout = _DAY,
     form: InForm = Form.TABLE,
 ) -> None:
     """Follow a run until it is finished; with --json one line for each change. Fails if the run fails."""
 
     async def work(stack: Stack) -> int:
-        return await _follow(stack, run_id_of(run), timeout, revision=revision, form=form)
+        return await _follow(stack, run_id_of(run), timeout_seconds, revision=revision, form=form)
 
     act(context, work)
 

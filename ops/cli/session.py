@@ -26,7 +26,7 @@ from ops.target import GOOGLE_ERRORS, Stack, TargetError, UnclearTargetError, Wa
 from runs.status import RunStatus, UnreadableRun, read, read_each
 
 _PLAIN_WIDTH: Final = 140
-_LONGEST_WAIT: Final = 7 * 24 * 3600
+_LONGEST_WAIT_SECONDS: Final = 7 * 24 * 3600
 MOST_REASON: Final = 500
 """Characters; as many as an event and an order take."""
 console: Final = Terminal(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
@@ -85,7 +85,9 @@ Yes = Annotated[
     bool, typer.Option("--yes", "-y", help="Do it; what cannot be taken back is done with this alone.")
 ]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The run: a date such as 2026-11-23.")]
-Timeout = Annotated[float, typer.Option("--timeout", min=1, max=_LONGEST_WAIT, help="Seconds to wait at most.")]
+Timeout = Annotated[
+    float, typer.Option("--timeout", min=1, max=_LONGEST_WAIT_SECONDS, help="Seconds to wait at most.")
+]
 
 
 class Exit(IntEnum):

@@ -17,26 +17,26 @@ from ops.target import Stack
 from runs.cause import Cause, cause_of
 from runs.status import RunStatus, UnreadableRun
 
-_LOOK: Final = {"local": 0.5, "cloud": 3.0}
+_LOOK_SECONDS: Final = {"local": 0.5, "cloud": 3.0}
 """Seconds between two looks: the bucket of a project is asked over the network, and each look costs some listings."""
 
 Shown = Callable[[RunStatus], None]
 Enough = Callable[[RunStatus], bool]
 
 
-async def watch(stack: Stack, run_id: str, enough: Enough, *, timeout: float, form: Form) -> RunStatus:  # noqa: ASYNC109 -- a person gave it
+async def watch(stack: Stack, run_id: str, enough: Enough, *, timeout_seconds: float, form: Form) -> RunStatus:
     """Look at a run, showing each change, until it is enough.
 
     Raises:
         CommandError: it was not within the time.
     """
     if form.is_data:
-        return await _until(stack, run_id, enough, timeout, lambda status: say_next(summary(status), form))
+        return await _until(stack, run_id, enough, timeout_seconds, lambda status: say_next(summary(status), form))
     if not console.is_terminal:
-        return await _until(stack, run_id, enough, timeout, _lines)
+        return await _until(stack, run_id, enough, timeout_seconds, _lines)
     picture = _Picture(Text(f"run {run_id} is not there yet"), stack.clock)
     with Live(get_renderable=picture, console=console, refresh_per_second=4):
-        return await _until(stack, run_id, enough, timeout, picture.take)
+        return await _until(stack, run_id, enough, timeout_seconds, picture.take)
 
 
 class _Picture:
@@ -75,7 +75,7 @@ async def _until(stack: Stack, run_id: str, enough: Enough, seconds: float, show
         if time.monotonic() > deadline:
             stands = line(status) if status else told_off or f"run {run_id} is not known"
             raise CommandError(f"not done within {seconds:.0f} s: {stands}", Exit.TIMEOUT)
-        await asyncio.sleep(_LOOK[stack.target.kind])
+        await asyncio.sleep(_LOOK_SECONDS[stack.target.kind])
 
 
 async def _look(stack: Stack, run_id: str) -> tuple[RunStatus | None, str]:

@@ -10,7 +10,7 @@ from google.cloud import bigquery
 from contracts.topology import BucketNotification
 from contracts.wording import shown
 from ops.doctor.findings import Finding, fail, ok
-from ops.doctor.site import Site
+from ops.doctor.site import CALL_SECONDS, Site
 
 _APPLY = "run terraform apply; on a local stack: make down, make up"
 
@@ -29,7 +29,7 @@ class Notification:
 
 def bucket(site: Site) -> list[Finding]:
     """The bucket of the runs is there."""
-    found = site.storage.bucket(site.target.bucket).exists(timeout=20)
+    found = site.storage.bucket(site.target.bucket).exists(timeout=CALL_SECONDS)
     return judge_bucket(site.target.bucket, exists=found)
 
 
@@ -40,7 +40,7 @@ def judge_bucket(name: str, *, exists: bool) -> list[Finding]:
 
 def notification(site: Site) -> list[Finding]:
     """New parts are announced."""
-    listed = site.storage.bucket(site.target.bucket).list_notifications(timeout=20)
+    listed = site.storage.bucket(site.target.bucket).list_notifications(timeout=CALL_SECONDS)
     seen = [
         Notification(
             topic=found.topic_name or "",
@@ -102,7 +102,7 @@ PARTITION, CLUSTERING = "DAY load_date", ("market",)
 def table(site: Site) -> list[Finding]:
     """The table has the schema file's columns, its partitions and its clusters."""
     try:
-        found = site.bigquery.get_table(site.target.table_id, timeout=20)
+        found = site.bigquery.get_table(site.target.table_id, timeout=CALL_SECONDS)
     except NotFound:
         return judge_table(site.target.table_id, site.schema, None)
     return judge_table(site.target.table_id, site.schema, _table(found))
@@ -160,7 +160,7 @@ LABEL, NEVER = "partition_expiration_days", "never"
 
 def expiration(site: Site) -> list[Finding]:
     """A run's rows stay for as long as was asked."""
-    found = site.bigquery.get_table(site.target.table_id, timeout=20)
+    found = site.bigquery.get_table(site.target.table_id, timeout=CALL_SECONDS)
     by = found.time_partitioning
     return judge_expiration(found.labels.get(LABEL), by.expiration_ms if by else None)
 
@@ -169,19 +169,19 @@ def judge_expiration(asked: str | None, seen: int | None) -> list[Finding]:
     """The partitions' time to live is the label's, in days."""
     if asked is None:
         return [fail("expiration", f"the table has no label {LABEL}: nobody knows what was asked for", _APPLY)]
-    days = NEVER if seen is None else f"{seen / _A_DAY:g}"
+    days = NEVER if seen is None else f"{seen / _DAY_MILLISECONDS:g}"
     if days == asked:
         return [ok("expiration", f"partitions expire after days: {asked}")]
     what = f"partitions expire after days: {days}, should be {asked}; a load may have changed it"
     return [fail("expiration", what, "run terraform apply, and look again after the next load")]
 
 
-_A_DAY = 24 * 60 * 60 * 1000  # in milliseconds
+_DAY_MILLISECONDS = 24 * 60 * 60 * 1000
 
 
 def views(site: Site) -> list[Finding]:
     """Every view is there."""
-    listed = site.bigquery.list_tables(f"{site.target.project}.{site.target.dataset}", timeout=20)
+    listed = site.bigquery.list_tables(f"{site.target.project}.{site.target.dataset}", timeout=CALL_SECONDS)
     return judge_views(site.views, {found.table_id for found in listed if found.table_type == "VIEW"})
 
 

@@ -20,11 +20,11 @@ async def look(store: ObjectStore, *, bucket: str, now: datetime, raw_days: int)
         indexes = await ledger.indexes()
         live = [index.run_id for index in indexes if index.has_manifest and not index.is_archived(now, raw_days)]
         runs = await read_each(live, store=store, bucket=bucket, now=now, raw_days=raw_days)
-        letters = await ledger.letters()
+        dead_letters = await ledger.dead_letters()
     except Retryable as error:
         remedy = "look again with an account that may read the bucket (roles/storage.objectViewer does)"
         return [Finding(_CHECK, f"could not be looked at: {error}", "unreachable", remedy)]
-    return judge(runs, aside) or [ok(_CHECK, f"{len(runs)} runs and {len(letters)} dead letters can be read")]
+    return judge(runs, aside) or [ok(_CHECK, f"{len(runs)} runs and {len(dead_letters)} dead letters can be read")]
 
 
 def judge(runs: list[RunStatus | UnreadableRun], aside: list[SetAside]) -> list[Finding]:

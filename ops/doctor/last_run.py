@@ -17,9 +17,8 @@ from contracts.envelope.google_events import dataproc_operation
 from contracts.events import DataprocOperation
 from contracts.faults import ContractError
 from ops.doctor.findings import Finding, fail, ok, warn
-from ops.doctor.site import Site
+from ops.doctor.site import CALL_SECONDS, Site
 
-_TIMEOUT = 20.0
 _AFTER = timedelta(hours=3)  # a cluster is deleted after the receipt, by Dataproc itself within its time to live
 _MOST_BYTES = 10 * 2**30
 _LOOKED_BACK = timedelta(days=1)
@@ -30,9 +29,9 @@ _LOG = "https://logging.googleapis.com/v2/entries:list"
 def receipt(site: Site) -> Receipt | None:
     """The newest receipt of a load; None before the first."""
     bucket = site.storage.bucket(site.target.bucket)
-    names = (blob.name for blob in bucket.list_blobs(prefix="runs/", timeout=_TIMEOUT))
+    names = (blob.name for blob in bucket.list_blobs(prefix="runs/", timeout=CALL_SECONDS))
     for name in sorted((name for name in names if "/receipts/" in name), reverse=True):
-        found = Receipt.model_validate_json(bucket.blob(name).download_as_bytes(timeout=_TIMEOUT))
+        found = Receipt.model_validate_json(bucket.blob(name).download_as_bytes(timeout=CALL_SECONDS))
         if found.job_id is not None and found.warehouse is not None:
             return found
     return None
@@ -51,7 +50,7 @@ def _count(site: Site, run_id: str) -> int:
     asked = bigquery.ScalarQueryParameter("load_date", "DATE", date.fromisoformat(run_id))
     config = bigquery.QueryJobConfig(query_parameters=[asked], maximum_bytes_billed=_MOST_BYTES)
     query = f"SELECT COUNT(*) AS n FROM `{site.target.table_id}` WHERE load_date = @load_date"  # noqa: S608 -- the target's own table
-    found = site.bigquery.query(query, job_config=config, timeout=_TIMEOUT).result(timeout=_TIMEOUT)
+    found = site.bigquery.query(query, job_config=config, timeout=CALL_SECONDS).result(timeout=CALL_SECONDS)
     return int(next(iter(found))["n"])
 
 
@@ -132,11 +131,11 @@ def labels(site: Site) -> list[Finding]:
         return [_none_yet("job labels")]
     where = {"project_id": site.target.project, "region": site.target.region}
     try:
-        site.jobs.get_job(request={**where, "job_id": last.job_id}, timeout=_TIMEOUT)
+        site.jobs.get_job(request={**where, "job_id": last.job_id}, timeout=CALL_SECONDS)
     except NotFound:
         return [ok("job labels", f"Dataproc has forgotten {last.job_id}: nothing to look for")]
     asked = f"labels.app = new-releases AND labels.run = {last.run_id}"
-    found = site.jobs.list_jobs(request={**where, "filter": asked}, timeout=_TIMEOUT)
+    found = site.jobs.list_jobs(request={**where, "filter": asked}, timeout=CALL_SECONDS)
     return judge_labels(last.job_id, asked, {job.reference.job_id for job in found})
 
 

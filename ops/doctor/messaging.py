@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 from google.api_core.exceptions import NotFound
 
-from contracts.topology import PUSHER, PushSubscription, Topology, audience_of
+from contracts.topology import PUSHER, PushSubscription, Seconds, Topology, audience_of
 from ops.doctor.findings import Finding, fail, ok
 from ops.doctor.rights import Grants, of_policy, pubsub_agent
-from ops.doctor.site import Site
+from ops.doctor.site import CALL_SECONDS, Site
 
-_TIMEOUT = 20.0
 _APPLY = "run terraform apply; on a local stack: make down, make up"
 
 
@@ -19,7 +18,8 @@ _APPLY = "run terraform apply; on a local stack: make down, make up"
 
 def topics(site: Site) -> list[Finding]:
     """Every topic exists."""
-    listed = site.publisher.list_topics(request={"project": f"projects/{site.target.project}"}, timeout=_TIMEOUT)
+    request = {"project": f"projects/{site.target.project}"}
+    listed = site.publisher.list_topics(request=request, timeout=CALL_SECONDS)
     return judge_topics({topic.name.rsplit("/", 1)[-1] for topic in listed}, site.topology)
 
 
@@ -36,15 +36,15 @@ def judge_topics(found: set[str], wanted: Topology) -> list[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A subscription as Pub/Sub shows it; short names, seconds."""
+    """A subscription as Pub/Sub shows it, with short names."""
 
     topic: str
     endpoint: str = ""
     audience: str = ""
     account: str = ""
-    ack_deadline: int = 0
-    min_backoff: int = 0
-    max_backoff: int = 0
+    ack_deadline: Seconds = 0
+    min_backoff: Seconds = 0
+    max_backoff: Seconds = 0
     dead_letter_topic: str = ""
     max_delivery_attempts: int = 0
     filter: str = ""
@@ -82,7 +82,7 @@ def subscriptions(site: Site, endpoints: Mapping[str, str]) -> list[Finding]:
 def look(site: Site, name: str) -> Seen | None:
     """One subscription, or None where there is none."""
     try:
-        found = site.subscriber.get_subscription(subscription=site.subscription(name), timeout=_TIMEOUT)
+        found = site.subscriber.get_subscription(subscription=site.subscription(name), timeout=CALL_SECONDS)
     except NotFound:
         return None
     push, dead, retry = found.push_config, found.dead_letter_policy, found.retry_policy
@@ -195,7 +195,7 @@ def topic_publishers(site: Site, topic: str) -> frozenset[str]:
 def _topic_grants(site: Site, topic: str) -> Grants:
     request = {"resource": site.topic(topic)}
     try:
-        return of_policy(site.publisher.get_iam_policy(request=request, timeout=_TIMEOUT))
+        return of_policy(site.publisher.get_iam_policy(request=request, timeout=CALL_SECONDS))
     except NotFound:
         return frozenset()
 
@@ -203,6 +203,6 @@ def _topic_grants(site: Site, topic: str) -> Grants:
 def _subscription_grants(site: Site, subscription: str) -> Grants:
     request = {"resource": site.subscription(subscription)}
     try:
-        return of_policy(site.subscriber.get_iam_policy(request=request, timeout=_TIMEOUT))
+        return of_policy(site.subscriber.get_iam_policy(request=request, timeout=CALL_SECONDS))
     except NotFound:
         return frozenset()

@@ -12,7 +12,7 @@ from contracts.topology import LoggingSink, SchedulerJob
 from contracts.wording import shown
 from ops.doctor import messaging
 from ops.doctor.findings import Finding, fail, ok, warn
-from ops.doctor.site import Site
+from ops.doctor.site import CALL_SECONDS, Site
 
 _APPLY = "run terraform apply"
 
@@ -175,7 +175,7 @@ def judge_sink(wanted: LoggingSink, seen: Sink | None, topic: str, publishers: f
 def storage_agent(site: Site) -> list[Finding]:
     """Cloud Storage may announce what lands."""
     topic = site.topology.bucket_notification.topic
-    member = f"serviceAccount:{site.storage.get_service_account_email(timeout=20)}"
+    member = f"serviceAccount:{site.storage.get_service_account_email(timeout=CALL_SECONDS)}"
     return judge_storage_agent(member, topic, messaging.topic_publishers(site, topic))
 
 
@@ -204,7 +204,7 @@ def secrets(site: Site) -> list[Finding]:
 def _states(client: secretmanager_v1.SecretManagerServiceClient, secret: str) -> list[str] | None:
     """States of a secret's versions, newest first; None where there is no such secret."""
     try:
-        listed = client.list_secret_versions(request={"parent": secret}, timeout=20)
+        listed = client.list_secret_versions(request={"parent": secret}, timeout=CALL_SECONDS)
         return [version.state.name for version in listed]
     except NotFound:
         return None

@@ -19,16 +19,15 @@ from contracts.documents import DeadLetter
 from contracts.envelope.dead_letters import DEAD
 from contracts.envelope.messages import Origin, to_message
 from contracts.events import Canary
-from contracts.names import LETTERS_PREFIX, UNKNOWN_SUBSCRIPTION, canary_name
+from contracts.names import DEAD_LETTERS_PREFIX, UNKNOWN_SUBSCRIPTION, canary_name
 from contracts.topology import PushSubscription
 from ops.doctor.findings import Finding, fail, ok, warn
-from ops.doctor.site import Site
+from ops.doctor.site import CALL_SECONDS, Site
 
-_TIMEOUT = 20.0
 _TOPIC = "canary-topic"
 _ONE_DAY = timedelta(days=1)  # the least that a subscription may live unused
-_PULL = 5.0  # seconds for one pull
-_LOOK = 1.0  # seconds between two looks at the bucket
+_PULL_SECONDS = 5.0  # for one pull
+_LOOK_SECONDS = 1.0  # between two looks at the bucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,30 +60,30 @@ def quick(site: Site, new_id: Callable[[], str], patience: Patience) -> Iterator
 
 
 def announcement(site: Site, canary_id: str, patience: Patience) -> Iterator[Finding]:
-    """Whether a new object below the prefix is announced: an object that is no part, and a subscription of our own."""
+    """Whether a new object below the prefix is announced, heard on a subscription made for it."""
     wanted = site.topology.bucket_notification
     listening = site.subscription(f"doctor-{canary_id}")
     blob = site.storage.bucket(site.target.bucket).blob(f"{wanted.object_prefix}canary-{canary_id}")
     try:
         site.subscriber.create_subscription(
             request={"name": listening, "topic": site.topic(wanted.topic), "expiration_policy": {"ttl": _ONE_DAY}},
-            timeout=_TIMEOUT,
+            timeout=CALL_SECONDS,
         )
     except GoogleAPIError as error:
         what = f"nobody could listen to {wanted.topic}: {str(error).splitlines()[0]}"
         yield Finding("announcement", what, "unreachable", "prove it with roles/pubsub.editor")
         return
     try:
-        blob.upload_from_string(b"a canary of releases doctor", timeout=_TIMEOUT)
+        blob.upload_from_string(b"a canary of releases doctor", timeout=CALL_SECONDS)
         end = patience.now() + patience.limit.total_seconds()
         heard = False
         while not heard and patience.now() < end:
             heard = blob.name in _announced(site, listening)
             if not heard:
-                patience.wait(_LOOK)
+                patience.wait(_LOOK_SECONDS)
     finally:
-        site.subscriber.delete_subscription(subscription=listening, timeout=_TIMEOUT)
-        blob.delete(timeout=_TIMEOUT)
+        site.subscriber.delete_subscription(subscription=listening, timeout=CALL_SECONDS)
+        blob.delete(timeout=CALL_SECONDS)
     if heard:
         yield ok("announcement", f"a new object below {wanted.object_prefix} is announced to {wanted.topic}")
     else:
@@ -95,13 +94,13 @@ def announcement(site: Site, canary_id: str, patience: Patience) -> Iterator[Fin
 def _announced(site: Site, subscription: str) -> set[str]:
     """Objects that were announced since the last look."""
     try:
-        pulled = site.subscriber.pull(subscription=subscription, max_messages=100, timeout=_PULL)
+        pulled = site.subscriber.pull(subscription=subscription, max_messages=100, timeout=_PULL_SECONDS)
     except (DeadlineExceeded, RetryError):
         return set()
     taken = pulled.received_messages
     if taken:
         ids = [message.ack_id for message in taken]
-        site.subscriber.acknowledge(subscription=subscription, ack_ids=ids, timeout=_TIMEOUT)
+        site.subscriber.acknowledge(subscription=subscription, ack_ids=ids, timeout=CALL_SECONDS)
     return {message.message.attributes.get("objectId", "") for message in taken}
 
 
@@ -137,8 +136,8 @@ def _unheard(push: PushSubscription, limit: timedelta) -> Finding:
 
 def _is_heard(bucket: Bucket, canary_id: str, push: PushSubscription) -> bool:
     if push.topic.endswith(DEAD):
-        return any(push.topic == _topic_of(letter) for letter in _letters(bucket, UNKNOWN_SUBSCRIPTION, canary_id))
-    return bool(bucket.blob(canary_name(canary_id, push.name)).exists(timeout=_TIMEOUT))
+        return any(push.topic == _topic_of(found) for found in _recorded(bucket, UNKNOWN_SUBSCRIPTION, canary_id))
+    return bool(bucket.blob(canary_name(canary_id, push.name)).exists(timeout=CALL_SECONDS))
 
 
 # --- dead letters --------------------------------------------------------------------------------------------------
@@ -150,7 +149,7 @@ def dead_letters(site: Site, canary_id: str, patience: Patience) -> Iterator[Fin
     published = _publish(site, Canary(id=canary_id, refuse=True), {push.topic for push in pushes.values()})
     bucket = site.storage.bucket(site.target.bucket)
     waiting = {name: push for name, push in pushes.items() if not published[push.topic]}
-    for name in _as_heard(waiting, lambda push: bool(_letters(bucket, push.name, canary_id)), patience):
+    for name in _as_heard(waiting, lambda push: bool(_recorded(bucket, push.name, canary_id)), patience):
         del waiting[name]
         yield ok("dead letter", f"{name}: refused, dead-lettered to {pushes[name].dead_letter_topic}, recorded")
     for push in waiting.values():
@@ -160,7 +159,7 @@ def dead_letters(site: Site, canary_id: str, patience: Patience) -> Iterator[Fin
 
 def _not_yet(push: PushSubscription, canary_id: str, limit: timedelta) -> Finding:
     least = dead_letter_after(push)
-    where = f"{LETTERS_PREFIX}{push.name}/"
+    where = f"{DEAD_LETTERS_PREFIX}{push.name}/"
     if least < limit / 2:
         remedy = f"look at the dead-letter rights, at {push.dead_letter_topic}, and at the log of its service"
         return fail("dead letter", f"{push.name}: not recorded within {limit.total_seconds():.0f} s", remedy)
@@ -186,7 +185,7 @@ def _publish_one(site: Site, canary: Canary, topic: str) -> str:
     # The topic is named in the message: a dead letter without a source does not tell where it was published.
     attributes = {**message.attributes, _TOPIC: topic}
     try:
-        site.publisher.publish(site.topic(topic), message.data, **attributes).result(timeout=_TIMEOUT)
+        site.publisher.publish(site.topic(topic), message.data, **attributes).result(timeout=CALL_SECONDS)
     except (GoogleAPIError, TimeoutError) as error:
         return str(error).splitlines()[0] if str(error) else type(error).__name__
     return ""
@@ -203,16 +202,16 @@ def _as_heard(
             yield name
         if not waiting or patience.now() >= end:
             return
-        patience.wait(_LOOK)
+        patience.wait(_LOOK_SECONDS)
 
 
-def _letters(bucket: Bucket, subscription: str, canary_id: str) -> list[tuple[Blob, DeadLetter]]:
+def _recorded(bucket: Bucket, subscription: str, canary_id: str) -> list[tuple[Blob, DeadLetter]]:
     """The records of a subscription that hold this canary."""
     found = []
-    for blob in bucket.list_blobs(prefix=f"{LETTERS_PREFIX}{subscription}/", timeout=_TIMEOUT):
-        letter = DeadLetter.model_validate_json(blob.download_as_bytes(timeout=_TIMEOUT))
-        if canary_id.encode() in base64.b64decode(letter.data):
-            found.append((blob, letter))
+    for blob in bucket.list_blobs(prefix=f"{DEAD_LETTERS_PREFIX}{subscription}/", timeout=CALL_SECONDS):
+        dead_letter = DeadLetter.model_validate_json(blob.download_as_bytes(timeout=CALL_SECONDS))
+        if canary_id.encode() in base64.b64decode(dead_letter.data):
+            found.append((blob, dead_letter))
     return found
 
 
@@ -222,11 +221,11 @@ def _topic_of(found: tuple[Blob, DeadLetter]) -> str:
 
 def _clear(bucket: Bucket, canary_id: str) -> None:
     """Take the notes and records of this canary away."""
-    for blob in bucket.list_blobs(prefix=f"canaries/{canary_id}/", timeout=_TIMEOUT):
-        blob.delete(timeout=_TIMEOUT)
+    for blob in bucket.list_blobs(prefix=f"canaries/{canary_id}/", timeout=CALL_SECONDS):
+        blob.delete(timeout=CALL_SECONDS)
     prefixes: set[str] = {
-        blob.name.split("/")[1] for blob in bucket.list_blobs(prefix=LETTERS_PREFIX, timeout=_TIMEOUT)
+        blob.name.split("/")[1] for blob in bucket.list_blobs(prefix=DEAD_LETTERS_PREFIX, timeout=CALL_SECONDS)
     }
     for subscription in prefixes:
-        for blob, _ in _letters(bucket, subscription, canary_id):
-            blob.delete(timeout=_TIMEOUT)
+        for blob, _ in _recorded(bucket, subscription, canary_id):
+            blob.delete(timeout=CALL_SECONDS)

@@ -10,7 +10,7 @@ import requests
 from contracts.topology import PUSHER, run_name
 from ops.doctor.findings import Finding, fail, ok, warn
 from ops.doctor.rights import of_json
-from ops.doctor.site import Site
+from ops.doctor.site import CALL_SECONDS, Site
 
 _APP = "new-releases"  # the label that the cluster manager puts on clusters
 _GRACE = timedelta(minutes=15)  # Dataproc deletes at its own pace
@@ -136,7 +136,7 @@ def clusters(site: Site, now: datetime) -> list[Finding]:
         "filter": f"labels.app = {_APP}",
     }
     return judge_clusters(
-        [_cluster(found) for found in site.clusters.list_clusters(request=request, timeout=20)], now
+        [_cluster(found) for found in site.clusters.list_clusters(request=request, timeout=CALL_SECONDS)], now
     )
 
 

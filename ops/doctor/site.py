@@ -22,7 +22,8 @@ from eventing.clients import anonymous
 from ops import target as targets
 from ops.target import Target
 
-_TIMEOUT = 20.0  # seconds for one call
+CALL_SECONDS = 20.0
+"""What the doctor gives one call."""
 _NOT_FOUND = 404
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
@@ -55,14 +56,14 @@ class HttpRest:
 
     def get(self, url: str) -> dict[str, Any] | None:
         """See `Rest.get`."""
-        response = self._session.get(url, timeout=_TIMEOUT)
+        response = self._session.get(url, timeout=CALL_SECONDS)
         if response.status_code == _NOT_FOUND:
             return None
         return _answer(response)
 
     def post(self, url: str, question: Mapping[str, Any]) -> dict[str, Any]:
         """See `Rest.post`."""
-        return _answer(self._session.post(url, json=dict(question), timeout=_TIMEOUT))
+        return _answer(self._session.post(url, json=dict(question), timeout=CALL_SECONDS))
 
 
 def _answer(response: requests.Response) -> dict[str, Any]:

@@ -1,17 +1,17 @@
-"""What is recorded of a message that was given up: pure, for every kind of message, readable or not."""
+"""What is recorded about a message that was given up: pure, for every kind of message, readable or not."""
 
 from datetime import datetime
 
 from contracts import names
-from contracts.documents import DeadLetter, DeadLetterRecord
-from contracts.envelope.push import BODY_LIMIT
+from contracts.documents import DeadLetter, GivenUpMarket
+from contracts.envelope.push import BODY_LIMIT_BYTES
 from contracts.events import DataprocOperation, DeadLettered, MarketRequested, ObjectFinalized
 
 _REASON_SHOWN = 500  # characters
 
 
-def letter_of(event: DeadLettered, now: datetime) -> DeadLetter:
-    """The record of a dead letter: the whole message, whose it was, and why it ended, as far as it shows itself."""
+def dead_letter_of(event: DeadLettered, now: datetime) -> DeadLetter:
+    """The record of a dead letter: the whole message, whose it was, and why it ended, as far as the message shows."""
     run_id, market = _about(event)
     return DeadLetter(
         subscription=names.source_subscription(event.subscription),
@@ -30,12 +30,12 @@ def letter_of(event: DeadLettered, now: datetime) -> DeadLetter:
     )
 
 
-def market_record(event: DeadLettered, now: datetime) -> DeadLetterRecord | None:
+def given_up_market(event: DeadLettered, now: datetime) -> GivenUpMarket | None:
     """That a market of a run was given up; None where the message did not ask for one."""
     request = event.original
     if not isinstance(request, MarketRequested):
         return None
-    return DeadLetterRecord(
+    return GivenUpMarket(
         run_id=request.run_id,
         market=request.market,
         reason=f"given up after {event.delivery_count or '?'} deliveries ({request.reason})",
@@ -47,8 +47,8 @@ def market_record(event: DeadLettered, now: datetime) -> DeadLetterRecord | None
 
 
 def _reason(event: DeadLettered) -> str:
-    if len(event.data) > BODY_LIMIT:
-        return f"too large: services take bodies of {BODY_LIMIT} bytes"
+    if len(event.data) > BODY_LIMIT_BYTES:
+        return f"too large: services take bodies of {BODY_LIMIT_BYTES} bytes"
     if event.original is None:
         return f"unreadable: {'; '.join(event.unreadable)}"[:_REASON_SHOWN]
     return "readable, but no delivery was settled: see the log of its service"

@@ -3,12 +3,12 @@
 Sets of markets and generations, never counters: a duplicate, a reordering or a replayed event log changes nothing.
 
 An order is obeyed once: a decision carries the number of the newest order that was known when it was made. Of several
-that no decision knows, the newest counts that does something. An order to reopen is in force from when it is given
-until a decision carries it. It asks for the missing markets once, and gives a run without a load as much time again as
+orders that no decision carries yet, the newest one that changes something counts. An order to reopen is in force until
+a decision carries it. It asks for the missing markets once, and gives a run without a load as much time again as
 its manifest had given it, counted from the order.
 
-A part that has gone is no news, and no decision leaves out a market that a load may have brought into the table: only
-a person may. What proved bad, or has gone, is asked for again, at most `MOST_REPAIRS` times a run.
+A vanished part is no reason for a new decision, and no decision leaves out a market that a load may have put into the
+table: only a person may. Parts that proved bad or vanished are asked for again, at most `MOST_REPAIRS` times a run.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,14 +18,14 @@ from typing import Final
 
 from contracts.documents import (
     CloseReason,
-    DeadLetterRecord,
     Decision,
+    GivenUpMarket,
     LoadResult,
     Manifest,
     MissingMarket,
     Order,
     Part,
-    ThrottledRecord,
+    ThrottledMarket,
 )
 
 MOST_REPAIRS: Final = 2
@@ -43,13 +43,13 @@ class Facts:
     parts: Mapping[str, Part]
     """Expected markets only, by market."""
     unusable: Mapping[str, str] = field(default_factory=dict)
-    """Why what landed of a market is no part."""
+    """By market, why the object in its part's place is not a part."""
     newest: Decision | None = None
     newest_has_receipt: bool = False
     load: LoadResult | None = None
     """What the job of the newest decision found, once that has its receipt."""
-    dead_letters: Mapping[str, DeadLetterRecord] = field(default_factory=dict)
-    throttled: Mapping[str, ThrottledRecord] = field(default_factory=dict)
+    given_up: Mapping[str, GivenUpMarket] = field(default_factory=dict)
+    throttled: Mapping[str, ThrottledMarket] = field(default_factory=dict)
     orders: Sequence[Order] = ()
     """All that an operator wanted, in order."""
     reopened: Collection[int] = ()
@@ -139,7 +139,7 @@ def _is_narrow(facts: Facts) -> bool:
 
 
 def _after(facts: Facts, newest: Decision, now: datetime) -> Step:
-    """A decision stands: what has landed since makes the next one, unless a market would be lost by it."""
+    """A decision stands: what has landed since makes the next one, unless that would lose a market."""
     news, gone = _news(facts, newest), sorted(_held(facts) - facts.parts.keys())
     wants = bool(news) or facts.taken_back
     if wants and not gone:
@@ -157,9 +157,9 @@ def _after(facts: Facts, newest: Decision, now: datetime) -> Step:
 
 
 def _order(facts: Facts) -> Order | None:
-    """The order in force: the newest that no decision knows and that does something to the run as it is.
+    """The order in force: the newest that no decision carries and that changes something.
 
-    One that does nothing, such as to load again what was never loaded, keeps none before it from being obeyed.
+    An order that changes nothing, such as a reload of what was never loaded, does not stand in an earlier one's way.
     """
     known = facts.newest.order if facts.newest else 0
     unknown = (order for order in reversed(facts.orders) if order.number > known)
@@ -180,7 +180,7 @@ def _does_something(order: Order, facts: Facts) -> bool:
 
 
 def _to_ask(facts: Facts, now: datetime) -> tuple[str, ...]:
-    """The missing markets, but for those whose wait for quota is not over: their messages are still under way."""
+    """The missing markets, except those still waiting for quota: their messages are under way."""
     missing = [market for market in facts.manifest.markets if market not in facts.parts]
     return _unless_waiting(missing, facts, now)
 
@@ -191,14 +191,14 @@ def _unless_waiting(markets: Iterable[str], facts: Facts, now: datetime) -> tupl
 
 
 def _deadline(manifest: Manifest, reopening: Order | None) -> datetime:
-    """An order to reopen gives the time anew that the manifest had given, and never takes any away."""
+    """An order to reopen grants the manifest's time once more, and never shortens it."""
     if reopening is None:
         return manifest.deadline
     return max(manifest.deadline, reopening.ordered_at + (manifest.deadline - manifest.created_at))
 
 
 def _close_by(order: Order, facts: Facts) -> Close:
-    """The operator overrides the quorum and may let markets go, but nothing can be made of nothing."""
+    """The operator overrides the quorum and may give up markets; without any album there is still nothing to load."""
     is_whole_again = order.kind == "reload" and not missing_markets(facts)
     closed = _close(facts, "complete" if is_whole_again else "operator")
     loads = _has_albums(facts.parts.values())
@@ -246,7 +246,7 @@ def _until_quiet(facts: Facts, news: Iterable[Part], now: datetime) -> timedelta
 
 
 def _news(facts: Facts, newest: Decision) -> list[Part]:
-    """What has landed since; a part that has gone is none."""
+    """Parts that landed since; a vanished one does not count."""
     known = _decided(newest)
     return [part for part in facts.parts.values() if known.get(part.market) != part.generation]
 
@@ -277,12 +277,12 @@ def _held(facts: Facts) -> frozenset[str]:
 
 
 def _has_albums(parts: Iterable[Part]) -> bool:
-    """Whether there is anything to load; a part that does not tell may have albums."""
+    """Whether there is anything to load; a part that does not say how many albums it has may have some."""
     return any(not part.empty and part.albums != 0 for part in parts)
 
 
 def _completes(newest: Decision, missing: tuple[MissingMarket, ...]) -> bool:
-    """Whether the last missing market has just come: there is nothing to be quiet for."""
+    """Whether the last missing market has just landed: there is nothing left to wait for."""
     return bool(newest.missing) and not missing
 
 
@@ -313,11 +313,11 @@ def missing_markets(facts: Facts) -> tuple[MissingMarket, ...]:
 def _why(facts: Facts, market: str) -> str:
     if (waits := facts.throttled.get(market)) is not None:
         return f"throttled until {waits.until.isoformat()}: {waits.reason}"
-    if (dead := facts.dead_letters.get(market)) is not None:
+    if (dead := facts.given_up.get(market)) is not None:
         return f"dead-lettered: {dead.reason}"
     return facts.unusable.get(market, "not landed")
 
 
 def _is_given_up(facts: Facts, market: str) -> bool:
-    """Dead-lettered for good; one that waits for quota will be asked for again."""
-    return market in facts.dead_letters and market not in facts.throttled
+    """Given up for good; a market that waits for quota will be asked for again."""
+    return market in facts.given_up and market not in facts.throttled

@@ -13,7 +13,7 @@ from eventing.app import Handler
 from eventing.coalescing import Coalescer
 from eventing.errors import Permanent, Retryable
 from eventing.ledger import RunLedger
-from services.batch_trigger.dead_letters import letter_of, market_record
+from services.batch_trigger.dead_letters import dead_letter_of, given_up_market
 from services.batch_trigger.decisions import (
     Announce,
     AskAgain,
@@ -55,16 +55,16 @@ async def on_object_finalized(delivery: Delivery, *, ports: Ports, coalescer: Co
 async def on_dead_lettered(delivery: Delivery, *, ports: Ports, coalescer: Coalescer) -> None:
     """Record a message that was given up; where it asked for a market, its run need not wait for that one."""
     event: DeadLettered = delivery.event
-    letter = letter_of(event, ports.clock())
-    if not await ports.ledger.has_letter(letter.subscription, letter.message_id):
-        # The letter's own record comes last: once it stands, a redelivery records nothing again, and so a market
+    dead_letter = dead_letter_of(event, ports.clock())
+    if not await ports.ledger.has_dead_letter(dead_letter.subscription, dead_letter.message_id):
+        # The message's own record comes last: once it stands, a redelivery records nothing again, and so a market
         # that was asked for again meanwhile is not given up once more by an old message.
-        if (record := market_record(event, ports.clock())) is not None:
-            await ports.ledger.record_dead_letter(record)
+        if (record := given_up_market(event, ports.clock())) is not None:
+            await ports.ledger.record_given_up(record)
             log.error("market_dead_lettered", extra={"deliveries": event.delivery_count})
-        if await ports.ledger.create_letter(letter):
-            told = {"subscription": letter.subscription, "dead_letter": letter.message_id, "event": letter.event}
-            log.warning("dead_letter_recorded", extra={**told, "reason": letter.reason})
+        if await ports.ledger.create_dead_letter(dead_letter):
+            told = dead_letter.model_dump(include={"subscription", "event", "reason"})
+            log.warning("dead_letter_recorded", extra={**told, "dead_letter": dead_letter.message_id})
     request = event.original
     if isinstance(request, MarketRequested) and await ports.ledger.manifest(request.run_id) is not None:
         await coalescer.run(request.run_id)
@@ -111,7 +111,7 @@ async def _facts(run_id: str, ledger: RunLedger) -> Facts:
         newest=newest,
         newest_has_receipt=index.is_finished,
         load=await ledger.load_result(run_id, index.newest_decision) if index.is_finished else None,
-        dead_letters=await ledger.dead_letters(index),
+        given_up=await ledger.given_up(index),
         throttled=await ledger.throttled(index),
         orders=await ledger.orders(index),
         reopened=index.reopened,
@@ -140,7 +140,7 @@ async def _act(step: Step, facts: Facts, ports: Ports) -> None:
 async def _ask_again(step: AskAgain, facts: Facts, ports: Ports) -> None:
     """Obey an order to reopen. The note comes last: a crash before it asks once more, which changes nothing."""
     run_id, order = facts.manifest.run_id, step.order
-    # Where something lies that is no part, only a replay puts another in its place.
+    # An object in a part's place that is not a part is replaced only by a replay.
     requests = [
         MarketRequested(run_id=run_id, market=market, replay=market in facts.unusable, reason=order.reason)
         for market in step.markets
@@ -165,7 +165,7 @@ async def _repair(step: Repair, run_id: str, ports: Ports) -> None:
 async def _ask(requests: list[MarketRequested], ports: Ports, *, cause: str) -> None:
     """Publish requests, and forget that any of their markets was given up."""
     for request in requests:
-        await ports.ledger.clear_dead_letter(request.run_id, request.market)
+        await ports.ledger.clear_given_up(request.run_id, request.market)
     await ports.publisher.publish(requests, cause=cause)
 
 
@@ -188,7 +188,7 @@ async def _close(step: Close, facts: Facts, ports: Ports) -> None:
     won = await ports.ledger.create_decision(decision)
     outcome = {"run_id": run_id, "revision": step.revision, "won": won, "missing": len(step.missing)}
     log.info("batch_closed", extra=outcome | {"close_reason": step.close_reason, "verdict": decision.verdict})
-    # The loser says it too: the winner may have died between its decision and its message.
+    # The loser announces it too: the winner may have died between its decision and its message.
     await _announce(run_id, step.revision, ports)
 
 

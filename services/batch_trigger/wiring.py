@@ -7,7 +7,7 @@ from functools import partial
 
 from aiohttp import web
 
-from contracts.envelope.push import ANY_MESSAGE
+from contracts.envelope.push import ANY_MESSAGE_BYTES
 from eventing.app import Service, create_app
 from eventing.canaries import canary_handlers
 from eventing.clients import google_publisher, object_store, push_verifier
@@ -37,4 +37,4 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> web.Applica
             yield Service("batch_trigger", table, ready=ready)
 
     # Dead letters of every size are recorded here, also those that were too large for their service.
-    return create_app(opening, verifier=push_verifier(settings), body_limit=ANY_MESSAGE)
+    return create_app(opening, verifier=push_verifier(settings), body_limit_bytes=ANY_MESSAGE_BYTES)

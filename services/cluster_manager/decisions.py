@@ -56,13 +56,13 @@ class Facts:
     jobs: Sequence[Job]
     """In order of revision and attempt."""
     unreadable: str = ""
-    """Why the newest decision cannot be told."""
+    """Why the newest decision cannot be read."""
     last_job: int = 0
     """The highest number that is taken by a claim of a job, readable or not."""
     last_attempt: int = 0
     """The same of clusters."""
     former: Sequence[Job] = ()
-    """Jobs of the same names that ended before the newest decision was made: of a run whose documents were lost."""
+    """Jobs of the same names that ended before the newest decision was made: the run's documents were lost since."""
     table: WarehouseCount | None = None
     """What the table holds of the run; counted only where it decides (`needs_table`, `look_is_due`)."""
     receipt: Receipt | None = None
@@ -206,7 +206,7 @@ class _Work:
 
 
 def _of_this_life(facts: Facts) -> Facts:
-    """Dataproc remembers jobs longer than a bucket whose documents are lost: such a job has loaded nothing decided."""
+    """Dataproc still lists jobs of a run whose documents were lost: such a job did not load the present decision."""
     newest = facts.newest
     if newest is None:
         return facts
@@ -222,7 +222,7 @@ def _of_this_life(facts: Facts) -> Facts:
 
 
 def _as_it_ended(job: Job, facts: Facts, now: datetime, limits: Limits) -> Job:
-    """The job; one that is lost as if Dataproc had told its end, which it never will."""
+    """The job; a lost one is treated as ended, since Dataproc will never report its end."""
     if not is_active(job.state) or not _is_lost(job, facts, now, limits):
         return job
     details = f"its cluster {job.cluster} is gone, and Dataproc still calls it {job.state}: it is taken for lost"
@@ -230,7 +230,7 @@ def _as_it_ended(job: Job, facts: Facts, now: datetime, limits: Limits) -> Job:
 
 
 def _is_lost(job: Job, facts: Facts, now: datetime, limits: Limits) -> bool:
-    """Whether a job without a cluster had all the time it may need: since it was cancelled, or that a cluster lives."""
+    """Whether a job without a cluster has had all the time it may need: since it was cancelled, or a cluster's life."""
     if not _is_adrift(job, facts):
         return False
     cancelled = job.since if job.state in ("CANCEL_PENDING", "CANCEL_STARTED") else None
@@ -260,7 +260,7 @@ def _submitted_at(job: Job, facts: Facts, now: datetime) -> datetime:
 
 
 def _is_overtaken(facts: Facts) -> bool:
-    """Whether the decision that was read is older than one that is loaded: whoever knows that one goes on."""
+    """Whether a newer decision than the one read already has a job: whoever has read that decision goes on."""
     newest = facts.newest.revision if facts.newest else 0
     claimed = [claim.revision for claim in facts.job_claims]
     return max([*claimed, *(job.revision for job in facts.jobs)], default=0) > newest
@@ -297,9 +297,9 @@ def _newest(facts: Facts, now: datetime, limits: Limits) -> list[Action]:
 
 
 def look_is_due(index: RunIndex, now: datetime) -> bool:
-    """Whether the table is to be looked at once more: a load whose driver had ended may have come after the newest.
+    """Whether to count the table once more: a load whose driver had ended may have finished after the newest one.
 
-    Of one job alone there is no older load. A run is looked at once for each newest decision.
+    A run with one job has no older load. There is one such look for each newest decision.
     """
     if index.finished_at is None or not index.is_settled or index.newest_decision in index.looked:
         return False
@@ -307,7 +307,7 @@ def look_is_due(index: RunIndex, now: datetime) -> bool:
 
 
 def _second_look(facts: Facts) -> list[Action]:
-    """What the table holds after all loads have ended; what a failed decision left there is a person's to judge."""
+    """What the table holds after all loads have ended; what a failed decision left there is for a person to judge."""
     newest, receipt, table = facts.newest, facts.receipt, facts.table
     if newest is None or receipt is None or table is None:
         return []
@@ -343,7 +343,7 @@ def needs_table(facts: Facts) -> bool:
 
 
 def _is_loaded(facts: Facts) -> bool:
-    """Whether the table holds the newest decision whole. Another job would cost the same again, and could find less."""
+    """Whether the table holds the newest decision whole. Another job would cost as much, and might find fewer parts."""
     newest, table = facts.newest, facts.table
     if newest is None or table is None or table.revision != newest.revision:
         return False
@@ -351,7 +351,7 @@ def _is_loaded(facts: Facts) -> bool:
 
 
 def markets_with_albums(decision: Decision) -> int:
-    """Of how many markets a decision brings rows into the table."""
+    """How many markets of a decision bring rows into the table."""
     return sum(not part.empty and part.albums != 0 for part in decision.parts)
 
 
@@ -484,5 +484,5 @@ def is_active(state: JobState) -> bool:
 
 
 def expected_cluster(facts: Facts) -> str | None:
-    """The name the newest claim stands for; whatever bears it is looked at, ours or not."""
+    """The name of the newest claim's cluster; a cluster of that name is looked at, ours or not."""
     return cluster_name(facts.run_id, facts.claims[-1].attempt) if facts.claims else None

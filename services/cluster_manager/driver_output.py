@@ -1,11 +1,11 @@
-"""What the output of a job's driver says about its end. Pure."""
+"""Why a job ended, from the output of its driver. Pure."""
 
 import re
 from typing import Final
 
 from contracts.wording import cut
 
-MOST: Final = 64 * 1024
+MOST_BYTES: Final = 64 * 1024
 """Bytes that are read, from the end: Spark says a lot, and says why it failed last."""
 _LONGEST: Final = 500
 _CAUSED: Final = "Caused by: "
@@ -13,12 +13,12 @@ _ERROR: Final = re.compile(r"\w(?:Error|Exception)\b|\b(?:ERROR|FATAL|Killed|err
 
 
 def folder_of(uri: str) -> str:
-    """What the names of the output's pieces begin with, in the bucket that the address names."""
+    """The prefix of the output's pieces, within the bucket that the address names."""
     return uri.removeprefix("gs://").partition("/")[2]
 
 
 def last_error(output: bytes) -> str | None:
-    """The innermost cause that Java tells, else the last line that tells of an error, else the last line."""
+    """Java's innermost cause, else the last line that names an error, else the last line."""
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
     causes = [line.removeprefix(_CAUSED) for line in lines if line.startswith(_CAUSED)]
     errors = [line for line in lines if _ERROR.search(line) and not line.startswith("at ")]

@@ -35,7 +35,7 @@ from services.cluster_manager.decisions import (
     look_is_due,
     needs_table,
 )
-from services.cluster_manager.driver_output import MOST, folder_of, last_error
+from services.cluster_manager.driver_output import MOST_BYTES, folder_of, last_error
 from services.cluster_manager.ports import Cluster, Job, JobRequest, NoMachines, Ports
 from services.cluster_manager.receipts import Evidence, receipt_of
 from services.cluster_manager.sizing import ClusterSize
@@ -61,7 +61,7 @@ async def on_batch_ready(delivery: Delivery, *, coalescer: Coalescer) -> None:
 
 
 async def on_dataproc_operation(delivery: Delivery, *, coalescer: Coalescer) -> None:
-    """A cluster or job has ended something. What was begun, or refused at once, is known to whoever asked for it."""
+    """A cluster or job has ended something. Whoever asked for it knows already what was begun, or refused at once."""
     event: DataprocOperation = delivery.event
     if not event.last:
         log.info("no_operation_ended", extra={"resource": event.resource, "method": event.method})
@@ -89,7 +89,7 @@ async def reconcile(run_id: str, *, ports: Ports, limits: Limits) -> None:
     """Take the next step of one run. A refused action does not stop the others.
 
     Raises:
-        Permanent: an action was refused, or nobody can tell what is to be loaded.
+        Permanent: an action was refused, or the newest decision cannot be read.
     """
     facts = await _facts(run_id, ports)
     refused = [Permanent(facts.unreadable)] if facts.unreadable else []
@@ -139,7 +139,7 @@ async def _with_second_look(facts: Facts, index: RunIndex, ports: Ports) -> Fact
 
 
 async def _newest(index: RunIndex, ledger: RunLedger) -> tuple[Decision | None, str]:
-    """The newest decision, or why it cannot be told."""
+    """The newest decision, or why it cannot be read."""
     try:
         return await ledger.decision(index.run_id, index.newest_decision) if index.newest_decision else None, ""
     except Unreadable as error:
@@ -147,7 +147,7 @@ async def _newest(index: RunIndex, ledger: RunLedger) -> tuple[Decision | None, 
 
 
 async def _with_claimed_cluster(facts: Facts, ports: Ports) -> Facts:
-    """Add whatever bears the claimed name: a listing by label does not show a stranger's cluster."""
+    """Add the cluster of the claimed name: a listing by label does not show a stranger's."""
     name = expected_cluster(facts)
     if name is None or any(cluster.name == name for cluster in facts.clusters):
         return facts
@@ -217,7 +217,7 @@ async def _claim(run_id: str, wanted: ClaimCluster, ports: Ports) -> None:
 
 
 async def _create(claim: ClusterClaim, size: ClusterSize, ports: Ports) -> None:
-    """A refusal settles the delivery: it is on record, and the sweep after its pause asks anew."""
+    """A refusal settles the delivery: it is on record, and the first sweep after its pause asks again."""
     try:
         await ports.dataproc.create_cluster(claim.cluster, claim.run_id, size)
     except NoMachines as error:
@@ -281,14 +281,14 @@ async def _evidence(action: Finish, facts: Facts, ports: Ports) -> Evidence:
 
 
 async def _driver_error(job: Job, ports: Ports) -> str | None:
-    """The last error of the driver's output: of a job that left no result nothing else says why."""
+    """The last error of the driver's output: nothing else says why a job left no result."""
     if ports.staging is None or job.driver_output_uri is None:
         return None
     try:
         written = [
             info.name for info in await ports.staging.listing(folder_of(job.driver_output_uri)) if info.size
         ]
-        return last_error(await ports.staging.end(written[-1], MOST)) if written else None
+        return last_error(await ports.staging.end(written[-1], MOST_BYTES)) if written else None
     except Retryable as error:
         # The receipt tells where the output is: it is not worth waiting for.
         log.warning("driver_output_unread", extra={"job": job.id, "reason": str(error)})
@@ -296,7 +296,7 @@ async def _driver_error(job: Job, ports: Ports) -> str | None:
 
 
 async def _source(run_id: str, ledger: RunLedger) -> dict[str, Any]:
-    """What the parts tell of their source, compared with the run before."""
+    """What the parts say about their source, compared with the run before."""
     earlier = [index.run_id for index in await ledger.indexes() if index.run_id < run_id]
     before = await ledger.parts_metadata(earlier[-1]) if earlier else {}
     report = source_report(await ledger.parts_metadata(run_id), before)

@@ -152,8 +152,8 @@ class Staging(Protocol):
         """All pieces below a prefix, by name."""
         ...
 
-    async def end(self, name: str, size: int) -> bytes:
-        """So many bytes of one at most, from its end."""
+    async def end(self, name: str, most_bytes: int) -> bytes:
+        """At most so many bytes of one piece, from its end."""
         ...
 
 

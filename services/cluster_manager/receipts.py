@@ -1,6 +1,6 @@
 """What a decision became, as a document: pure.
 
-The table and the load result say it together, not the job's end: a job may die between its load and its end, and one
+The table and the load result decide it together, not the job's end: a job may die between its load and its end, and one
 that ends well may have loaded nothing.
 """
 
@@ -49,7 +49,7 @@ class Evidence:
     claims: tuple[ClusterClaim, ...]
     cluster: Cluster | None
     source: Mapping[str, Any]
-    """What the parts tell of their source (`contracts.truth`)."""
+    """What the parts say about their source (`contracts.truth`)."""
     before: Receipt | None = None
     """The newest receipt of an earlier run that was loaded."""
     driver: str | None = None
@@ -93,7 +93,7 @@ def receipt_of(evidence: Evidence, now: datetime) -> Receipt:
 
 
 def page_of(run_id: str, dashboard: str) -> str:
-    """Where the run is to be seen: its own page, which is there before any row; a page in one file has but weeks."""
+    """Address that shows the run: its own page, which exists before any row; an exported page has only weeks."""
     return (
         f"{dashboard}?week={run_id}" if dashboard.endswith(".html") else f"{dashboard.rstrip('/')}/runs/{run_id}"
     )
@@ -129,13 +129,13 @@ def _error(evidence: Evidence) -> str | None:
 
 
 def _ended(evidence: Evidence) -> str | None:
-    """How the job ended; the driver's own words before those of Dataproc, which knows an exit code."""
+    """How the job ended: in the driver's own words rather than Dataproc's, which knows only an exit code."""
     job = evidence.job
     return f"{evidence.driver} (job {job.id} ended {job.state})" if job and evidence.driver else evidence.error
 
 
 def _doubt(evidence: Evidence) -> str | None:
-    """What keeps a decision from counting as loaded: the table says otherwise, or was not asked."""
+    """What keeps a decision from counting as loaded: the table holds something else, or was not counted."""
     decision, load, table = evidence.decision, evidence.load, evidence.warehouse
     if table is None:
         return "the table was not counted"
@@ -151,7 +151,7 @@ def _doubt(evidence: Evidence) -> str | None:
 
 
 def _doubt_of_markets(decision: Decision, load: LoadResult | None, table: WarehouseCount) -> str | None:
-    """More than was decided can never be right; less can, where the job says which it left out."""
+    """More markets than were decided are always wrong; fewer are right where the job says which it left out."""
     expected = markets_with_albums(decision)
     if load is None and table.markets < expected:
         return f"the table holds {table.markets} of {expected} markets with albums, and no load result says why"
@@ -160,7 +160,7 @@ def _doubt_of_markets(decision: Decision, load: LoadResult | None, table: Wareho
 
 
 def _warnings(evidence: Evidence, bad: tuple[MissingMarket, ...]) -> tuple[str, ...]:
-    """What a person should know of a decision that is in the table all the same."""
+    """What a person should know about a decision that was loaded all the same."""
     load = evidence.load
     told = (
         f"{_ended(evidence)}, after its load: the table holds what was decided" if evidence.error else None,

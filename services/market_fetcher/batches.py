@@ -3,8 +3,8 @@
 A batch that is not full waits while a market is still being listed or an album still being looked up, since those may
 fill it: so U albums take ceil(U/20) calls however many markets they come from.
 
-An album that is not in the answer is asked for alone before that counts: Spotify also answers null for what it fails to
-read. Not here: what a refusal means, an album's further tracks, and what is kept of it (`albums`).
+An album that is missing in the answer is asked for alone before that counts: Spotify also answers null for what it
+fails to read. Not here: what a refusal means, an album's further tracks, and what is kept of it (`albums`).
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from services.market_fetcher.shapes import album_flaw, by_asked_id, list_flaw
 log = logging.getLogger(__name__)
 
 _BATCH = 20  # ids in one call, by the specification
-_LINGER = 30.0  # seconds a batch waits at most: one stalled listing must not hold up the others for ever
+_LINGER_SECONDS = 30.0  # that a batch waits at most: one stalled listing must not hold up the others for ever
 
 
 class Arrivals:
@@ -101,7 +101,7 @@ class AlbumReader:
 
     async def _read(self, batch: _Batch) -> dict[str, Json]:
         with contextlib.suppress(TimeoutError):  # a batch need not be full
-            async with asyncio.timeout(_LINGER):
+            async with asyncio.timeout(_LINGER_SECONDS):
                 await self._filled(batch)
         if self._open is batch:
             self._open = None

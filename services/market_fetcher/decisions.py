@@ -1,4 +1,4 @@
-"""What an answer of Spotify means and how long to wait: pure, total over every status, header and body."""
+"""What Spotify's answers mean, and how long to wait: pure, total over every status, header and body."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Literal
 
-from contracts.documents import ThrottledRecord
+from contracts.documents import ThrottledMarket
 from contracts.events import Delivery, MarketRequested
 from contracts.faults import ContractError
 from contracts.parts import PartMetadata
@@ -27,7 +27,7 @@ _QUOTA_REST_SECONDS = 3600.0  # where Spotify does not say how long; asking on m
 _MOST_WAITS = 20  # one after the other
 _MOST_UNTOLD_WAITS = 6  # where Spotify does not say how long; half a minute together
 _AT_ONCE, _AT_ONCE_SINGLY = 1000, 2  # markets; one's albums keep the calls going while the other waits for a page
-_ERROR_READ = 16 * 1024  # bytes
+_ERROR_READ_BYTES = 16 * 1024
 _INVALID_ID = re.compile(r"invalid\b.*\bid\b", re.IGNORECASE)
 _OUTAGE_LEAST, _OUTAGE_SHARE = 3, 5  # albums, and the part of a list that they are at least: a fifth
 
@@ -95,22 +95,23 @@ def judge(answer: Answer, *, flaw: Flaw, waits: int, now: datetime) -> Verdict:
     if answer.status == HTTPStatus.OK:
         return _good(answer.body, flaw)
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return _wait(told, b"QUOTA_EXCEEDED" in answer.body[:_ERROR_READ], waits)
+        return _wait(told, b"QUOTA_EXCEEDED" in answer.body[:_ERROR_READ_BYTES], waits)
     if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status == HTTPStatus.REQUEST_TIMEOUT:
         return Again(f"status {answer.status}", told or 0.0)
     return No(answer.status, _error(answer.body))
 
 
-def _wait(told: float | None, quota: bool, waits: int) -> Wait:  # noqa: FBT001 -- a fact, not a choice
-    """A quota is not there again after a second: such a Retry-After tells no more than a missing one.
+def _wait(told_seconds: float | None, quota: bool, waits: int) -> Wait:  # noqa: FBT001 -- a fact, not a choice
+    """How long to wait. A used-up quota is not back after a second: such a Retry-After is treated as missing.
 
-    Who is told to wait again and again is up against one as well, if not the account's, whatever the answer calls it.
+    Calls that are told to wait again and again have met a quota, too, whatever the answer calls it.
     """
     if quota:
-        return Wait(told if told is not None and told > _FLOOR_SECONDS else _QUOTA_REST_SECONDS, quota=True)
-    if waits + 1 >= (_MOST_UNTOLD_WAITS if told is None else _MOST_WAITS):
-        return Wait(max(told or 0.0, _QUOTA_REST_SECONDS), quota=False)
-    return Wait(told if told is not None else min(2.0**waits, 30.0), quota=False)
+        told = told_seconds or 0.0
+        return Wait(told if told > _FLOOR_SECONDS else _QUOTA_REST_SECONDS, quota=True)
+    if waits + 1 >= (_MOST_UNTOLD_WAITS if told_seconds is None else _MOST_WAITS):
+        return Wait(max(told_seconds or 0.0, _QUOTA_REST_SECONDS), quota=False)
+    return Wait(told_seconds if told_seconds is not None else min(2.0**waits, 30.0), quota=False)
 
 
 def _good(body: bytes, flaw: Flaw) -> Good | Again:
@@ -124,7 +125,7 @@ def _good(body: bytes, flaw: Flaw) -> Good | Again:
 
 def _error(body: bytes) -> str:
     """Message of an error body, which may be empty, plain text, or of either of Spotify's two forms."""
-    text = body[:_ERROR_READ].decode(errors="replace")
+    text = body[:_ERROR_READ_BYTES].decode(errors="replace")
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
@@ -180,7 +181,7 @@ def listing_refused(refusal: Refused, request_market: str) -> Retryable | Perman
 
 
 def absence(refusal: Refused) -> AbsenceCause:
-    """What a refusal says of an album that is listed. Only `gone` and `unusable` are of the album itself."""
+    """What a refusal says about a listed album. Only `gone` and `unusable` concern the album itself."""
     if refusal.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
         return "gone"
     if refusal.status == HTTPStatus.BAD_REQUEST and _INVALID_ID.search(refusal.message):
@@ -189,15 +190,15 @@ def absence(refusal: Refused) -> AbsenceCause:
 
 
 def is_outage(absent: int, listed: int) -> bool:
-    """Whether so many albums of one list are missing that it is Spotify that fails, not they that are gone.
+    """Whether so many albums of one list are missing that Spotify fails, rather than that they are gone.
 
-    Albums are taken down one by one: all of a list, or three and a fifth of it, never are at once.
+    Albums are taken down one by one: never all of a list at once, nor three and a fifth of it.
     """
     return absent > 0 and (absent == listed or (absent >= _OUTAGE_LEAST and absent * _OUTAGE_SHARE >= listed))
 
 
 def run_refused(request: MarketRequested, markets: Collection[str] | None) -> Retryable | Permanent | None:
-    """Why a request is not one of its run; `markets` are those of the run's manifest, None while it has none."""
+    """Why a request does not belong to its run; `markets` are those of the run's manifest, None while it has none."""
     if markets is None:
         reason = f"run {request.run_id} has no manifest, which is written before any market is asked for"
         return Retryable(f"{reason}; ask for the run first")
@@ -210,7 +211,7 @@ def run_refused(request: MarketRequested, markets: Collection[str] | None) -> Re
 def would_empty(standing: Mapping[str, str] | None) -> Retryable | None:
     """Why a listing of nothing must not take a part's place: an empty answer never replaces albums.
 
-    It is asked for again, so a list that comes back is taken; else the replay is given up, and the part stays.
+    The request is delivered again: a list that comes back is taken; else the replay is given up, and the part stays.
     """
     if standing is None:
         return None
@@ -222,9 +223,9 @@ def would_empty(standing: Mapping[str, str] | None) -> Retryable | None:
     return Retryable(reason) if albums else None
 
 
-def throttled_record(request: MarketRequested, throttled: Throttled) -> ThrottledRecord:
+def throttled_market(request: MarketRequested, throttled: Throttled) -> ThrottledMarket:
     """What a run's status shows of a market that waits."""
-    return ThrottledRecord(
+    return ThrottledMarket(
         run_id=request.run_id,
         market=request.market,
         until=throttled.until,
@@ -234,8 +235,8 @@ def throttled_record(request: MarketRequested, throttled: Throttled) -> Throttle
     )
 
 
-def still_waits(record: ThrottledRecord, now: datetime) -> bool:
-    """Whether what another process was told holds on; where a person was to mend it, a restart says that it is."""
+def still_waits(record: ThrottledMarket, now: datetime) -> bool:
+    """Whether another process's wait goes on; where a person had to mend something, a restart means it is mended."""
     return not record.needs_a_person and now < record.until
 
 
@@ -245,7 +246,7 @@ def at_once(app: str) -> int:
 
 
 def admitted(waiting: Iterable[str], begun: Collection[str], room: int) -> list[str]:
-    """Who may come in of those that wait, in order of arrival: what has begun is finished first."""
+    """Which of the waiting markets may come in, in order of arrival; those that have begun go first."""
     return sorted(waiting, key=lambda name: name not in begun)[: max(room, 0)]
 
 
@@ -267,7 +268,7 @@ def already_done(standing: Mapping[str, str] | None, delivery: Delivery) -> bool
 
 
 def times_of(listed_at: datetime, *, fresh: bool, before: Mapping[str, str]) -> dict[str, str]:
-    """When a part was listed, and when last past the cache: what is read fresh stays so in the parts that follow."""
+    """When a part was listed, and when it was last read past the cache; the parts that follow keep that time."""
     listed = listed_at.isoformat()
     fresh_at = listed if fresh else before.get("fresh-at", "")
     return {"listed-at": listed, **({"fresh-at": fresh_at} if fresh_at else {})}

@@ -1,9 +1,9 @@
 """A requested market becomes one object: everything of it, or nothing.
 
-Deliveries of one market of one run take turns, so a duplicate finds the part that the first wrote. A part that
-stands is acknowledged without any call, but for a replay: that replaces it, once for each event. A list without albums
-never replaces a part that holds some, and no market is fetched that the run's manifest does not name. A wait that
-Spotify asked for and that is on record is obeyed by whichever process meets it.
+Deliveries of one market of one run take turns, so a duplicate finds the part that the first wrote. A request whose part
+stands is acknowledged without any call, except a replay: that replaces the part, once for each event. A list without
+albums never replaces a part that holds some, and no market is fetched that the run's manifest does not name. A wait
+that Spotify asked for is on record, and every process obeys it.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from services.market_fetcher.decisions import (
     already_done,
     run_refused,
     still_waits,
-    throttled_record,
+    throttled_market,
     times_of,
     would_empty,
 )
@@ -53,10 +53,10 @@ async def on_market_requested(delivery: Delivery, *, ports: Ports, budget: timed
         raise Retryable(reason) from error
     except Throttled as error:
         log.warning("market_waits", extra={"until": error.until.isoformat(), "reason": str(error)})
-        await ports.ledger.record_throttled(throttled_record(request, error))
+        await ports.ledger.record_throttled(throttled_market(request, error))
         raise
     except Permanent:
-        # It waits for nothing any more: with the record it would be asked for again, and its run wait for it.
+        # The market no longer waits: with the record it would be asked for again, and its run would wait for it.
         await ports.ledger.clear_throttled(request.run_id, request.market)
         raise
     await ports.ledger.clear_throttled(request.run_id, request.market)
@@ -76,10 +76,10 @@ async def _recall_waits(request: MarketRequested, ports: Ports) -> None:
 
 async def _fetch(name: str, delivery: Delivery, ports: Ports, standing: Mapping[str, str] | None) -> None:
     request: MarketRequested = delivery.event
-    # For a fresh reading whatever was read since the request was made is fresh enough: a replay of all markets
-    # reads each album once, and a redelivery reads nothing again.
+    # A fresh reading takes whatever was read since the request was made: a replay of all markets reads each
+    # album once, and a redelivery reads nothing again.
     since = (delivery.publish_time or ports.time.now()) if request.fresh else None
-    # A listing is kept for the redeliveries of a request, but not beyond another part: an older one must not follow.
+    # A listing is kept for the redeliveries of a request, until another part lands: an older one must not replace it.
     before = standing or {}
     request_id = f"{name}/{delivery.event_id}/{before.get('listed-at', '')}"
     async with ports.admission(name):

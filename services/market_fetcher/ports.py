@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from eventing.errors import Retryable
 from eventing.ledger import RunLedger
 from eventing.objects import ObjectStore
-from services.market_fetcher.turns import Turns
+from eventing.turns import Turns
 
 if TYPE_CHECKING:  # each is made of the protocols below
     from services.market_fetcher.admission import Admission
@@ -24,11 +24,11 @@ if TYPE_CHECKING:  # each is made of the protocols below
 Json = Mapping[str, Any]
 SourceName = Literal["browse", "search"]
 Flaw = Callable[[Json], str | None]
-"""Says what is wrong with a JSON object that came as an answer; None where it can be used."""
+"""Says what is wrong with a JSON object that came as an answer; None if it can be used."""
 
 
 class Refused(Exception):  # noqa: N818 -- Spotify's verdict on a call, named as one
-    """Spotify says no to this very call; the same call again would get the same answer."""
+    """Spotify refuses this call; the same call again would get the same answer."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"Spotify answers {status}: {message}")
@@ -43,7 +43,7 @@ class Nonsense(Retryable):
 class Throttled(Retryable):
     """Spotify, or our own caution, allows no such call until `until`.
 
-    That is obeyed by the limiter, which makes none before, and by the sweep, which reads it in the throttled record.
+    The limiter obeys it by making none before, and the sweep, which reads it in the market's record.
     """
 
     def __init__(self, reason: str, *, until: datetime, account: bool, needs_a_person: bool = False) -> None:
@@ -96,22 +96,6 @@ class CallBudget(Protocol):
 
     def recall(self, until: datetime, reason: str, *, market: str | None) -> None:
         """Make no call until then, for one market or for any: so it stands on record."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ClientCredentials:
-    """As whom we call."""
-
-    client_id: str
-    client_secret: str = field(repr=False)
-
-
-class Credentials(Protocol):
-    """Where the credentials come from. Read for each new token, so that a rotated secret is taken up."""
-
-    async def read(self) -> ClientCredentials:
-        """The credentials as they are now; raises `Retryable` when they cannot be read."""
         ...
 
 

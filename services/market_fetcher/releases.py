@@ -2,9 +2,9 @@
 
 Extended-quota apps list by `/browse/new-releases`, 50 a page. Since 2026 developer apps get 403 there and search
 for `tag:new` instead, 10 a page. With `auto` the first listing of the process tries browse; its answer is kept for
-the life of the process. A 403 is a missing capability, and so is a 404: it is learnt from, never retried.
+the life of the process. A 403 or a 404 means that the app lacks the capability: it is remembered, never retried.
 
-An answer that is no listing counts as failed, and so does one of nothing that does not say so itself (`shapes`).
+An answer that is not a listing counts as failed, and so does an empty one that does not say that it is (`shapes`).
 
 The market is told to browse as `country`, the documented name until 2024-02-11, and as `market`, as many clients
 do; whether Spotify heeds either is not known, so the parts of a run are compared afterwards (`contracts.truth`).
@@ -153,7 +153,7 @@ class Releases:
 class Listings:
     """Listings by the request they were made for, so that a redelivery goes on where the delivery before ended.
 
-    Without this, 48 markets at a low rate would all list from the start again and again, and none would end.
+    Without it, 48 markets at a low rate would all list from the start again and again, and none would finish.
     """
 
     def __init__(self, releases: Releases) -> None:

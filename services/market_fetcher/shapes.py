@@ -4,7 +4,7 @@ Nothing of an album is renamed, added or dropped, but null tracks and repeated o
 whole list and `tracks.next` null, since nothing is left to be read; `id` is the one under which it was listed. Fields
 that reach the table are brought to their types before, and what is worked out of an album stands beside it (`values`).
 
-A list is believed only if it can be one (`listing_flaw`): an answer's mere presence says nothing.
+A list is believed only if it has the shape of one (`listing_flaw`): that there was an answer says nothing.
 """
 
 import gzip
@@ -39,7 +39,7 @@ class Page:
     looks_cut: bool
     """Whether it is empty although the list says that there is more."""
     odd: int = 0
-    """1 where it is no list at all."""
+    """1 where it is not a list at all."""
 
 
 def lacks(key: str) -> Flaw:
@@ -48,7 +48,7 @@ def lacks(key: str) -> Flaw:
 
 
 def listing_flaw(offset: int) -> Flaw:
-    """Finds fault with an answer to a page of a listing: one that is no list, or the first without a usable entry.
+    """Finds fault with a page of a listing: one that is not a list, or a first page without a usable entry.
 
     Only a well-formed page that says itself that there is nothing is an empty list.
     """
@@ -229,7 +229,7 @@ def unpack(album_id: str, body: bytes, images: str) -> Album | None:
 
 
 def _modern(album_id: str, kept: Json, images: str) -> Album:
-    """What a release with other columns cached: values are brought to their types, and derived, for those of now."""
+    """What a version with other columns cached: values are brought to their types, and derived, for today's columns."""
     album, odd = normal(kept["album"])
     derived, more = derive(album, images)
     return pack(

@@ -18,7 +18,7 @@ from contracts import columns
 Json = Mapping[str, Any]
 
 _MOST: Final = 2**63 - 1  # what a 64-bit column holds
-_DIGITS: Final = 20  # a longer number is none, and Python itself refuses to read thousands of digits
+_DIGITS: Final = 20  # more are not taken for a number, and Python itself refuses to read thousands
 
 
 class NoNumber(str):
@@ -31,7 +31,7 @@ def parse(body: bytes | str) -> Any:
     """Read JSON, and what Python would otherwise write again as no JSON.
 
     Raises:
-        ValueError, RecursionError: it is no JSON.
+        ValueError, RecursionError: it is not JSON.
     """
     return json.loads(body, parse_constant=NoNumber, parse_float=_float, parse_int=_int)
 
@@ -117,7 +117,7 @@ _COVER_PATH: Final = r"/[\w./%~-]{1,1000}"
 
 
 def _cover(album: Json, images: str) -> tuple[str | None, int]:
-    """The cover's address; odd where Spotify tells of images, and none of them has an address below `images`."""
+    """The cover's address; odd where Spotify lists images and none of them has an address below `images`."""
     told = album.get("images")
     if not isinstance(told, list):
         return None, int(told is not None)
@@ -136,15 +136,15 @@ def _beside_cover_width(image: Json) -> float:
 
 
 DERIVED: Final[Mapping[str, Callable[[Json, str], tuple[Any, int]]]] = {"image_url": _cover}
-"""Which column is worked out how of an album and the address below which images lie."""
+"""By column, how its value is worked out of an album and the address below which images lie."""
 
 
 def derive(album: Json, images: str) -> tuple[dict[str, Any], int]:
-    """What the table's columns want of an album that is no field of it, by column, and how much of it was odd."""
+    """By column, the values worked out of an album for the table, and how many of them were odd."""
     made = {name: work_out(album, images) for name, work_out in DERIVED.items()}
     odd = sum(odd for _, odd in made.values())
     return {name: value for name, (value, _) in made.items() if value is not None}, odd
 
 
 KNOWN: Final = f"{crc32(repr([(column.source, column.kind) for column in columns.COLUMNS]).encode()):08x}"
-"""Of which columns the values were brought to their types: another in an album that was cached before there was one."""
+"""Digest of the columns whose values were brought to their types; an album cached for other columns has another one."""

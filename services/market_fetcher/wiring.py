@@ -18,15 +18,14 @@ from eventing.clock import Clock, system_clock
 from eventing.ledger import RunLedger
 from eventing.objects import ObjectStore
 from eventing.secrets import ManagedSecret, PlainSecret, Secret, secret_manager
-from services.market_fetcher.adapters.credentials import SecretCredentials
 from services.market_fetcher.adapters.http import HttpSend, Proxies, Send, Timeouts
 from services.market_fetcher.adapters.limiter import Budget, Limiter
-from services.market_fetcher.adapters.web_api import Caller, SpotifyApi, Tokens
+from services.market_fetcher.adapters.web_api import Caller, Credentials, SpotifyApi, Tokens
 from services.market_fetcher.admission import Admission
 from services.market_fetcher.albums import Albums, album_memory
 from services.market_fetcher.batches import AlbumReader
 from services.market_fetcher.handlers import handlers
-from services.market_fetcher.ports import Credentials, Ports, Time
+from services.market_fetcher.ports import Ports, Time
 from services.market_fetcher.releases import Ability, Listings, Releases
 from services.market_fetcher.settings import Settings
 
@@ -122,7 +121,7 @@ async def _credentials(settings: Settings) -> AsyncIterator[Credentials]:
         if settings.spotify_client_id_secret or settings.spotify_client_secret_secret:
             client = await opened.enter_async_context(secret_manager(settings.secret_manager_emulator_host))
         plain_secret = settings.spotify_client_secret.get_secret_value() if settings.spotify_client_secret else ""
-        yield SecretCredentials(
+        yield Credentials(
             _secret(client, settings.spotify_client_id_secret, settings.spotify_client_id or ""),
             _secret(client, settings.spotify_client_secret_secret, plain_secret),
         )

@@ -2,12 +2,9 @@
 
 import os
 
-from eventing import app, logs
-from eventing.settings import load_or_exit
+from eventing import app
 from services.notifier.settings import Settings
 from services.notifier.wiring import build_app
 
 if __name__ == "__main__":
-    settings = load_or_exit(Settings, os.environ)
-    logs.configure(project=settings.google_cloud_project, service="notifier", level=settings.log_level)
-    app.serve(build_app(settings), settings)
+    app.run("notifier", Settings, build_app, os.environ)

@@ -32,7 +32,7 @@ def harmless(text: str, most: int = _NAME) -> str:
 
 
 def message_of(receipt: Receipt, week: Week | None, zone: ZoneInfo) -> Message:
-    """What is told of a receipt; `week` is what the table holds, where the revision was loaded."""
+    """What is told about a receipt; `week` is what the table holds, if the revision was loaded."""
     again = f" (revision {receipt.revision})" if receipt.revision > 1 else ""
     title = f"New Releases {receipt.run_id}{again}: {_headline(receipt, week)}"
     return Message(title, _fitting([*_lines(receipt, week, zone)]))

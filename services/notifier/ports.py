@@ -49,7 +49,7 @@ class Week:
 
     releases: tuple[Release, ...]
     before: date | None
-    """The run that it is compared with; None where there is none."""
+    """The run that it is compared with; None for the table's first."""
 
 
 class Warehouse(Protocol):

@@ -1,4 +1,4 @@
-"""What the scheduler decides, as pure functions: which run a tick means and expects, whom to ask, what was lost."""
+"""The scheduler's deciding functions, pure: which run a tick means and expects, whom to ask for, what was lost."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
-from contracts.documents import CompletenessPolicy, Manifest, ThrottledRecord
+from contracts.documents import CompletenessPolicy, Manifest, ThrottledMarket
 from contracts.events import MarketRequested, RunRequested
 from contracts.names import MARKETS, MOST_AHEAD, is_too_far_ahead
 from eventing.ledger import Landing
 
 EARLY: Final = timedelta(minutes=5)
-"""How long before its slot a tick may be published: clocks and schedulers are off by seconds, hardly by more."""
+"""How long before its slot a tick may be published: clocks and schedulers are off by seconds, rarely by more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The schedule's settings, as far as decisions need them."""
+    """The schedule's settings, as far as the deciding functions need them."""
 
     zone: ZoneInfo
     markets: tuple[str, ...]
@@ -60,7 +60,7 @@ def _left_out(plan: Plan, markets: Collection[str]) -> tuple[str, ...]:
 
 
 def why_refused(request: RunRequested, *, plan: Plan, now: datetime) -> str | None:
-    """Why a run is not to be: it is dated in a mistyped year, or names a market that is none of the pipeline's."""
+    """Why a run is refused: its year is mistyped, or it names a market that the pipeline does not know."""
     if request.run_id is not None and is_too_far_ahead(request.run_id, now.date()):
         days = MOST_AHEAD.days
         return (
@@ -83,21 +83,21 @@ class Waiting:
     """What is known of a run's missing markets."""
 
     landing: Landing
-    dead: Collection[str]
-    throttled: Mapping[str, ThrottledRecord]
+    given_up: Collection[str]
+    throttled: Mapping[str, ThrottledMarket]
 
 
 def requests_on_sweep(manifest: Manifest, waiting: Waiting, now: datetime) -> list[MarketRequested]:
     """Requests for markets whose message must be taken for lost, or whose quota wait outlived its message.
 
-    A dead-lettered market stays given up, unless it was only waiting for quota: then its end is the time to ask
+    A market that was given up stays so, unless it was only waiting for quota: then its end is the time to ask
     again. A market that still waits is left alone.
     """
     again = []
     for market in manifest.markets:
         record = waiting.throttled.get(market)
         still_waits = record is not None and now < record.until
-        given_up = market in waiting.dead and record is None
+        given_up = market in waiting.given_up and record is None
         if market not in waiting.landing.parts and not still_waits and not given_up:
             again.append(market)
     return _requests(manifest, again, waiting.landing, reason="asked again by the sweep")
@@ -164,7 +164,7 @@ def is_missing(due: Due, runs: Collection[str], before: datetime | None) -> bool
 
 
 def _requests(manifest: Manifest, markets: list[str], landing: Landing, *, reason: str) -> list[MarketRequested]:
-    """Where something lies that is no part, only a replay puts another in its place."""
+    """An object in a part's place that is not a part is replaced only by a replay."""
     return [
         MarketRequested(run_id=manifest.run_id, market=market, replay=market in landing.unusable, reason=reason)
         for market in markets

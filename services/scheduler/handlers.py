@@ -1,4 +1,4 @@
-"""A tick makes or completes a run; a sweep asks again for what must be taken for lost, and tells of a lost tick."""
+"""A tick creates or completes a run; a sweep asks again for what must be taken for lost, and reports a lost tick."""
 
 import logging
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ class AskAgain:
 
 
 def handlers(ports: Ports, plan: Plan, ask_again: AskAgain, watch: Watch | None) -> Mapping[type, Handler]:
-    """The events this service takes; without a watch no lost tick is noticed."""
+    """The events this service takes; where `watch` is None no lost tick is noticed."""
     return {
         RunRequested: partial(on_run_requested, ports=ports, plan=plan, watch=watch),
         SweepRequested: partial(on_sweep, ports=ports, ask_again=ask_again, watch=watch),
@@ -85,7 +85,7 @@ async def _widened(standing: Manifest, wanted: Manifest, *, plan: Plan, ports: P
 
 
 async def on_sweep(delivery: Delivery, *, ports: Ports, ask_again: AskAgain, watch: Watch | None) -> None:
-    """Ask again, once per interval, for the missing markets of every recent run; tell of a run that never began."""
+    """Ask again, once per interval, for the missing markets of every recent run; report a run that never began."""
     now = ports.clock()
     owner = delivery.message_id or delivery.event_id
     indexes = {index.run_id: index for index in await ports.ledger.indexes() if index.has_manifest}
@@ -117,7 +117,7 @@ async def _look_at(index: RunIndex, owner: str, *, ports: Ports, ask_again: AskA
         _tell_of(due, f"{len(manifest.left_out)} configured markets were never asked for")
     waiting = Waiting(
         landing=await ports.ledger.landing(index.run_id),
-        dead=index.dead_letters,
+        given_up=index.given_up,
         throttled=await ports.ledger.throttled(index),
     )
     requests = requests_on_sweep(manifest, waiting, now)
@@ -127,7 +127,7 @@ async def _look_at(index: RunIndex, owner: str, *, ports: Ports, ask_again: AskA
 
 
 def _look_for_a_lost_tick(runs: Mapping[str, datetime | None], due: Due) -> None:
-    """Tell of it, from a listing alone: the run before may be archived, or long gone from anybody's mind."""
+    """Report it, from the listing alone: the run before may be archived."""
     before = [began_at for run_id, began_at in runs.items() if run_id < due.run_id]
     if is_missing(due, runs, before[-1] if before else None):
         _tell_of(due, "the run has no manifest")
@@ -141,6 +141,6 @@ def _tell_of(due: Due, reason: str) -> None:
 
 async def _ask(requests: list[MarketRequested], manifest: Manifest, slot: int, *, ports: Ports) -> None:
     for request in requests:
-        await ports.ledger.clear_dead_letter(request.run_id, request.market)
+        await ports.ledger.clear_given_up(request.run_id, request.market)
     await ports.publisher.publish(requests, cause=f"{manifest.requested_by}/asked-again/{slot}")
     log.warning("markets_asked_again", extra={"run_id": manifest.run_id, "slot": slot, "requested": len(requests)})

@@ -7,7 +7,6 @@ from cronsim import CronSim, CronSimError
 from pydantic import Field, field_validator
 
 from contracts.documents import CompletenessPolicy
-from contracts.events import Markets
 from contracts.names import MARKETS, RAW_DAYS, market_fault
 from eventing.settings import Seconds, ServiceSettings, Words, ZoneName
 
@@ -88,8 +87,3 @@ class Settings(ServiceSettings):
     def policy(self) -> CompletenessPolicy:
         """When a run is complete enough."""
         return CompletenessPolicy(minimum_share=self.minimum_share, quiet_seconds=self.quiet.total_seconds())
-
-    @property
-    def default_markets(self) -> Markets:
-        """The markets of a run whose request names none."""
-        return self.markets

@@ -21,7 +21,7 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> web.Applica
 
     @asynccontextmanager
     async def opening() -> AsyncIterator[Service]:
-        plan = Plan(settings.zone, settings.default_markets, settings.run_deadline, settings.policy)
+        plan = Plan(settings.zone, settings.markets, settings.run_deadline, settings.policy)
         async with (
             object_store(settings) as store,
             google_publisher(settings, source="scheduler", clock=clock) as publisher,

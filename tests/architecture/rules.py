@@ -29,6 +29,11 @@ ENVIRONMENT = ("services/*/__main__.py", "dashboard/__main__.py", "ops/target.py
 TABLES = ("ops/cli/app.py",)  # the command line's table of commands is made by calls
 _SIMULATED = ("tests/simulation/processes.py",)  # each is made there in its own way
 _CLIENTS = ("*Client", "*Session", "*Transport", "insecure_channel", "secure_channel")
+_BARE = {f"{number}{optional}" for number in ("int", "float") for optional in ("", " | None")}
+_DURATION = re.compile(
+    r"timeout|patience|linger|backoff|delay|interval|deadline|pause|grace|ttl|_wait\b", re.IGNORECASE
+)
+_UNIT = re.compile(r"_(milliseconds|seconds|minutes|hours|days)$", re.IGNORECASE)
 _REQUIRED = {
     *("__init__.py", "__main__.py", "settings.py", "decisions.py", "handlers.py", "wiring.py", "service.json"),
 }
@@ -85,6 +90,31 @@ def values_are_shown_short(root: Path) -> list[str]:
         for node in ast.walk(_tree(path))
         if isinstance(node, ast.FormattedValue) and node.conversion == ord("r")
     ]
+
+
+def durations_say_their_unit(root: Path) -> list[str]:
+    """A bare number of seconds is taken for minutes one day: a duration is a `timedelta`, or its name says its unit."""
+    return [
+        f"{path.relative_to(root)}:{line}: {name}"
+        for path in _modules(root, (*SHIPPED, "spark_job"))
+        for name, line in _numbers(_tree(path))
+        if _DURATION.search(name) and not _UNIT.search(name)
+    ]
+
+
+def _numbers(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """What is annotated as a number, and constants of a module that are one."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg) and node.annotation and ast.unparse(node.annotation) in _BARE:
+            yield node.arg, node.lineno
+        elif isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) in _BARE:
+            yield ast.unparse(node.target), node.lineno
+    constants = [
+        node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+    ]
+    for node in constants:
+        if isinstance(ast.literal_eval(node.value), int | float):
+            yield ast.unparse(node.targets[0]), node.lineno
 
 
 def services_have_the_same_files(root: Path) -> list[str]:
@@ -195,6 +225,7 @@ RULES: tuple[Rule, ...] = (
     only_entry_points_read_the_environment,
     importing_does_nothing,
     values_are_shown_short,
+    durations_say_their_unit,
     services_have_the_same_files,
     ports_are_in_ports,
     services_are_listed_nowhere,

@@ -18,12 +18,12 @@ from playwright.async_api import Browser
 from contracts import names
 from contracts.documents import (
     ClusterClaim,
-    DeadLetterRecord,
+    GivenUpMarket,
     JobClaim,
     LoadResult,
     Manifest,
     MissingMarket,
-    ThrottledRecord,
+    ThrottledMarket,
 )
 from eventing.ledger import RunLedger
 from eventing.objects import GcsObjectStore
@@ -137,12 +137,12 @@ async def _write_runs(served: Served) -> None:
         )
         store.blob(names.part_name(OPEN_RUN, "DK")).upload_from_string(b"x" * 2048)
         await ledger.record_throttled(
-            ThrottledRecord(
+            ThrottledMarket(
                 run_id=OPEN_RUN, market="SE", until=builders.NOW + timedelta(days=36500), reason="QUOTA_EXCEEDED"
             )
         )
-        await ledger.record_dead_letter(
-            DeadLetterRecord(
+        await ledger.record_given_up(
+            GivenUpMarket(
                 run_id=OPEN_RUN,
                 market="NO",
                 reason="403 for ever",

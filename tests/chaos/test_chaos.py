@@ -171,7 +171,7 @@ def _told(counts: Counter[str]) -> str:
 
 def _receipt(stack: Stack, run_id: str) -> Receipt | None:
     """The receipt of the newest decision, once it stands."""
-    decisions = sorted(blob.name for blob in stack.bucket.list_blobs(prefix=names.decisions_prefix(run_id)))
+    decisions = sorted(blob.name for blob in stack.bucket.list_blobs(prefix=f"runs/{run_id}/decisions/"))
     if not decisions:
         return None
     blob = stack.bucket.get_blob(names.receipt_name(run_id, len(decisions)))

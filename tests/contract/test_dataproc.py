@@ -25,7 +25,7 @@ from contracts.names import cluster_name, job_id
 from eventing.errors import Permanent, Retryable
 from local.dataproc import server
 from local.dataproc.audit import ends_an_operation
-from local.dataproc.faults import FaultOrder, Kind, Step
+from local.dataproc.faults import Kind, PlannedFault, Step
 from local.dataproc.world import NO_MACHINES, NO_QUOTA, Setting, World
 from services.cluster_manager.adapters.dataproc import ClusterShape, GoogleDataproc, JobShape
 from services.cluster_manager.capacity import is_refusal
@@ -157,7 +157,7 @@ class StandInSite:
     """What the audit log holds."""
 
     def order(self, step: Step, kind: Kind) -> None:
-        self.world.faults.order(FaultOrder(step=step, kind=kind))
+        self.world.faults.plan(PlannedFault(step=step, kind=kind))
 
     def hold(self) -> None:
         self.order(Step.CLUSTER_START, Kind.NEVER)

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.catalogue import PART, event_schema, files
 from contracts.events import BY_TYPE, RunFinished
-from contracts.evolution import breaking_changes
+from tests.contract.evolution import breaking_changes
 
 RELEASED = sorted((Path(__file__).parents[2] / "contracts/released").glob("*.json"))
 Json = dict[str, Any]

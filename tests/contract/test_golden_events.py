@@ -16,6 +16,7 @@ from contracts.envelope.messages import Origin
 from contracts.events import BY_TYPE, OWN_EVENTS, DeadLettered, MarketRequested, RunFinished
 from contracts.faults import ContractError
 from contracts.names import traceparent
+from tests.builders import parse_message
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.json"))
 ROOT = Path(__file__).parents[2]
@@ -73,7 +74,7 @@ def test_what_is_published_is_what_is_read() -> None:
     origin = Origin("scheduler", "cause-1", datetime(2026, 11, 23, tzinfo=UTC))
     event = MarketRequested(run_id="2026-11-23", market="DK", replay=True, reason="æøå")
     message = messages.to_message(event, origin, traceparent=traceparent("2026-11-23", "x"))
-    delivery = reading.parse_message(message, message_id="5", subscription="s")
+    delivery = parse_message(message, message_id="5", subscription="s")
     assert delivery.event == event
     assert delivery.event_id == message.attributes["ce-id"]
     assert delivery.traceparent == traceparent("2026-11-23", "x")

@@ -95,9 +95,9 @@ async def test_no_more_is_read_than_is_wanted(store: ObjectStore) -> None:
     await store.write("a.json", b"x" * 1_000_000)
     await store.write("empty.json", b"")
     with pytest.raises(TooLarge, match=r"'a.json' has more than 999,999 bytes"):
-        await store.read("a.json", most=999_999)
+        await store.read("a.json", most_bytes=999_999)
     for name, size in (("a.json", 1_000_000), ("empty.json", 0)):
-        stored = await store.read(name, most=size)
+        stored = await store.read(name, most_bytes=size)
         assert stored is not None
         assert len(stored.body) == size
 

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from contracts.documents import (
-    DeadLetterRecord,
+    GivenUpMarket,
     LoadResult,
     MissingMarket,
     Order,
     Part,
     PartResult,
-    ThrottledRecord,
+    ThrottledMarket,
 )
 from services.batch_trigger.decisions import Announce, AskAgain, Close, Facts, Repair, Step, Wait, WaitQuiet
 from tests.builders import NOW, RUN, START, decision, manifest, part, parts
@@ -65,16 +65,16 @@ def _facts(landed: str | Mapping[str, Part], **known: Any) -> Facts:
     return Facts(manifest(), parts(landed) if isinstance(landed, str) else landed, **known)
 
 
-def _dead(market: str) -> dict[str, DeadLetterRecord]:
-    record = DeadLetterRecord(
+def _dead(market: str) -> dict[str, GivenUpMarket]:
+    record = GivenUpMarket(
         run_id=RUN, market=market, reason="403", subscription="s", message_id="1", recorded_at=NOW
     )
     return {market: record}
 
 
-def _throttled(market: str) -> dict[str, ThrottledRecord]:
+def _throttled(market: str) -> dict[str, ThrottledMarket]:
     until = NOW + timedelta(hours=2)
-    return {market: ThrottledRecord(run_id=RUN, market=market, until=until, reason="quota")}
+    return {market: ThrottledMarket(run_id=RUN, market=market, until=until, reason="quota")}
 
 
 def _order(kind: str) -> Order:
@@ -115,21 +115,21 @@ CASES = (
     Case(
         "given up",
         "NO was given up (dead letter)",
-        _facts("DK SE", dead_letters=_dead("NO")),
+        _facts("DK SE", given_up=_dead("NO")),
         "revision 1: load (complete; missing NO)",
         "Nothing more will come; what is missing is named.",
     ),
     Case(
         "throttled",
         "NO was given up, but waits for quota",
-        _facts("DK SE", dead_letters=_dead("NO"), throttled=_throttled("NO")),
+        _facts("DK SE", given_up=_dead("NO"), throttled=_throttled("NO")),
         "wait: 1 of 3 markets are missing",
         "It will be asked for again when the wait is over.",
     ),
     Case(
         "all given up",
         "nothing landed, all were given up",
-        _facts("", dead_letters=_dead("DK") | _dead("SE") | _dead("NO")),
+        _facts("", given_up=_dead("DK") | _dead("SE") | _dead("NO")),
         "revision 1: fail (complete; missing DK, SE, NO)",
         "The deadline would bring nothing more.",
     ),

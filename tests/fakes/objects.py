@@ -20,16 +20,16 @@ class MemoryObjectStore:
         self.listings: list[str] = []
         """Every prefix that was listed, in order."""
 
-    async def read(self, name: str, *, most: int | None = None) -> StoredObject | None:
+    async def read(self, name: str, *, most_bytes: int | None = None) -> StoredObject | None:
         """See `ObjectStore.read`."""
         found = self._objects.get(name)
-        if found and most is not None and len(found[0]) > most:
-            raise TooLarge(name, most)
+        if found and most_bytes is not None and len(found[0]) > most_bytes:
+            raise TooLarge(name, most_bytes)
         return StoredObject(found[0], found[1].generation) if found else None
 
-    async def end(self, name: str, size: int) -> bytes:
+    async def end(self, name: str, most_bytes: int) -> bytes:
         """See `GcsObjectStore.end`."""
-        return (self.body(name) or b"")[-size:]
+        return (self.body(name) or b"")[-most_bytes:]
 
     async def stat(self, name: str) -> ObjectInfo | None:
         """See `ObjectStore.stat`."""

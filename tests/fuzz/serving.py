@@ -62,9 +62,9 @@ class WatchedStore(MemoryObjectStore):
         super().__init__(clock)
         self.asked: list[str] = []
 
-    async def read(self, name: str, *, most: int | None = None) -> StoredObject | None:
+    async def read(self, name: str, *, most_bytes: int | None = None) -> StoredObject | None:
         self.asked.append(name)
-        return await super().read(name, most=most)
+        return await super().read(name, most_bytes=most_bytes)
 
     async def stat(self, name: str) -> ObjectInfo | None:
         self.asked.append(name)

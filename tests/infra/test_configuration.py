@@ -15,11 +15,11 @@ from contracts import events, names, registry, topology
 from contracts.documents import Order
 from contracts.envelope import dead_letters
 from contracts.envelope.messages import Message
-from contracts.envelope.reading import parse_message
 from dashboard.settings import Settings as DashboardSettings
 from ops.cli.app import app
 from services.cluster_manager.ports import APP_LABEL
 from spark_job import decision
+from tests.builders import parse_message
 from tests.infra.configuration import (
     INFRA,
     Resource,
@@ -361,8 +361,8 @@ def test_each_secret_is_for_one_service_alone() -> None:
         (names.album_cache_name("4aawyAB9vmqN3uQ7FjRGTy"), {"market_fetcher"}),
         (names.throttled_name(RUN, "DK"), {"market_fetcher"}),
         (names.decision_name(RUN, 1), {"batch_trigger"}),
-        (names.dead_letter_name(RUN, "DK"), {"batch_trigger", "scheduler"}),
-        (names.letter_name("scheduler-run-requested", "1"), {"batch_trigger"}),
+        (names.given_up_name(RUN, "DK"), {"batch_trigger", "scheduler"}),
+        (names.dead_letter_name("scheduler-run-requested", "1"), {"batch_trigger"}),
         (names.reopening_name(RUN, 1), {"batch_trigger"}),
         (names.repair_name(RUN, 1), {"batch_trigger"}),
         (names.cluster_claim_name(RUN, 1), {"cluster_manager"}),
@@ -450,7 +450,7 @@ def test_buckets_are_private(entry: Resource) -> None:
 def test_no_rule_removes_a_runs_documents() -> None:
     """Deleting a decision re-opens it."""
     rules = resource("google_storage_bucket", "data")
-    assert set(local("data_days")) == {"raw/", "cache/", "quarantine/", "canaries/", names.LETTERS_PREFIX}
+    assert set(local("data_days")) == {"raw/", "cache/", "quarantine/", "canaries/", names.DEAD_LETTERS_PREFIX}
     (by_age,) = [block["lifecycle_rule"] for block in rules["dynamic"] if "lifecycle_rule" in block]
     assert by_age["content"][0]["condition"][0]["matches_prefix"] == ["${lifecycle_rule.key}"]
     (old_versions,) = rules["lifecycle_rule"]

@@ -41,16 +41,16 @@ from google.pubsub_v1 import SubscriberClient
 from google.pubsub_v1.types import PubsubMessage, Subscription
 
 from contracts.envelope.messages import Message
-from contracts.envelope.reading import parse_message
 from local.dataproc import __main__ as command_line
 from local.dataproc import audit, driver, server
 from local.dataproc import bucket as bucket_files
 from local.dataproc.driver import DriverError
-from local.dataproc.faults import FaultOrder, Kind, Step
+from local.dataproc.faults import Kind, PlannedFault, Step
 from local.dataproc.world import Setting, World
 from local.pubsub import PubSub
 from local.storage import Storage
 from local.tools import ROOT, Java
+from tests.builders import parse_message
 from tests.waiting import eventually
 
 HELLO = "print('hello from the driver')"
@@ -80,7 +80,7 @@ class StandIn:
 
     def order(self, step: Step, kind: Kind, times: int = 1) -> None:
         """Order a fault."""
-        self.world.faults.order(FaultOrder(step=step, kind=kind, times=times))
+        self.world.faults.plan(PlannedFault(step=step, kind=kind, times=times))
 
     async def create(self, name: str = "c", *, request_id: str = "", **labels: str) -> AsyncOperation:
         """Ask for a cluster; does not wait for it."""

@@ -19,7 +19,7 @@ from google.cloud.storage import Client
 from contracts import names
 from contracts.documents import DeadLetter, Redrive
 from contracts.envelope.messages import Message, Origin, to_message
-from contracts.envelope.push import BODY_LIMIT
+from contracts.envelope.push import BODY_LIMIT_BYTES
 from contracts.events import BatchReady, MarketRequested, RunFinished, RunRequested, SweepRequested
 from eventing.ledger import RunLedger
 from eventing.objects import GcsObjectStore
@@ -46,7 +46,7 @@ POISON = {
         b"{}", {"eventType": "OBJECT_DELETE", "bucketId": "b", "objectId": "x"}
     ),
     "cluster-manager-batch-ready": to_message(BatchReady(run_id=RUN, revision=1), ORIGIN),
-    "cluster-manager-dataproc-operations": Message(b"x" * (2 * BODY_LIMIT), {}),
+    "cluster-manager-dataproc-operations": Message(b"x" * (2 * BODY_LIMIT_BYTES), {}),
     # Read and acknowledged by the other two subscribers of its topic.
     "cluster-manager-sweep-requested": to_message(SweepRequested(), ORIGIN),
 }
@@ -77,7 +77,7 @@ class Others:
 async def answering(refuse: set[str]) -> AsyncIterator[Others]:
     """The other services on a real port."""
     found = Others(refuse)
-    app = web.Application(client_max_size=16 * BODY_LIMIT)
+    app = web.Application(client_max_size=16 * BODY_LIMIT_BYTES)
     app.router.add_post("/", found.answer)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -113,7 +113,7 @@ class World:
 
         async def enough() -> list[DeadLetter] | None:
             """The dead letters are on record."""
-            found = await self.ledger.letters()
+            found = await self.ledger.dead_letters()
             return found if len({(letter.subscription, letter.redrives) for letter in found}) >= count else None
 
         return await eventually(enough, within=120)
@@ -180,7 +180,7 @@ async def recorded_and_redriven(world: World) -> None:
         "cluster-manager-sweep-requested": "readable, but no delivery was settled",
     }
     assert len(world.trigger.logged("dead_letter_recorded")) >= len(POISON)
-    assert (await world.ledger.index(RUN)).dead_letters == ("SE",)
+    assert (await world.ledger.index(RUN)).given_up == ("SE",)
     await redrive(world, topics)
 
 
@@ -188,11 +188,11 @@ async def redrive(world: World, topics: dict[str, str]) -> None:
     """Mend all but the batch trigger's own, redrive everything, and see who got what."""
     now = datetime.now(UTC)
     world.others.refuse.clear()
-    actions = plan(select(await world.ledger.letters(), Filter(), now), topics)
+    actions = plan(select(await world.ledger.dead_letters(), Filter(), now), topics)
     mark = Redrive(at=now, by="test", reason="mended")
     marked = await carry_out(actions, world.ledger, world.publisher, mark=mark)
     assert {letter.subscription for letter in marked} == set(POISON)
-    assert (await world.ledger.index(RUN)).dead_letters == ()
+    assert (await world.ledger.index(RUN)).given_up == ()
 
     mended = set(POISON) - {"batch-trigger-raw-finalized"}
 

@@ -21,7 +21,7 @@ import pytest
 import requests
 from aiohttp.test_utils import TestServer
 
-from contracts.documents import ThrottledRecord
+from contracts.documents import ThrottledMarket
 from contracts.events import MarketRequested
 from contracts.names import MARKETS, manifest_name, part_name, throttled_name
 from contracts.truth import source_report
@@ -298,7 +298,7 @@ def test_one_market_told_to_wait_for_two_hours() -> None:
         assert [market for market, settled in ended.items() if settled.status != 204] == ["DK"]
         stored = await fetcher.store.read(throttled_name(RUN, "DK"))
         assert stored is not None
-        until = ThrottledRecord.model_validate_json(stored.body).until
+        until = ThrottledMarket.model_validate_json(stored.body).until
         assert fetcher.service.status()["throttled"]["DK"]["until"] == until.isoformat()
         made = len(simulator.calls)
         while (await fetcher.fetch("DK")).status != 204:

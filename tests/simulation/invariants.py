@@ -48,7 +48,7 @@ def of_acknowledgement(bucket: Bucket, delivery: Delivery) -> str | None:
         case BatchReady(run_id=run_id, revision=revision):
             return _batch_is_taken_up(bucket, run_id, revision)
         case DeadLettered() as letter:
-            name = names.letter_name(letter.subscription, letter.message_id)
+            name = names.dead_letter_name(letter.subscription, letter.message_id)
             return _market_is_given_up(bucket, letter) if bucket.body(name) is not None else f"there is no {name}"
         case _:
             return None
@@ -59,8 +59,8 @@ def _market_is_given_up(bucket: Bucket, letter: DeadLettered) -> str | None:
     if not isinstance(letter.original, MarketRequested):
         return None
     run_id, market = letter.original.run_id, letter.original.market
-    recorded = (names.dead_letter_name(run_id, market), names.part_name(run_id, market))
-    asked = bool(_below(bucket, f"runs/{run_id}/askings/") + _below(bucket, names.reopenings_prefix(run_id)))
+    recorded = (names.given_up_name(run_id, market), names.part_name(run_id, market))
+    asked = bool(_below(bucket, f"runs/{run_id}/askings/") + _below(bucket, f"runs/{run_id}/reopenings/"))
     there = any(bucket.body(name) is not None for name in recorded)
     return None if there or asked else f"there is no {recorded[0]}"
 
@@ -69,7 +69,7 @@ def _batch_is_taken_up(bucket: Bucket, run_id: str, revision: int) -> str | None
     """A decision that was announced has its receipt or a newer one's, or a cluster was claimed for its run."""
     claims = bool(_below(bucket, names.clusters_prefix(run_id)))
     settled = any(
-        name >= names.receipt_name(run_id, revision) for name in _below(bucket, names.receipts_prefix(run_id))
+        name >= names.receipt_name(run_id, revision) for name in _below(bucket, f"runs/{run_id}/receipts/")
     )
     return None if claims or settled else "its run has neither cluster claim nor receipt"
 
@@ -196,7 +196,7 @@ class _Barrier:
             bucket.body(names.receipt_name(run_id, newest.revision)) is not None,
             _generations(world, run_id),
             {part.market for part in load.parts if part.reason} if load else set(),
-            _below(bucket, names.repairs_prefix(run_id)),
+            _below(bucket, f"runs/{run_id}/repairs/"),
         )
 
     @property
@@ -238,7 +238,7 @@ def _was_refused(world: "World", run_id: str) -> bool:
 
 def letters(world: "World") -> list[DeadLetter]:
     """Every dead letter on record."""
-    there = _below(world.bucket, names.LETTERS_PREFIX)
+    there = _below(world.bucket, names.DEAD_LETTERS_PREFIX)
     return [DeadLetter.model_validate_json(world.bucket.body(name) or b"") for name in there]
 
 
@@ -258,7 +258,7 @@ def _markets_given_up(world: "World", run_id: str) -> Iterator[str]:
     """Dead-lettered for good: one that waits for quota is asked for again when the wait is over."""
     for market in world.case.markets:
         waits = world.bucket.body(names.throttled_name(run_id, market)) is not None
-        if world.bucket.body(names.dead_letter_name(run_id, market)) is not None and not waits:
+        if world.bucket.body(names.given_up_name(run_id, market)) is not None and not waits:
             yield market
 
 
@@ -272,7 +272,7 @@ def _generations(world: "World", run_id: str) -> dict[str, int]:
 
 def reopening(world: "World", run_id: str) -> Order | None:
     """The order to reopen a run that is in force: no decision knows it yet."""
-    there, newest = _below(world.bucket, names.orders_prefix(run_id)), newest_decision(world, run_id)
+    there, newest = _below(world.bucket, f"runs/{run_id}/orders/"), newest_decision(world, run_id)
     order = Order.model_validate_json(world.bucket.body(there[-1]) or b"") if there else None
     known = newest.order if newest else 0
     return order if order is not None and order.kind == "reopen" and order.number > known else None
@@ -280,14 +280,14 @@ def reopening(world: "World", run_id: str) -> Order | None:
 
 def newest_decision(world: "World", run_id: str) -> Decision | None:
     """The newest decision of a run."""
-    there = _below(world.bucket, names.decisions_prefix(run_id))
+    there = _below(world.bucket, f"runs/{run_id}/decisions/")
     body = world.bucket.body(there[-1]) if there else None
     return None if body is None else Decision.model_validate_json(body)
 
 
 def receipts(world: "World", run_id: str) -> list[Receipt]:
     """The receipts of a run, by revision."""
-    there = _below(world.bucket, names.receipts_prefix(run_id))
+    there = _below(world.bucket, f"runs/{run_id}/receipts/")
     return [Receipt.model_validate_json(world.bucket.body(name) or b"") for name in there]
 
 

@@ -244,9 +244,9 @@ class StorePort:
     async def _call(self, what: str, act: Callable[[], Awaitable[ResultT]], *, changes: bool = False) -> ResultT:
         return await self.process.call(what, act, changes=changes, error=retryable)
 
-    async def read(self, name: str, *, most: int | None = None) -> StoredObject | None:
+    async def read(self, name: str, *, most_bytes: int | None = None) -> StoredObject | None:
         """See `ObjectStore.read`."""
-        return await self._call(f"read {name}", lambda: self.bucket.read(name, most=most))
+        return await self._call(f"read {name}", lambda: self.bucket.read(name, most_bytes=most_bytes))
 
     async def stat(self, name: str) -> ObjectInfo | None:
         """See `ObjectStore.stat`."""
@@ -424,7 +424,7 @@ async def _scheduler(process: Process) -> Service:
     shared = process.shared
     told = {"MARKETS": ",".join(shared.markets), "MINIMUM_SHARE": str(shared.share)}
     settings = load(SchedulerSettings, ENVIRONMENT | told)
-    plan = Plan(settings.zone, settings.default_markets, settings.run_deadline, settings.policy)
+    plan = Plan(settings.zone, settings.markets, settings.run_deadline, settings.policy)
     ledger = RunLedger(StorePort(process, process.shared.bucket))
     ports = SchedulerPorts(ledger, _publisher(process), process.shared.outside.now)
     ask_again = scheduler.AskAgain(settings.ask_again, settings.ask_again_for)

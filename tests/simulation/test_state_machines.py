@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from contracts import names
-from contracts.documents import LoadResult, Receipt, ThrottledRecord, WarehouseCount
+from contracts.documents import LoadResult, Receipt, ThrottledMarket, WarehouseCount
 from contracts.events import BatchReady, DeadLettered, Delivery, MarketRequested, ObjectFinalized, SweepRequested
 from eventing.coalescing import Coalescer
 from eventing.errors import Retryable
@@ -106,7 +106,7 @@ class Barrier(Machine):
     def throttle(self, market: str) -> None:
         self.waiting.add(market)
         until = self.clock() + timedelta(hours=1)
-        self.do(self.ledger.record_throttled(ThrottledRecord(run_id=RUN, market=market, until=until, reason="q")))
+        self.do(self.ledger.record_throttled(ThrottledMarket(run_id=RUN, market=market, until=until, reason="q")))
 
     @rule(minutes=st.sampled_from((0.5, 2, 30, 360)))
     def let_time_pass(self, minutes: float) -> None:

@@ -427,7 +427,7 @@ class World:
     async def _redrive(self, at: float) -> None:
         await asyncio.sleep(at)
         topics = {subscription.name: subscription.topic for subscription in self.pubsub.subscriptions}
-        actions = dead_letters.plan(await self.ledger.letters(), topics)
+        actions = dead_letters.plan(await self.ledger.dead_letters(), topics)
         self.note(f"operator redrives {len(actions)} dead letters")
         mark = Redrive(at=self.now(), by="operator", reason="simulated")
         await dead_letters.carry_out(actions, self.ledger, Operator(self), mark=mark)

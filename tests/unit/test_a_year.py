@@ -46,10 +46,10 @@ class AgingStore(MemoryObjectStore):
             if name.startswith("raw/") and self.now() - info.updated >= timedelta(days=RAW_DAYS):
                 del self._objects[name]
 
-    async def read(self, name: str, *, most: int | None = None) -> StoredObject | None:
+    async def read(self, name: str, *, most_bytes: int | None = None) -> StoredObject | None:
         """See `ObjectStore.read`."""
         self.reads.append(name)
-        return await super().read(name, most=most)
+        return await super().read(name, most_bytes=most_bytes)
 
 
 class OneTable:

@@ -12,18 +12,18 @@ import pytest
 
 from contracts import names
 from contracts.documents import (
-    DeadLetterRecord,
     Decision,
+    GivenUpMarket,
     LoadResult,
     MissingMarket,
     Order,
     Part,
     PartResult,
     SecondLook,
-    ThrottledRecord,
+    ThrottledMarket,
     WarehouseCount,
 )
-from contracts.envelope.push import BODY_LIMIT
+from contracts.envelope.push import BODY_LIMIT_BYTES
 from contracts.events import (
     BatchReady,
     DataprocOperation,
@@ -57,16 +57,16 @@ AFTER_DEADLINE = START + timedelta(hours=6)
 MINUTE = timedelta(minutes=1)
 
 
-def dead(market: str) -> dict[str, DeadLetterRecord]:
-    record = DeadLetterRecord(
+def dead(market: str) -> dict[str, GivenUpMarket]:
+    record = GivenUpMarket(
         run_id=RUN, market=market, reason="403", subscription="s", message_id="1", recorded_at=NOW
     )
     return {market: record}
 
 
-def throttled(market: str, hours: float) -> dict[str, ThrottledRecord]:
+def throttled(market: str, hours: float) -> dict[str, ThrottledMarket]:
     until = NOW + timedelta(hours=hours)
-    return {market: ThrottledRecord(run_id=RUN, market=market, until=until, reason="quota")}
+    return {market: ThrottledMarket(run_id=RUN, market=market, until=until, reason="quota")}
 
 
 def test_a_decision_names_its_parts_in_the_order_of_markets() -> None:
@@ -78,7 +78,7 @@ def test_a_decision_names_its_parts_in_the_order_of_markets() -> None:
 
 def test_what_is_missing_is_named_with_why() -> None:
     """Given up, or still waiting for quota at the deadline: whoever reads the receipt need not look further."""
-    given_up = decide(Facts(manifest(), parts("DK SE"), dead_letters=dead("NO")), NOW)
+    given_up = decide(Facts(manifest(), parts("DK SE"), given_up=dead("NO")), NOW)
     assert isinstance(given_up, Close)
     assert given_up.missing == (MissingMarket(market="NO", reason="dead-lettered: 403"),)
     waiting = decide(Facts(manifest(), parts("DK SE"), throttled=throttled("NO", 24)), AFTER_DEADLINE)
@@ -89,7 +89,7 @@ def test_what_is_missing_is_named_with_why() -> None:
 
 def test_a_part_makes_its_old_dead_letter_void() -> None:
     """A redriven market that landed is landed."""
-    step = decide(Facts(manifest(), parts("DK SE NO"), dead_letters=dead("NO")), NOW)
+    step = decide(Facts(manifest(), parts("DK SE NO"), given_up=dead("NO")), NOW)
     assert isinstance(step, Close)
     assert step.missing == ()
 
@@ -186,7 +186,7 @@ def failed_run(landed: str = "DK", **known: Any) -> Facts:
 def test_reopening_asks_for_the_missing_markets_once() -> None:
     """Whether the run failed, was loaded in part or is still open: what is missing is asked for, given up or not."""
     partial = Facts(manifest(), parts("DK"), newest=decision("DK"), newest_has_receipt=True)
-    for facts in (failed_run(dead_letters=dead("NO")), partial, Facts(manifest(), parts("DK"))):
+    for facts in (failed_run(given_up=dead("NO")), partial, Facts(manifest(), parts("DK"))):
         step = decide(reopened(facts, asked=False), REOPENED)
         assert isinstance(step, AskAgain)
         assert step.markets == ("SE", "NO")
@@ -195,7 +195,7 @@ def test_reopening_asks_for_the_missing_markets_once() -> None:
 
 def test_reopening_leaves_alone_what_waits_for_quota() -> None:
     """The message of such a market is still under way; once the wait is over there may be none."""
-    until = {"NO": ThrottledRecord(run_id=RUN, market="NO", until=REOPENED + MINUTE, reason="quota")}
+    until = {"NO": ThrottledMarket(run_id=RUN, market="NO", until=REOPENED + MINUTE, reason="quota")}
     facts = reopened(failed_run(throttled=until), asked=False)
     waiting, over = decide(facts, REOPENED), decide(facts, REOPENED + 2 * MINUTE)
     assert isinstance(waiting, AskAgain)
@@ -221,7 +221,7 @@ def test_a_reopened_failure_fails_again_where_nothing_comes() -> None:
     step = decide(reopened(failed_run()), REOPENED + timedelta(hours=6))
     assert isinstance(step, Close)
     assert (step.revision, step.verdict_load) == (2, False)
-    gone = decide(reopened(failed_run(dead_letters=dead("SE") | dead("NO"))), REOPENED + MINUTE)
+    gone = decide(reopened(failed_run(given_up=dead("SE") | dead("NO"))), REOPENED + MINUTE)
     assert isinstance(gone, Close)
     assert (gone.revision, gone.verdict_load) == (2, False)
 
@@ -289,7 +289,7 @@ def test_a_table_that_was_taken_back_is_loaded_once_more_and_nothing_left_out() 
 
 def test_a_quota_wait_is_over_at_its_own_end() -> None:
     """At that very moment no message is under way any more, so the market is asked for."""
-    until = {"NO": ThrottledRecord(run_id=RUN, market="NO", until=REOPENED, reason="quota")}
+    until = {"NO": ThrottledMarket(run_id=RUN, market="NO", until=REOPENED, reason="quota")}
     step = decide(reopened(failed_run(throttled=until), asked=False), REOPENED)
     assert isinstance(step, AskAgain)
     assert step.markets == ("SE", "NO")
@@ -635,12 +635,12 @@ async def test_every_kind_of_dead_letter_is_recorded_whole(kind: str, caplog: py
     dead_letter = letter(original, unreadable=() if original else ("data: is not JSON",))
     for _ in range(2):
         await world.handle(dead_letter)
-    [found] = await world.ports.ledger.letters()
+    [found] = await world.ports.ledger.dead_letters()
     assert (found.event, found.run_id, found.market) == (event, run_id, market)
     assert (found.data, found.attributes, found.delivery_count) == (dead_letter.data, dead_letter.attributes, 20)
     assert (found.published_at, found.recorded_at, found.redriven) == (NOW, world.clock(), ())
     assert found.reason.startswith("unreadable: data: is not JSON" if original is None else "readable")
-    assert names.letter_name("cluster-manager-batch-ready", "9") in world.store.names()
+    assert names.dead_letter_name("cluster-manager-batch-ready", "9") in world.store.names()
     [told] = [record for record in caplog.records if record.getMessage() == "dead_letter_recorded"]
     assert told.levelname == "WARNING"
 
@@ -653,7 +653,7 @@ async def test_ids_from_outside_never_become_a_path(message_id: str, subscriptio
     await world.handle(letter(subscription=subscription or "?", message_id=message_id))
     [name] = world.store.names()
     assert re.fullmatch(r"dead-letters/unknown/sha256-[0-9a-f]{32}\.json", name)
-    [found] = await world.ports.ledger.letters()
+    [found] = await world.ports.ledger.dead_letters()
     assert found.message_id == message_id
 
 
@@ -662,7 +662,7 @@ async def test_two_messages_with_the_same_id_of_two_subscriptions_are_two_letter
     world = World()
     for subscription in ("scheduler-sweep-requested", "cluster-manager-sweep-requested"):
         await world.handle(letter(SweepRequested(), subscription=subscription))
-    assert {found.subscription for found in await world.ports.ledger.letters()} == {
+    assert {found.subscription for found in await world.ports.ledger.dead_letters()} == {
         "scheduler-sweep-requested",
         "cluster-manager-sweep-requested",
     }
@@ -671,10 +671,12 @@ async def test_two_messages_with_the_same_id_of_two_subscriptions_are_two_letter
 async def test_a_message_that_was_too_large_says_so() -> None:
     """A service refuses it before it reads it, so that only the size tells why."""
     world = World()
-    await world.handle(letter(data="QUJD" * (BODY_LIMIT // 4 + 1), unreadable=("message.data: is not JSON",)))
-    [found] = await world.ports.ledger.letters()
+    await world.handle(
+        letter(data="QUJD" * (BODY_LIMIT_BYTES // 4 + 1), unreadable=("message.data: is not JSON",))
+    )
+    [found] = await world.ports.ledger.dead_letters()
     assert found.reason == "too large: services take bodies of 1048576 bytes"
-    assert len(found.data) > BODY_LIMIT
+    assert len(found.data) > BODY_LIMIT_BYTES
 
 
 async def test_an_old_dead_letter_does_not_give_a_market_up_again() -> None:
@@ -683,11 +685,11 @@ async def test_an_old_dead_letter_does_not_give_a_market_up_again() -> None:
     await world.start()
     first = letter(MarketRequested(run_id=RUN, market="NO"))
     await world.handle(first)
-    await world.ports.ledger.clear_dead_letter(RUN, "NO")
+    await world.ports.ledger.clear_given_up(RUN, "NO")
     await world.handle(first)
-    assert (await world.ports.ledger.index(RUN)).dead_letters == ()
+    assert (await world.ports.ledger.index(RUN)).given_up == ()
     await world.handle(letter(MarketRequested(run_id=RUN, market="NO"), message_id="10"))
-    assert (await world.ports.ledger.index(RUN)).dead_letters == ("NO",)
+    assert (await world.ports.ledger.index(RUN)).given_up == ("NO",)
 
 
 async def test_a_dead_letter_that_cannot_be_recorded_is_delivered_again() -> None:
@@ -721,7 +723,7 @@ async def test_reopening_asks_clears_and_notes() -> None:
         ("NO", False, "enough for today"),
     ]
     index = await world.ports.ledger.index(RUN)
-    assert (index.dead_letters, index.reopened) == ((), (1,))
+    assert (index.given_up, index.reopened) == ((), (1,))
     for market in ("SE", "NO"):
         await world.handle(await world.land(market))
     assert BatchReady(run_id=RUN, revision=2) in world.publisher.take()
@@ -752,7 +754,7 @@ async def test_a_bad_part_is_replayed_once_and_its_successor_loaded() -> None:
     assert (asked.market, asked.replay) == ("NO", True)
     assert asked.reason == "its part in revision 1 proved bad or has gone"
     index = await world.ports.ledger.index(RUN)
-    assert (index.repaired, index.dead_letters) == ((1,), ())
+    assert (index.repaired, index.given_up) == ((1,), ())
     await world.land("NO")
     world.clock.advance(minutes=2)
     await world.handle(SweepRequested())

@@ -9,11 +9,11 @@ import pytest
 from contracts.documents import (
     BadRecord,
     ClusterClaim,
-    DeadLetterRecord,
+    GivenUpMarket,
     LoadResult,
     MissingMarket,
     PartResult,
-    ThrottledRecord,
+    ThrottledMarket,
     WarehouseCount,
 )
 from dashboard.runs import run_document
@@ -55,8 +55,8 @@ def load(error: str | None, *found: PartResult, **changes: Any) -> dict[str, Any
     return {"loads": {1: told}}
 
 
-THROTTLED = ThrottledRecord(run_id=RUN, market="SE", until=NOW + timedelta(hours=12), reason="quota is used up")
-DEAD = DeadLetterRecord(
+THROTTLED = ThrottledMarket(run_id=RUN, market="SE", until=NOW + timedelta(hours=12), reason="quota is used up")
+DEAD = GivenUpMarket(
     run_id=RUN,
     market="SE",
     reason="403 for ever",
@@ -150,7 +150,7 @@ EXAMPLE = BadRecord(market="DK", line=99, reason="is not JSON")
             f"releases replay {RUN} --market SE",
         ),
         (
-            OPEN | {"dead_letters": {"SE": DEAD}},
+            OPEN | {"given_up": {"SE": DEAD}},
             "SE was given up: 403 for ever",
             "",
             f"releases dead-letter redrive --run {RUN}",

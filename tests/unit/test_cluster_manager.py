@@ -843,7 +843,7 @@ async def test_a_run_past_its_raw_objects_life_is_not_looked_at_again() -> None:
 def test_only_a_run_of_several_jobs_needs_a_second_look_and_only_once_it_is_settled() -> None:
     """Of one job no older load can come after it; and while a load is under way the table is not what it will be."""
     settled = RunIndex(
-        run_id=RUN, has_manifest=True, decisions=(1, 2), receipts=(1, 2), announced=(1, 2), dead_letters=(),
+        run_id=RUN, has_manifest=True, decisions=(1, 2), receipts=(1, 2), announced=(1, 2), given_up=(),
         throttled=(), ordered_at={}, jobs=2, finished_at=NOW,
     )  # fmt: skip
     due = NOW + timedelta(hours=7, seconds=1)

@@ -87,4 +87,4 @@ async def test_nothing_is_kept_of_keys_that_are_done() -> None:
     coalescer = Coalescer(work, linger=NONE)
     await asyncio.gather(*(coalescer.run(str(n)) for n in range(50)))
     await asyncio.sleep(0)
-    assert (coalescer._next, coalescer._running) == ({}, {})
+    assert (coalescer._next, dict(coalescer._turns._locks)) == ({}, {})

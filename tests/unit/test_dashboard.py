@@ -689,7 +689,7 @@ def index(decisions: tuple[int, ...] = (), receipts: tuple[int, ...] = ()) -> Ru
         decisions=decisions,
         receipts=receipts,
         announced=(),
-        dead_letters=(),
+        given_up=(),
         throttled=(),
         ordered_at={},
     )

@@ -7,7 +7,7 @@ from google.cloud import dataproc_v1
 from pydantic import ValidationError
 
 from local.dataproc import audit, filters, states
-from local.dataproc.faults import FaultOrder, Faults, Kind, Step
+from local.dataproc.faults import Faults, Kind, PlannedFault, Step
 from local.dataproc.states import ClusterState, JobState
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -315,11 +315,11 @@ def test_an_entry_has_what_the_sink_filters_by_and_a_reader_needs() -> None:
 def test_an_order_strikes_as_often_as_it_says() -> None:
     """A fault strikes exactly `times` passages of its own step and kind, and none after it was cleared."""
     faults = Faults()
-    faults.order(FaultOrder(step=Step.JOB, kind=Kind.ERROR, times=2))
+    faults.plan(PlannedFault(step=Step.JOB, kind=Kind.ERROR, times=2))
     assert not faults.take(Step.JOB, Kind.NEVER)
     assert not faults.take(Step.SUBMIT_JOB, Kind.ERROR)
     assert [faults.take(Step.JOB, Kind.ERROR) for _ in range(3)] == [True, True, False]
-    faults.order(FaultOrder(step=Step.JOB, kind=Kind.ERROR))
+    faults.plan(PlannedFault(step=Step.JOB, kind=Kind.ERROR))
     faults.clear()
     assert not faults.take(Step.JOB, Kind.ERROR)
 
@@ -329,4 +329,4 @@ def test_an_order_strikes_as_often_as_it_says() -> None:
 def test_an_order_that_could_never_strike_is_refused(step: Step, kind: Kind) -> None:
     """A chaos test that orders something meaningless hears of it rather than pass without a fault."""
     with pytest.raises(ValidationError, match="strikes calls only"):
-        FaultOrder(step=step, kind=kind)
+        PlannedFault(step=step, kind=kind)

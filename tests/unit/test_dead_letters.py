@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts import names
-from contracts.documents import DeadLetter, DeadLetterRecord, Redrive
+from contracts.documents import DeadLetter, GivenUpMarket, Redrive
 from contracts.envelope import reading
 from contracts.envelope.dead_letters import DEAD_LETTER_SOURCE
 from contracts.envelope.messages import Message, Origin, to_message
@@ -22,7 +22,7 @@ from eventing.errors import Retryable
 from eventing.ledger import RunLedger
 from ops import dead_letters
 from ops.dead_letters import Filter, carry_out, grouped, plan, select, topics_of
-from services.batch_trigger.dead_letters import letter_of
+from services.batch_trigger.dead_letters import dead_letter_of
 from tests.builders import NOW, RUN
 from tests.fakes.objects import MemoryObjectStore
 
@@ -63,7 +63,7 @@ def died(message: Message, subscription: str, count: int = 5) -> Message:
 
 def letter(message: Message, whose: str, /, **known: Any) -> DeadLetter:
     """The record of a message that a subscription gave up."""
-    found = letter_of(parse(died(message, whose), f"batch-trigger-{TOPICS[whose]}-dead"), NOW)
+    found = dead_letter_of(parse(died(message, whose), f"batch-trigger-{TOPICS[whose]}-dead"), NOW)
     return found.model_copy(update=known)
 
 
@@ -117,11 +117,11 @@ def test_whatever_comes_on_a_dead_letter_subscription_can_be_recorded(told: dict
     """Who may publish may write anything into attributes; a dead letter that is refused would be lost in the end."""
     event = parse(Message(data, told), "batch-trigger-sweep-requested-dead")
     assert isinstance(event, DeadLettered)
-    record = letter_of(event, NOW)
+    record = dead_letter_of(event, NOW)
     assert record.attributes == told
     assert base64.b64decode(record.data) == data
     assert record == DeadLetter.model_validate_json(record.to_json())
-    folder, name = names.letter_name(record.subscription, record.message_id).rsplit("/", 1)
+    folder, name = names.dead_letter_name(record.subscription, record.message_id).rsplit("/", 1)
     assert folder in (f"dead-letters/{record.subscription}", "dead-letters/unknown")
     assert name == "1.json"
 
@@ -133,7 +133,7 @@ def test_a_letter_in_a_letter_is_recorded_as_what_it_is() -> None:
     wrapped = Message(json.dumps(inner).encode(), {f"ce-{name}": text for name, text in context.items()})
     event = parse(died(wrapped, SWEEPERS[0]), "batch-trigger-sweep-requested-dead")
     assert (
-        letter_of(event, NOW).reason
+        dead_letter_of(event, NOW).reason
         == "unreadable: message: wraps another dead letter; publish the message itself"
     )
 
@@ -169,7 +169,7 @@ def test_letters_are_grouped_by_subscription_and_reason() -> None:
     made = [letter(SWEEP, SWEEPERS[n % 2], message_id=str(n)) for n in range(3)]
     unreadable = letter(Message(b"?", {}), SWEEPERS[0], message_id="9", redriven=(MARK,))
     groups = grouped([*made, unreadable])
-    assert [(one.subscription, len(one.letters), one.waiting) for one in groups] == [
+    assert [(one.subscription, len(one.dead_letters), one.waiting) for one in groups] == [
         (SWEEPERS[0], 2, 2),
         (SWEEPERS[1], 1, 1),
         (SWEEPERS[0], 1, 0),
@@ -249,40 +249,40 @@ async def test_a_redriven_market_is_waited_for_again() -> None:
     """Its record of being given up goes, the message is sent, and the letter keeps who did it and why."""
     ledger, sent = RunLedger(MemoryObjectStore()), Sent()
     found = letter(MARKET, "market-fetcher-market-requested")
-    await ledger.create_letter(found)
+    await ledger.create_dead_letter(found)
     for market in ("NO", "SE"):
-        given_up = DeadLetterRecord(
+        given_up = GivenUpMarket(
             run_id=RUN, market=market, reason="x", subscription="s", message_id="1", recorded_at=NOW
         )
-        await ledger.record_dead_letter(given_up)
+        await ledger.record_given_up(given_up)
     [marked] = await carry_out(plan([found], TOPICS), ledger, sent, mark=MARK)
-    assert (await ledger.index(RUN)).dead_letters == ("SE",)
+    assert (await ledger.index(RUN)).given_up == ("SE",)
     [(topic, message)] = sent.messages
     assert topic == "market-requested"
     assert parse(message, "market-fetcher-market-requested") == MarketRequested(run_id=RUN, market="NO")
-    assert await ledger.letters() == [marked] == [found.model_copy(update={"redriven": (MARK,)})]
+    assert await ledger.dead_letters() == [marked] == [found.model_copy(update={"redriven": (MARK,)})]
 
 
 async def test_what_was_not_sent_is_not_marked() -> None:
     """A letter that is marked without having been sent would never be sent."""
     ledger = RunLedger(MemoryObjectStore())
     found = letter(SWEEP, SWEEPERS[0])
-    await ledger.create_letter(found)
+    await ledger.create_dead_letter(found)
     with pytest.raises(Retryable):
         await carry_out(plan([found], TOPICS), ledger, Sent(fails=True), mark=MARK)
-    assert (await ledger.letters()) == [found]
+    assert (await ledger.dead_letters()) == [found]
 
 
 async def test_the_marks_of_two_operators_stand_side_by_side() -> None:
     """The record is read again before it is written: the other's mark is not lost."""
     ledger, sent = RunLedger(MemoryObjectStore()), Sent()
     found = letter(SWEEP, SWEEPERS[0])
-    await ledger.create_letter(found)
+    await ledger.create_dead_letter(found)
     both = [plan([found], TOPICS), plan([found], TOPICS)]
     other = MARK.model_copy(update={"by": "bo"})
     for actions, mark in zip(both, (MARK, other), strict=True):
         await carry_out(actions, ledger, sent, mark=mark)
-    [kept] = await ledger.letters()
+    [kept] = await ledger.dead_letters()
     assert [mark.by for mark in kept.redriven] == ["anna", "bo"]
 
 
@@ -290,7 +290,7 @@ async def test_a_plan_alone_does_nothing_and_refusals_stay_undone() -> None:
     """A dry run is the plan that is not carried out."""
     ledger, sent = RunLedger(MemoryObjectStore()), Sent()
     refused = letter(SWEEP, SWEEPERS[0], redrives=3)
-    await ledger.create_letter(refused)
+    await ledger.create_dead_letter(refused)
     assert await carry_out(plan([refused], TOPICS), ledger, sent, mark=MARK) == ()
     assert sent.messages == []
 

@@ -415,11 +415,11 @@ def test_a_cache_that_cannot_be_written_does_not_fail_the_market(caplog: pytest.
 class Unreadable(MemoryObjectStore):
     """A bucket whose cache cannot be read."""
 
-    async def read(self, name: str, *, most: int | None = None) -> StoredObject | None:
+    async def read(self, name: str, *, most_bytes: int | None = None) -> StoredObject | None:
         """See `ObjectStore.read`."""
         if name.startswith("cache/"):
             raise Retryable("away")
-        return await super().read(name, most=most)
+        return await super().read(name, most_bytes=most_bytes)
 
 
 def test_a_bucket_that_does_not_answer_gives_the_market_back() -> None:

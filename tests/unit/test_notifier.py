@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from contracts.documents import MissingMarket, Receipt
 from contracts.events import Outcome, RunFinished
-from contracts.names import notice_name, notices_prefix
+from contracts.names import notice_name
 from eventing.errors import Permanent, Retryable
 from eventing.ledger import RunLedger
 from eventing.secrets import PlainSecret
@@ -133,7 +133,7 @@ async def test_nobody_named_nobody_told() -> None:
         stage = Stage(urls=urls)
         await stage.finish(receipt())
         assert (stage.told, stage.warehouse.asked) == ([], 0)
-        assert await stage.store.listing(notices_prefix(RUN)) == []
+        assert await stage.store.listing(f"runs/{RUN}/notices/") == []
 
 
 async def test_without_a_receipt_there_is_nothing_to_tell() -> None:

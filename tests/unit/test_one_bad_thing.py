@@ -207,7 +207,7 @@ async def test_a_copied_document_is_of_its_own_place_alone() -> None:
     """Somebody copied a decision to try something: under another name it decides nothing."""
     made = await stack()
     await made.put("decisions/0002.json", decision("DK", 1).to_json(), RUN)
-    with pytest.raises(Unreadable, match="is of another place, by its revision"):
+    with pytest.raises(Unreadable, match="belongs to another place, by its revision"):
         await made.ledger.decision(RUN, 2)
 
 
@@ -269,13 +269,13 @@ async def test_the_doctor_is_content_with_documents_that_can_be_read() -> None:
     letter = DeadLetter(
         subscription="s", message_id="1", reason="r", data="", attributes={}, recorded_at=made.clock()
     )
-    await made.ledger.create_letter(letter)
+    await made.ledger.create_dead_letter(letter)
     [found] = await doctor.look(made.store, bucket="b", now=made.clock(), raw_days=90)
     assert (found.status, found.what) == ("ok", "2 runs and 1 dead letters can be read")
     await made.store.write("dead-letters/s/2.json", b"{")
     [found] = await doctor.look(made.store, bucket="b", now=made.clock(), raw_days=90)
     assert found.status == "warn"
-    assert len(await made.ledger.letters()) == 1
+    assert len(await made.ledger.dead_letters()) == 1
 
 
 async def test_an_unreadable_newest_decision_is_not_shown_as_loaded() -> None:

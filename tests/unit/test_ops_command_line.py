@@ -78,7 +78,7 @@ def night(monkeypatch: pytest.MonkeyPatch) -> Night:
     )
     monkeypatch.setattr(proof, "quick", lambda *_: iter([ok("delivery", "heard")]))
     monkeypatch.setattr(proof, "dead_letters", lambda *_: iter([ok("dead letter", "seen")]))
-    monkeypatch.setattr(watching, "_LOOK", {"cloud": 0.0})
+    monkeypatch.setattr(watching, "_LOOK_SECONDS", {"cloud": 0.0})
     hours = SimpleNamespace(
         monotonic=itertools.count(step=10**6).__next__
     )  # nobody waits: each look is days later

@@ -12,13 +12,13 @@ from rich.console import Console, RenderableType
 
 from contracts.documents import (
     ClusterClaim,
-    DeadLetterRecord,
+    GivenUpMarket,
     JobClaim,
     LoadResult,
     MissingMarket,
     Order,
     PartResult,
-    ThrottledRecord,
+    ThrottledMarket,
 )
 from contracts.names import decision_name, manifest_name, part_name, throttled_name
 from dashboard.runs import run_document
@@ -33,10 +33,8 @@ from tests.fakes.objects import MemoryObjectStore
 HOUR = timedelta(hours=1)
 
 
-WAITS = ThrottledRecord(run_id=RUN, market="SE", until=NOW + HOUR, reason="429 from /search")
-DEAD = DeadLetterRecord(
-    run_id=RUN, market="SE", reason="given up", subscription="s", message_id="7", recorded_at=NOW
-)
+WAITS = ThrottledMarket(run_id=RUN, market="SE", until=NOW + HOUR, reason="429 from /search")
+DEAD = GivenUpMarket(run_id=RUN, market="SE", reason="given up", subscription="s", message_id="7", recorded_at=NOW)
 
 
 def market(found: Documents, code: str) -> MarketStatus:
@@ -72,10 +70,10 @@ def test_a_market_that_waits_for_quota_is_throttled_until_then() -> None:
     assert later.state == "requested"
 
 
-def record(market: str, hours: float, **changes: bool) -> ThrottledRecord:
+def record(market: str, hours: float, **changes: bool) -> ThrottledMarket:
     """A market that waits for so many hours; the run's deadline is six hours after its start."""
     reason = "Spotify's quota for the account"
-    return ThrottledRecord(run_id=RUN, market=market, until=NOW + hours * HOUR, reason=reason, **changes)
+    return ThrottledMarket(run_id=RUN, market=market, until=NOW + hours * HOUR, reason=reason, **changes)
 
 
 def outlook(found: Documents) -> str:
@@ -101,11 +99,9 @@ def test_a_wait_beyond_the_deadline_is_told_when_it_is_known() -> None:
 
 def test_a_quorum_that_cannot_be_met_any_more_is_told() -> None:
     """Waits beyond the deadline and markets given up count together; who reads it can still close the run."""
-    found = Documents(
-        manifest=manifest(minimum=0.6), throttled={"NO": record("NO", 22)}, dead_letters={"SE": DEAD}
-    )
+    found = Documents(manifest=manifest(minimum=0.6), throttled={"NO": record("NO", 22)}, given_up={"SE": DEAD})
     assert "at most 1 of 3 markets can land by the deadline and 2 must: nothing will be loaded" in outlook(found)
-    assert "nothing will be loaded" not in outlook(replace(found, dead_letters={}))
+    assert "nothing will be loaded" not in outlook(replace(found, given_up={}))
 
 
 @pytest.mark.parametrize(
@@ -128,15 +124,15 @@ def test_a_quota_that_is_not_enough_for_what_is_left_is_told(account: bool, land
 def test_what_a_person_must_mend_is_told_first() -> None:
     """Waiting for the deadline would bring nothing; the reason names the remedy."""
     found = Documents(manifest=manifest(), throttled={"SE": record("SE", 1, account=True, needs_a_person=True)})
-    assert outlook(found).startswith("no market comes before somebody mends it: Spotify's quota")
+    assert outlook(found).startswith("no market lands until somebody mends it: Spotify's quota")
     shown = text(run_view(status_of(found, NOW)))
-    assert "before somebody mends it" in shown
-    assert "before somebody mends it" in line(status_of(found, NOW))
+    assert "until somebody mends it" in shown
+    assert "until somebody mends it" in line(status_of(found, NOW))
 
 
 def test_a_dead_lettered_market_says_why() -> None:
     """The reason of the record is what an operator needs first."""
-    found = Documents(manifest=manifest(), dead_letters={"SE": DEAD})
+    found = Documents(manifest=manifest(), given_up={"SE": DEAD})
     assert (market(found, "SE").state, market(found, "SE").reason) == ("dead_lettered", "given up")
 
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.documents import DeadLetter
-from ops.cli.render import Terminal, fields_table, letters_table, plain
+from ops.cli.render import Terminal, dead_letters_table, fields_table, plain
 from ops.dead_letters import grouped
 from tests.builders import NOW
 
@@ -45,7 +45,9 @@ def test_a_dead_letter_may_say_whatever_it_likes(kind: str) -> None:
     """A tag that closes nothing ended the list in a traceback, until somebody had removed the record."""
     hostile = HOSTILE[kind]
     told = letter(hostile).model_dump(mode="json")
-    text = shown(letters_table(grouped([letter(hostile)])), fields_table(hostile, told), hostile, Text(hostile))
+    text = shown(
+        dead_letters_table(grouped([letter(hostile)])), fields_table(hostile, told), hostile, Text(hostile)
+    )
     assert all(char.isprintable() or char in "\n\ufffd" for char in text), ascii(text)
     assert not set("\x1b\x9b\u202e\u2066\u200f\u2028") & set(text)
     if kind == "markup":

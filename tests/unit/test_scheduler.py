@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from contracts import names
-from contracts.documents import CompletenessPolicy, DeadLetterRecord, Manifest, ThrottledRecord
+from contracts.documents import CompletenessPolicy, GivenUpMarket, Manifest, ThrottledMarket
 from contracts.events import MarketRequested, OwnEvent, RunRequested, SweepRequested
 from eventing.errors import Permanent, Retryable
 from eventing.ledger import Landing, RunLedger
@@ -258,19 +258,17 @@ async def test_a_sweep_leaves_given_up_and_waiting_markets_alone() -> None:
     await world.tick()
     ledger = world.ports.ledger
     for market in ("DK", "SE"):
-        await ledger.record_dead_letter(
-            DeadLetterRecord(
-                run_id=RUN, market=market, reason="r", subscription="s", message_id="1", recorded_at=NOW
-            )
+        await ledger.record_given_up(
+            GivenUpMarket(run_id=RUN, market=market, reason="r", subscription="s", message_id="1", recorded_at=NOW)
         )
     until = START + timedelta(hours=24)
-    await ledger.record_throttled(ThrottledRecord(run_id=RUN, market="SE", until=until, reason="quota"))
+    await ledger.record_throttled(ThrottledMarket(run_id=RUN, market="SE", until=until, reason="quota"))
     world.clock.advance(hours=2)
     assert await world.sweep("s1") == ["NO"]
     world.clock.advance(hours=23)
     assert await world.sweep("s2") == ["SE", "NO"]
     index = await ledger.index(RUN)
-    assert index.dead_letters == ("DK",), "a market that is asked for again is not given up any more"
+    assert index.given_up == ("DK",), "a market that is asked for again is not given up any more"
 
 
 async def test_an_old_run_is_left_in_peace() -> None:
@@ -294,8 +292,8 @@ async def test_the_manifest_carries_the_plans_policy_and_the_requests_their_reas
 
 def test_a_quota_wait_ends_at_its_own_end() -> None:
     """At that very moment the market is asked for again, and the message says that the sweep asked."""
-    until = ThrottledRecord(run_id=RUN, market="SE", until=NOW, reason="quota")
-    waiting = Waiting(landing=Landing(parts("DK NO")), dead=(), throttled={"SE": until})
+    until = ThrottledMarket(run_id=RUN, market="SE", until=NOW, reason="quota")
+    waiting = Waiting(landing=Landing(parts("DK NO")), given_up=(), throttled={"SE": until})
     assert requests_on_sweep(manifest(), waiting, NOW - timedelta(microseconds=1)) == []
     wanted = MarketRequested(run_id=RUN, market="SE", reason="asked again by the sweep")
     assert requests_on_sweep(manifest(), waiting, NOW) == [wanted]

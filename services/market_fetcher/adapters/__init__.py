@@ -1,1 +1,1 @@
-"""The market fetcher's ways out: Spotify over HTTP, its budget, and Secret Manager."""
+"""The market fetcher's ways out: Spotify over HTTP and its budget."""

@@ -17,7 +17,7 @@ _NO_PROXY = (
     "is not the address of an HTTP proxy; write http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT with letters such "
     "as # and / in them written as %23 and %2F"
 )
-_BODY_MOST = 32 * 1024 * 1024  # bytes; twenty albums of fifty tracks with their market lists take about 2 MiB
+_MOST_BODY_BYTES = 32 * 1024 * 1024  # twenty albums of fifty tracks with their market lists take about 2 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Proxy:
         """Read an address; `proxy:3128` is one too, as everywhere else.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is not an HTTP proxy's.
         """
         url = URL(address if "://" in address else f"http://{address}")
         if url.scheme != "http" or not url.host:
@@ -92,7 +92,7 @@ class Proxies:
         """Read what `urllib.request.getproxies` found.
 
         Raises:
-            ContractError: an address is no HTTP proxy's; names its variable alone, since it may carry a password.
+            ContractError: an address is not an HTTP proxy's; names only its variable, since it may carry a password.
         """
         proxies: dict[str, Proxy] = {}
         faults = []
@@ -153,6 +153,6 @@ async def _whole(response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
     async for chunk in response.content.iter_chunked(256 * 1024):
         body += chunk
-        if len(body) > _BODY_MOST:
-            raise Unreachable(f"a body of more than {_BODY_MOST} bytes")
+        if len(body) > _MOST_BODY_BYTES:
+            raise Unreachable(f"a body of more than {_MOST_BODY_BYTES} bytes")
     return bytes(body)

@@ -10,10 +10,11 @@ from http import HTTPStatus
 from typing import assert_never
 
 from eventing.errors import Retryable
+from eventing.secrets import Secret
 from services.market_fetcher.adapters.http import Request, Send, Unreachable
 from services.market_fetcher.adapters.limiter import Limiter
 from services.market_fetcher.decisions import Again, Good, No, Verdict, Wait, backoff, judge
-from services.market_fetcher.ports import Credentials, Flaw, Json, Nonsense, Refused, Throttled, Time
+from services.market_fetcher.ports import Flaw, Json, Nonsense, Refused, Throttled, Time
 from services.market_fetcher.shapes import lacks
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,14 @@ _TOKEN_LIFE_SECONDS = 3600.0  # where the answer does not say
 _TOKEN_SPARE = timedelta(seconds=60)
 _WRONG_CREDENTIALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _CREDENTIALS_REST = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """As whom we call: read for each new token, so that a rotated secret is taken up."""
+
+    client_id: Secret
+    client_secret: Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +133,8 @@ class Tokens:
         self._ends = asked_at + timedelta(seconds=seconds)
 
     async def _request(self) -> Request:
-        read = await self._credentials.read()
-        basic = base64.b64encode(f"{read.client_id}:{read.client_secret}".encode()).decode()
+        client_id, client_secret = self._credentials.client_id, self._credentials.client_secret
+        basic = base64.b64encode(f"{await client_id.read()}:{await client_secret.read()}".encode()).decode()
         headers = {"Authorization": f"Basic {basic}"}
         return Request("POST", self._url, headers=headers, form={"grant_type": "client_credentials"})
 
