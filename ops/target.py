@@ -262,12 +262,17 @@ def _logged_in() -> Credentials:
     except DefaultCredentialsError:
         raise TargetError(f"no credentials for Google Cloud; run: {_LOGIN}") from None
     except RefreshError as error:
-        raise TargetError(f"Google takes the login no more ({_words(error)}); run: {_LOGIN}") from error
+        raise TargetError(expired(error)) from error
     except GoogleAuthError as error:
         raise TargetError(
             f"Google cannot be asked about the login ({_words(error)}); is there a network?"
         ) from error
     return credentials
+
+
+def expired(error: RefreshError) -> str:
+    """What is said of a login that ends, before a command or under it."""
+    return f"Google takes the login no more ({_words(error)}); run: {_LOGIN}"
 
 
 def _words(error: GoogleAuthError) -> str:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 import yaml
+from google.auth.exceptions import RefreshError
 from typer.core import TyperCommand
 
 from contracts.faults import ContractError
@@ -165,6 +166,8 @@ def _errors_told() -> Iterator[None]:
         _end(str(error), Exit.FAILED)
     except Retryable as error:
         _end(f"{error}; it may work in a moment", Exit.UNREACHABLE)
+    except RefreshError as error:
+        _end(targets.expired(error), Exit.UNREACHABLE)
     except GOOGLE_ERRORS as error:
         _end(f"{type(error).__name__}: {error}", Exit.UNREACHABLE)
 

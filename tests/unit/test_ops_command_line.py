@@ -204,6 +204,38 @@ def test_the_doctor_shows_only_problems_where_asked() -> None:
     assert ("topics: fine" in short, "table: gone" in short, "make it" in short) == (False, True, True)
 
 
+EACH = [
+    ("run", "list"),
+    ("run", "show", RUN),
+    ("run", "watch", RUN),
+    ("run", "start", "--date", RUN),
+    ("run", "close", RUN, "--reason", "r"),
+    ("run", "reopen", RUN, "--reason", "r"),
+    ("run", "discard", RUN, "--reason", "r"),
+    ("replay", RUN, "--all", "--reason", "r"),
+    ("why", RUN, "DK"),
+    ("receipt", RUN),
+    ("backfill", "--from", RUN, "--to", RUN),
+    ("sweep",),
+    ("dead-letter", "list"),
+    ("dead-letter", "show", "7"),
+    ("dead-letter", "redrive", "--all"),
+    ("doctor",),
+]
+"""Every command, as one may type it."""
+
+
+def test_every_command_is_among_them() -> None:
+    """What is said of each command must hold of the next one, too."""
+
+    def below(group: Any, *before: str) -> Iterator[tuple[str, ...]]:
+        for name, found in group.commands.items():
+            yield from below(found, *before, name) if hasattr(found, "commands") else [(*before, name)]
+
+    typed = {words[: 2 if words[0] in ("run", "dead-letter") else 1] for words in EACH}
+    assert typed == set(below(typer.main.get_command(app)))
+
+
 @pytest.mark.parametrize(
     ("raised", "told"),
     [
@@ -215,7 +247,7 @@ def test_the_doctor_shows_only_problems_where_asked() -> None:
         (TransportError("no route"), "cannot be asked about the login (no route)"),
     ],
 )
-@pytest.mark.parametrize("words", [("run", "list"), ("run", "show", RUN), ("dead-letter", "list"), ("doctor",)])
+@pytest.mark.parametrize("words", EACH)
 def test_an_expired_login_is_told_in_a_line(
     monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], raised: Exception, told: str
 ) -> None:
@@ -228,6 +260,25 @@ def test_an_expired_login_is_told_in_a_line(
     monkeypatch.setattr(google.auth, "default", lambda **_: (Expired(), "p"))
     done = releases(*words)
     assert (done.exit_code, isinstance(done.exception, SystemExit)) == (Exit.UNREACHABLE, True)
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize("words", EACH)
+def test_a_login_that_expires_under_a_command_is_told_alike(
+    night: Night, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """A watch lasts for hours, and Google's words name no command."""
+
+    async def expired(*_: Any, **__: Any) -> Any:
+        raise RefreshError("invalid_grant: Token has been expired or revoked.", {"error": "invalid_grant"})
+
+    for port, methods in ((night.store, ("read", "stat", "listing", "create")), (night.publisher, ("publish",))):
+        for method in methods:
+            monkeypatch.setattr(port, method, expired)
+    done = releases(*words)
+    assert (done.exit_code, isinstance(done.exception, SystemExit)) == (Exit.UNREACHABLE, True)
+    told = "Google takes the login no more (invalid_grant: Token has been expired or revoked.); run: gcloud auth"
     assert told in done.stderr
     assert len(done.stderr.splitlines()) == 2
 
