@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from contracts.documents import Receipt
 from contracts.faults import ContractError
@@ -435,8 +436,9 @@ async def test_a_week_that_is_not_there_costs_no_query() -> None:
     books = library(table, TestClock())
     await books.weeks()
     asked = len(table.asked)
-    with pytest.raises(UnknownWeekError, match="2001-01-01"):
-        await books.week(date(2001, 1, 1))
+    for find in (books.week, books.figures):
+        with pytest.raises(UnknownWeekError, match="no run of 2001-01-01 in the table; the newest is"):
+            await find(date(2001, 1, 1))
     assert len(table.asked) == asked
 
 
@@ -591,6 +593,27 @@ async def test_only_what_is_there_is_given(path: str, status: int) -> None:
         assert response.status == status
         if status == 404 and path.startswith("/api"):
             assert (await response.json())["fault"]
+
+
+@pytest.mark.parametrize("week", ["banana", "0001-01-01", "9999-12-31", "2026-02-30", "%F0%9F%8D%8C"])
+@pytest.mark.parametrize(
+    ("path", "list_of_all"),
+    [
+        ("/api/weeks/WEEK", "/api/weeks names all"),
+        ("/api/weeks/WEEK/figures", "/api/weeks names all"),
+        ("/data/WEEK/releases.csv", "/api/weeks names all"),
+        ("/data/WEEK/delays.parquet", "/api/weeks names all"),
+        ("/api/runs/WEEK", "/api/runs names the newest"),
+    ],
+)
+async def test_a_week_that_nobody_can_have_is_404_and_says_what_there_is(
+    path: str, week: str, list_of_all: str
+) -> None:
+    """The ends of the calendar are where dates overflow, and a word is no date: neither is a fault of the server's."""
+    async with serving(Table(), MemoryObjectStore()) as client:
+        response = await client.get(URL(path.replace("WEEK", week), encoded=True))
+        assert response.status == 404
+        assert list_of_all in (await response.json())["fault"]
 
 
 async def test_a_store_that_does_not_answer_is_503_with_a_reason() -> None:
