@@ -12,6 +12,7 @@ from contracts.documents import (
     DeadLetterRecord,
     LoadResult,
     MissingMarket,
+    Order,
     PartResult,
     ThrottledRecord,
     WarehouseCount,
@@ -19,8 +20,11 @@ from contracts.documents import (
 from dashboard.runs import run_document
 from ops.cli.render import run_view
 from ops.cli.watching import summary
+from ops.requests import effect_of
 from runs.cause import Cause, cause_of
 from runs.status import Documents, RunStatus, SetAside, status_of
+from services.batch_trigger.decisions import AskAgain, Close, Facts, decide
+from services.cluster_manager.decisions import why_failed
 from services.cluster_manager.driver_output import last_error
 from spark_job.decision import Decision as Decided
 from spark_job.decision import Part as DecidedPart
@@ -105,9 +109,9 @@ EXAMPLE = BadRecord(market="DK", line=99, reason="is not JSON")
             f"releases backfill --from {RUN} --to {RUN} --reason",
         ),
         (
-            failed(error="2 markets missing at the deadline", missing=GONE)
-            | {"decisions": (decision("DK", verdict="fail"),)},
-            "2 markets missing",
+            failed(error="2 of 3 markets landed", missing=GONE)
+            | {"decisions": (decision("DK SE", verdict="fail"),)},
+            "2 of 3 markets",
             "NO: the app's quota is used up",
             f"releases run close {RUN} --reason",
         ),
@@ -198,6 +202,44 @@ def test_the_cause_and_the_next_command(changes: dict[str, Any], what: str, deta
     assert (
         run_document(run(**changes))["cause"] == summary(run(**changes))["cause"] == found.model_dump(mode="json")
     )
+
+
+TEN = "DK SE NO FI IS DE FR GB AT CH"
+
+
+@pytest.mark.parametrize(
+    ("landed", "command", "instead"),
+    [
+        ("DK SE NO FI IS", "run close", "run reopen"),
+        ("DK SE NO FI", "run reopen", "run close"),
+        ("", "run reopen", ""),
+    ],
+)
+def test_a_quorum_that_was_missed_is_mended_by_the_command(landed: str, command: str, instead: str) -> None:
+    """Share, limit and markets are named; and the batch trigger itself loads after the order that is told."""
+    asked, late = manifest(TEN, minimum=0.9), NOW + timedelta(days=1)
+    facts = Facts(manifest=asked, parts=parts(landed))
+    closed = decide(facts, late)
+    assert isinstance(closed, Close)
+    lost = decision(landed, verdict="fail", missing=closed.missing, least=closed.least, close_reason="deadline")
+    judged = receipt(outcome="failed", missing=closed.missing, error=why_failed(lost), warehouse=None)
+    found = cause(manifest=asked, parts=parts(landed), decisions=(lost,), receipts={1: judged})
+    assert not closed.verdict_load
+    assert f"({10 * len(landed.split())} %), fewer than the 9 that must; missing: " in found.what
+    assert all(f" {entry.market}" in found.what for entry in closed.missing)
+    assert "a load asks for 90% of the markets" in found.details[-1]
+    assert found.command.startswith(f"releases {command} ")
+    assert instead in found.details[-1]
+    kind: Any = command.split()[1]
+    effect_of(kind, run(manifest=asked, parts=parts(landed), decisions=(lost,), receipts={1: judged}))
+    order = Order(run_id=RUN, number=1, kind=kind, reason="r", ordered_at=late)
+    told = replace(facts, newest=lost, newest_has_receipt=True, orders=(order,))
+    then = decide(told, late)
+    if kind == "reopen":
+        assert then == AskAgain(order, tuple(entry.market for entry in closed.missing))
+        then = decide(replace(told, reopened=(1,), parts=parts(TEN)), late)
+    assert isinstance(then, Close)
+    assert then.verdict_load
 
 
 def test_a_run_that_is_well_has_no_cause() -> None:
