@@ -8,9 +8,10 @@ project.
 
 import asyncio
 import os
+import shlex
 from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
@@ -79,6 +80,8 @@ class Target:
     """Where the record of a local stack lies; None for a project."""
     raw_days: int = RAW_DAYS
     """How long a part lives there; older runs are archived."""
+    named: str = ""
+    """The options by which the caller named it: a command that speaks to the same stack needs them, too."""
 
     @property
     def table_id(self) -> str:
@@ -102,6 +105,16 @@ class Wanted:
     bucket: str | None = None
     region: str | None = None
 
+    @property
+    def words(self) -> str:
+        """As it is typed."""
+        return shlex.join(
+            word
+            for field in fields(self)
+            if (value := getattr(self, field.name)) is not None
+            for word in (f"--{field.name}", str(value))
+        )
+
 
 def find(wanted: Wanted, environment: Mapping[str, str], *, folder: Path) -> Target:
     """The stack that is meant.
@@ -113,6 +126,10 @@ def find(wanted: Wanted, environment: Mapping[str, str], *, folder: Path) -> Tar
     Raises:
         TargetError: there is none, or what was named is not one.
     """
+    return replace(_find(wanted, environment, folder), named=wanted.words)
+
+
+def _find(wanted: Wanted, environment: Mapping[str, str], folder: Path) -> Target:
     if wanted.stack is not None and wanted.project is not None:
         raise UnclearTargetError("--stack and --project: name one of them, not both")
     if wanted.stack is not None:

@@ -36,7 +36,7 @@ async def partial(store: ObjectStore) -> None:
     """Norway did not land."""
     ledger = await landed(store, "DK SE")
     await ledger.create_decision(decision("DK SE", missing=NO))
-    await ledger.create_receipt(receipt(outcome="partial", missing=NO))
+    await ledger.create_receipt(receipt(outcome="partial", landed=("DK", "SE"), missing=NO))
 
 
 async def throttled(store: ObjectStore) -> None:

@@ -28,6 +28,7 @@ _OBEYED: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and line feed, DEL, C1: what begins an escape sequence is here
     "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"  # what turns the direction of text, or breaks a line
 )
+_COMMAND: Final = re.compile(r"\breleases (?=(run|replay|backfill|dead-letter|doctor|receipt) )")
 
 
 def plain(text: str) -> str:
@@ -120,12 +121,15 @@ def _took(status: RunStatus) -> str:
     return duration((receipt.finished_at - status.requested_at).total_seconds()) if receipt else _NONE
 
 
-def run_view(status: RunStatus, now: datetime | None = None) -> RenderableType:
-    """One run: markets as a grid, revisions, waterfall, what is wrong; now, where it was seen a while ago."""
+def run_view(status: RunStatus, now: datetime | None = None, *, named: str = "") -> RenderableType:
+    """One run: markets as a grid, revisions, waterfall, what is wrong; now, where it was seen a while ago.
+
+    `named` as in `cause_text`.
+    """
     now = now or status.seen_at
     return Group(
         _headline(status, now),
-        cause_text(cause_of(status)),
+        cause_text(cause_of(status), named),
         Text(),
         _grid(status),
         Text(),
@@ -146,14 +150,21 @@ def ago(at: datetime, now: datetime) -> str:
     return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
 
 
-def cause_text(cause: Cause | None) -> Text:
-    """Why, and what to type next; the command on a line of its own, to be copied."""
+def cause_text(cause: Cause | None, named: str = "") -> Text:
+    """Why, and what to type next; the command on a line of its own, to be copied.
+
+    `named` are the options by which the caller named the stack: without them the command would speak to another.
+    """
     if cause is None:
         return Text()
     text = Text(f"\nwhy:  {cause.what}\n", "bold yellow", overflow="fold")
     for detail in cause.details:
-        text.append(f"      {detail}\n", "not bold yellow")
-    return text.append("next: ", "bold").append(cause.command, "bold cyan")
+        text.append(f"      {_typed(detail, named)}\n", "not bold yellow")
+    return text.append("next: ", "bold").append(_typed(cause.command, named), "bold cyan")
+
+
+def _typed(text: str, named: str) -> str:
+    return _COMMAND.sub(lambda found: f"{found[0]}{named} ", text) if named else text
 
 
 def _headline(status: RunStatus, now: datetime) -> Text:
@@ -322,8 +333,8 @@ def _short(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def story_view(story: Story) -> RenderableType:
-    """What happened to a market, one step a line with its ids below."""
+def story_view(story: Story, named: str = "") -> RenderableType:
+    """What happened to a market, one step a line with its ids below; `named` as in `cause_text`."""
     grid = Table.grid(padding=(0, 2))
     for wrapped in (False, False, True):
         grid.add_column(no_wrap=not wrapped, overflow="fold")
@@ -334,10 +345,11 @@ def story_view(story: Story) -> RenderableType:
             what.append(f"\n{ids}", "dim")
         grid.add_row(Text(moment(step.at), "dim"), Text(step.kind.replace("_", " ")), what)
     rows = "" if story.rows is None else f", {story.rows:,} rows of it in the table"
+    rows += f" ({story.uncounted})" if story.uncounted else ""
     title = Text.assemble((f"{story.market} in run {story.run_id}", "bold"), f": {story.state}{rows}")
     archived = "  archived: no sweep looks at this run any more" if story.archived else ""
     trace = Text(f"trace {story.trace_id}{archived}", "dim")
-    return Group(title, trace, cause_text(story.cause), Text(), grid)
+    return Group(title, trace, cause_text(story.cause, named), Text(), grid)
 
 
 def duration(seconds: float) -> str:

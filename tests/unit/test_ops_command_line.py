@@ -9,7 +9,7 @@ import itertools
 import json
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,7 @@ import google.auth
 import pytest
 import typer
 import yaml
+from google.api_core.exceptions import ServiceUnavailable
 from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -94,15 +95,31 @@ def releases(*arguments: str) -> Result:
 async def test_why_and_what_to_type_stand_where_one_looks(night: Night, case: str) -> None:
     """The same words in `run show`, `why`, `run watch`, `receipt` and for scripts: nobody has to know where to look."""
     why, then = nights.SAID[case]
+    typed = then.replace("releases ", f"releases {' '.join(CLOUD)} ")
     await nights.SCENES[case](night.store)
     places = [("run", "show", RUN), ("why", RUN, "DK"), ("run", "watch", RUN, "--timeout", "1")]
     places += [("receipt", RUN)] if case in ("failed", "partial") else []
     for place in places:
         told = await run(*place)
         assert why in " ".join(told.stdout.split()), place
-        assert then in " ".join(told.stdout.split()), place
+        assert f"next: {typed}" in " ".join(told.stdout.split()), place
     told = json.loads((await run("run", "show", RUN, "--json")).stdout)["cause"]
     assert (why in told["what"], told["command"].startswith(then)) == (True, True)
+
+
+async def test_a_story_is_told_where_the_table_is_away(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be what one is called for; and a client left to itself asks it again for ten minutes."""
+    await nights.failed(night.store)
+
+    def away(*_: Any, **bounds: Any) -> Any:
+        assert bounds["wait_timeout"] < 60
+        raise ServiceUnavailable("away")
+
+    monkeypatch.setattr("ops.target.warehouse", lambda _: nullcontext(SimpleNamespace(query_and_wait=away)))
+    told = await run("why", RUN, "DK")
+    assert told.exit_code == 0
+    assert "its rows in the table were not counted: ServiceUnavailable" in told.stdout
+    assert nights.SAID["failed"][0] in " ".join(told.stdout.split())
 
 
 async def run(*arguments: str) -> Result:
