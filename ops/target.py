@@ -350,6 +350,8 @@ def dataproc(target: Target) -> AbstractContextManager[Dataproc]:
 
 GOOGLE_ERRORS: Final = (GoogleAPIError, GoogleAuthError, requests.RequestException)
 """What the clients above raise when Google, or an emulator, does not do what was asked."""
+LoginExpired = RefreshError
+"""One of them: nothing will be done until the caller has logged in anew."""
 
 
 def process_environment() -> MutableMapping[str, str]:

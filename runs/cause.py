@@ -4,6 +4,7 @@ One answer for the terminal, the page and a receipt. The cause is what a job, Go
 something failed; the command is one that helps with this cause, complete but for words in capitals.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Final
@@ -15,6 +16,8 @@ _SHOWN: Final = 5  # markets or records that are named
 _JUDGED: Final = "nothing was loaded"
 """How a job ends its error that found too little or too bad data (spark_job/verdict.py); any other is the stack's."""
 
+_COMMAND: Final = re.compile(r"\breleases (?=(run|replay|backfill|dead-letter|doctor|receipt) )")
+
 
 class Cause(Document):
     """What keeps a run from being in the table whole, and the next step."""
@@ -24,6 +27,14 @@ class Cause(Document):
     """A few examples: markets, records, refusals."""
     command: str
     """What to type next."""
+
+    def typed(self, named: str) -> "Cause":
+        """With the options by which the stack is named: without them a command would speak to another."""
+
+        def whole(text: str) -> str:
+            return _COMMAND.sub(lambda found: f"{found[0]}{named} ", text) if named else text
+
+        return self.model_copy(update={"details": tuple(map(whole, self.details)), "command": whole(self.command)})
 
 
 def cause_of(run: RunStatus) -> Cause | None:
@@ -85,7 +96,8 @@ def _refused(run: RunStatus) -> Cause | None:
     if not run.waits_for:
         return None
     what = f"Google has no machines for the load, which is tried again by itself: {run.waits_for}"
-    return Cause(what=what, command=_watch(run))
+    remedy = "where it lasts: ask Google for quota, or set other cluster_machine_types or cluster_zones and apply"
+    return Cause(what=what, details=(remedy,), command=_watch(run))
 
 
 def _set_aside(run: RunStatus) -> Cause | None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-from google.auth.exceptions import RefreshError
 from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
@@ -44,7 +43,7 @@ from ops.requests import (
     plan_replay,
     run_id_of,
 )
-from ops.target import GOOGLE_ERRORS, Stack, Target
+from ops.target import GOOGLE_ERRORS, LoginExpired, Stack, Target
 from runs import why
 from runs.cause import cause_of
 from runs.status import RunStatus, UnreadableRun
@@ -155,10 +154,11 @@ def _rows(target: Target, run_id: str, market: str) -> int | str:
     try:
         with targets.warehouse(target) as client:
             (row,) = client.query_and_wait(question, job_config=config, wait_timeout=CALL.seconds, **bounds)
-    except RefreshError:
+    except LoginExpired:
         raise
     except (*GOOGLE_ERRORS, TimeoutError) as error:
-        return f"its rows in the table were not counted: {type(error).__name__}"
+        why_not = getattr(error, "cause", None) or error
+        return f"its rows in the table were not counted: BigQuery does not answer ({type(why_not).__name__})"
     return int(row[0])
 
 

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from rich import console
 from rich.columns import Columns
@@ -28,7 +28,6 @@ _OBEYED: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and line feed, DEL, C1: what begins an escape sequence is here
     "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"  # what turns the direction of text, or breaks a line
 )
-_COMMAND: Final = re.compile(r"\breleases (?=(run|replay|backfill|dead-letter|doctor|receipt) )")
 
 
 def plain(text: str) -> str:
@@ -41,6 +40,10 @@ class Terminal(console.Console):
 
     def __init__(self, *, width: int | None = None) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, width=width)
+
+    def print(self, *objects: Any, crop: bool = False, **given: Any) -> None:
+        """See `Console.print`. What is wider than the terminal is wrapped there, not cut."""
+        super().print(*objects, crop=crop, **given)
 
     def render(
         self, renderable: RenderableType, options: console.ConsoleOptions | None = None
@@ -121,15 +124,17 @@ def _took(status: RunStatus) -> str:
     return duration((receipt.finished_at - status.requested_at).total_seconds()) if receipt else _NONE
 
 
-def run_view(status: RunStatus, now: datetime | None = None, *, named: str = "") -> RenderableType:
+def run_view(
+    status: RunStatus, now: datetime | None = None, *, named: str = "", wraps: bool = False
+) -> RenderableType:
     """One run: markets as a grid, revisions, waterfall, what is wrong; now, where it was seen a while ago.
 
-    `named` as in `cause_text`.
+    `named` and `wraps` as in `cause_text`.
     """
     now = now or status.seen_at
     return Group(
         _headline(status, now),
-        cause_text(cause_of(status), named),
+        cause_text(cause_of(status), named, wraps=wraps),
         Text(),
         _grid(status),
         Text(),
@@ -150,21 +155,24 @@ def ago(at: datetime, now: datetime) -> str:
     return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
 
 
-def cause_text(cause: Cause | None, named: str = "") -> Text:
+def cause_text(cause: Cause | None, named: str = "", *, wraps: bool = False) -> RenderableType:
     """Why, and what to type next; the command on a line of its own, to be copied.
 
-    `named` are the options by which the caller named the stack: without them the command would speak to another.
+    Args:
+        cause: Why.
+        named: The options by which the caller named the stack.
+        wraps: Whether a long command is broken, as a living picture must; else the terminal itself does it, and what
+            is copied stays one line.
     """
     if cause is None:
         return Text()
-    text = Text(f"\nwhy:  {cause.what}\n", "bold yellow", overflow="fold")
+    cause = cause.typed(named)
+    text = Text(f"\nwhy:  {cause.what}", "bold yellow", overflow="fold")
     for detail in cause.details:
-        text.append(f"      {_typed(detail, named)}\n", "not bold yellow")
-    return text.append("next: ", "bold").append(_typed(cause.command, named), "bold cyan")
-
-
-def _typed(text: str, named: str) -> str:
-    return _COMMAND.sub(lambda found: f"{found[0]}{named} ", text) if named else text
+        text.append(f"\n      {detail}", "not bold yellow")
+    command = Text.assemble(("next: ", "bold"), (cause.command, "bold cyan"))
+    command.no_wrap, command.overflow = not wraps, "fold" if wraps else "ignore"
+    return Group(text, command)
 
 
 def _headline(status: RunStatus, now: datetime) -> Text:

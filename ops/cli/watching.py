@@ -55,7 +55,7 @@ class _Picture:
 
     def __call__(self) -> RenderableType:
         """What is drawn."""
-        return run_view(self._seen, self._clock(), named=self._named) if self._seen else self._before
+        return run_view(self._seen, self._clock(), named=self._named, wraps=True) if self._seen else self._before
 
 
 def _lines(named: str, status: RunStatus) -> None:

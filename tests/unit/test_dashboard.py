@@ -236,7 +236,7 @@ def test_runs_that_the_table_does_not_hold_are_told_of() -> None:
     """A failed week, and one under way, are not silently skipped."""
     runs = [run_entry("2026-11-30", "fetching"), run_entry("2026-11-23", "loaded", landed_markets=["DK"])]
     document = weeks_document([week_row(WEEK, "DK")], runs)
-    assert document["others"] == [{"week": "2026-11-30", "state": "fetching"}]
+    assert document["others"] == [{"week": "2026-11-30", "state": "fetching", "cause": None}]
     assert [week["state"] for week in document["weeks"]] == ["loaded"]
 
 

@@ -118,7 +118,7 @@ async def test_a_story_is_told_where_the_table_is_away(night: Night, monkeypatch
     monkeypatch.setattr("ops.target.warehouse", lambda _: nullcontext(SimpleNamespace(query_and_wait=away)))
     told = await run("why", RUN, "DK")
     assert told.exit_code == 0
-    assert "its rows in the table were not counted: ServiceUnavailable" in told.stdout
+    assert "its rows in the table were not counted: BigQuery does not answer (ServiceUnavailable)" in told.stdout
     assert nights.SAID["failed"][0] in " ".join(told.stdout.split())
 
 
