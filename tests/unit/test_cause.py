@@ -1,5 +1,6 @@
 """Who is called at night is told why, and what to type: for every way in which a run is not simply in the table."""
 
+import io
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from contracts.documents import (
     WarehouseCount,
 )
 from dashboard.runs import run_document
-from ops.cli.render import run_view
+from ops.cli.render import Terminal, cause_text, run_view
 from ops.cli.watching import summary
 from ops.requests import effect_of
 from runs.cause import Cause, cause_of
@@ -250,6 +251,18 @@ def test_a_run_that_is_well_has_no_cause() -> None:
         cause_of(run(**load("too bad; nothing was loaded", SPOILT))) is None
     )  # the receipt judges it in a moment
     assert run_document(run())["cause"] is None
+
+
+def test_a_command_is_whole_where_it_is_copied() -> None:
+    """It names the stack that was looked at, and no line is broken in it: what is pasted would be typed in part."""
+    found = cause(receipts={1: receipt(outcome="partial", missing=GONE)})
+    terminal = Terminal(width=40)
+    terminal.file = io.StringIO()
+    terminal.print(cause_text(found, "--project p --bucket b"))
+    typed = f'next: releases --project p --bucket b run reopen {RUN} --reason "what was missing is there again"'
+    assert typed in terminal.file.getvalue().splitlines()
+    picture = text(run_view(run(receipts={1: receipt(outcome="partial", missing=GONE)}), wraps=True))
+    assert max(map(len, picture.splitlines())) <= 140
 
 
 def test_a_cause_is_bounded() -> None:

@@ -40,8 +40,9 @@ from dashboard.settings import Settings
 from dashboard.warehouse import BigQueryWarehouse, Row
 from eventing.errors import Retryable
 from eventing.ledger import RunIndex, RunLedger
+from eventing.objects import StoredObject
 from eventing.settings import load
-from tests import builders
+from tests import builders, nights
 from tests.builders import TestClock
 from tests.fakes.objects import MemoryObjectStore
 from tests.waiting import eventually
@@ -624,6 +625,36 @@ async def test_a_store_that_does_not_answer_is_503_with_a_reason() -> None:
         response = await client.get("/api/weeks")
         assert (response.status, response.headers["Retry-After"]) == (503, "10")
         assert await response.json() == {"fault": "no answer"}
+
+
+class Counting(MemoryObjectStore):
+    """A bucket that counts what is read of it."""
+
+    reads = 0
+
+    async def read(self, name: str, *, most: int | None = None) -> StoredObject | None:
+        """See `ObjectStore.read`."""
+        self.reads += 1
+        return await super().read(name, most=most)
+
+
+async def test_the_list_of_runs_tells_why_the_newest_are_not_well() -> None:
+    """One look at all runs is enough; and who goes on looking has no finished run read again."""
+    store = Counting()
+    await nights.failed(store)
+    await store.write("runs/2026-11-30/manifest.json", b"{")
+    runs = Runs(store, "b", TestClock(), named="--project p")
+    unreadable, failed = await runs.entries()
+    assert (unreadable["run"], failed["run"]) == ("2026-11-30", builders.RUN)
+    assert "runs/2026-11-30/manifest.json" in unreadable["cause"]["what"]
+    assert failed["cause"]["what"] == nights.SAID["failed"][0]
+    assert failed["cause"]["command"] == "releases --project p doctor --problems"
+    before = store.reads
+    assert await runs.entries() == [unreadable, failed]
+    assert store.reads - before == 1  # the manifest that cannot be read: somebody may have mended it
+    await RunLedger(store).note_announced(builders.RUN, 1)
+    await runs.entries()
+    assert store.reads - before > 2
 
 
 async def test_a_document_that_cannot_be_read_is_named() -> None:
