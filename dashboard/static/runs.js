@@ -285,7 +285,7 @@
     const away = run.markets.length - run.counts.landed;
     switch (run.state) {
       case "fetching":
-        return `${run.counts.landed} of ${run.markets.length} markets have landed${run.counts.throttled ? `; ${run.counts.throttled} wait for Spotify's quota` : ""}.${run.outlook.map((told) => ` ${told[0].toUpperCase()}${told.slice(1)}.`).join("")}`;
+        return `${run.counts.landed} of ${run.markets.length} markets have landed${run.counts.throttled ? `; ${run.counts.throttled} ${run.counts.throttled === 1 ? "waits" : "wait"} for Spotify's quota` : ""}.${run.outlook.map((told) => ` ${told[0].toUpperCase()}${told.slice(1)}.`).join("")}`;
       case "loading":
         return `The batch is closed; ${underWay()}.`;
       case "loaded":

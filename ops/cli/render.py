@@ -17,7 +17,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from contracts.documents import Decision, Receipt
+from contracts.documents import CloseReason, Decision, Receipt
 from ops.dead_letters import Group as LetterGroup
 from ops.doctor.findings import Finding, Status
 from runs.cause import Cause, cause_of
@@ -204,10 +204,18 @@ def _grid(status: RunStatus) -> RenderableType:
     return Group(Columns(cells, width=6, padding=(0, 0)), legend)
 
 
+_CLOSED: Final[Mapping[CloseReason, str]] = {
+    "complete": "closed, every market settled,",
+    "deadline": "closed by its deadline",
+    "operator": "closed by an operator",
+}
+
+
 def _revision(entry: RevisionStatus) -> Text:
     decision, receipt = entry.decision, entry.receipt
-    text = Text.assemble((f"revision {decision.revision}", "bold"), f"  closed by {decision.close_reason}")
-    text.append(f" at {decision.decided_at.astimezone():%H:%M:%S %Z} with {len(decision.parts)} parts")
+    text = Text.assemble((f"revision {decision.revision}", "bold"), f"  {_CLOSED[decision.close_reason]}")
+    parts = "1 part" if len(decision.parts) == 1 else f"{len(decision.parts)} parts"
+    text.append(f" at {decision.decided_at.astimezone():%H:%M:%S %Z} with {parts}")
     if decision.missing:
         text.append(f", without {' '.join(gone.market for gone in decision.missing)}", "red")
     if decision.note:
