@@ -46,7 +46,11 @@ def weeks_document(weeks: Sequence[Row], runs: Sequence[Row]) -> Json:
     there = {row["load_date"].isoformat() for row in weeks}
     return {
         "weeks": [_week(row, weeks, by_run.get(row["load_date"].isoformat())) for row in weeks],
-        "others": [{"week": run["run"], "state": run["state"]} for run in runs if run["run"] not in there],
+        "others": [
+            {"week": run["run"], "state": run["state"], "cause": run.get("cause")}
+            for run in runs
+            if run["run"] not in there
+        ],
     }
 
 
@@ -58,6 +62,7 @@ def _week(row: Row, weeks: Sequence[Row], run: Row | None) -> Json:
         "rows": row["row_count"],
         "revision": row["revision"],
         "state": run["state"] if run else None,
+        "cause": run.get("cause") if run else None,
         "missing": missing(row["load_date"], weeks, run),
     }
 

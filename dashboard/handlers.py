@@ -166,7 +166,8 @@ def _unless(part: str, ports: Ports, find: _Find) -> _Find:
 async def _week(request: web.Request, find: Callable[[date], Awaitable[Any]]) -> Any:
     text = request.match_info["week"]
     if not is_run_id(text):
-        raise web.HTTPNotFound(text=f"{shown(text)} is not a week; a week is a date, written as 2026-11-23")
+        reason = f"{shown(text)} is not a week; a week is a date, written as 2026-11-23: /api/weeks names all"
+        raise web.HTTPNotFound(text=reason)
     try:
         return await find(date.fromisoformat(text))
     except UnknownWeekError as error:
@@ -210,7 +211,10 @@ async def _run(runs: Runs, request: web.Request) -> Any:
     text = request.match_info["run"]
     found = await runs.one(text) if is_run_id(text) else None
     if found is None:
-        raise web.HTTPNotFound(text=f"there is no run {shown(text)}; a run is a date, written as 2026-11-23")
+        reason = (
+            f"there is no run {shown(text)}; a run is a date, written as 2026-11-23: /api/runs names the newest"
+        )
+        raise web.HTTPNotFound(text=reason)
     return found
 
 

@@ -92,16 +92,12 @@ class Library:
         Raises:
             UnknownWeekError: the table has no such run.
         """
-        index = await self._index()
-        known = [row["load_date"] for row in index]
-        if week not in known:
-            newest = max(known, default=None)
-            raise UnknownWeekError(f"there is no run of {week} in the table; the newest is {newest}")
+        index = await self._index_with(week)
         return await self._cached(week.isoformat(), lambda: self._make_week(week, index))
 
     async def figures(self, week: date) -> Json:
         """What the charts of one week need beside its releases. Raises as `week` does."""
-        await self._index()
+        await self._index_with(week)
         return await self._cached(f"figures/{week}", lambda: self._make_figures(week))
 
     async def album(self, album: str) -> Json:
@@ -150,6 +146,15 @@ class Library:
         if not found:
             self._kept.pop("index", None)
         return found
+
+    async def _index_with(self, week: date) -> Sequence[Row]:
+        """The index; a week that is not in it costs no query."""
+        index = await self._index()
+        known = [row["load_date"] for row in index]
+        if week not in known:
+            stands = f"the newest is {max(known)}, and /api/weeks names all" if known else "it holds none yet"
+            raise UnknownWeekError(f"there is no run of {week} in the table; {stands}")
+        return index
 
     async def _make_index(self) -> Sequence[Row]:
         today = self._clock().date()

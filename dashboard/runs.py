@@ -3,41 +3,65 @@
 What a run's state means is said by `runs`; here it is only put into the form the page reads.
 """
 
+import asyncio
+from datetime import datetime
 from typing import Any
 
 from contracts.documents import Receipt
 from dashboard.documents import Json
 from eventing.clock import Clock
+from eventing.errors import Permanent
 from eventing.ledger import RunIndex, RunLedger
 from eventing.objects import ObjectStore
 from runs import status
-from runs.cause import cause_of
+from runs.cause import Cause, cause_of
 from runs.recent import recent
 from runs.status import RunStatus
 
 SHOWN = 60
 """Runs that the list names: a year of weeks and a few by hand."""
+TOLD = 6
+"""Of those that are not well, the newest whose cause stands beside them: each is read for it."""
 
 
 class Runs:
     """Reads runs. All methods raise `Retryable` when the bucket cannot be reached."""
 
-    def __init__(self, store: ObjectStore, bucket: str, clock: Clock) -> None:
+    def __init__(self, store: ObjectStore, bucket: str, clock: Clock, *, named: str = "") -> None:
+        """`named` are the options by which a command line names this stack."""
         self._store = store
         self._ledger = RunLedger(store)
         self._bucket = bucket
         self._clock = clock
+        self._named = named
         self._receipts: dict[tuple[str, int], Receipt | None] = {}
+        self._causes: dict[str, tuple[datetime | None, Json | None]] = {}
 
     async def all(self) -> Json:
         """The runs there are, newest first, but for those that were discarded."""
         return {"runs": await self.entries()}
 
     async def entries(self) -> list[Json]:
-        """Them as a list."""
-        return [
-            entry(index, receipt) for index, receipt in await recent(self._ledger, SHOWN, self._newest_receipt)
-        ]
+        """Them as a list; the newest that are not well with why, and what to type."""
+        found = await recent(self._ledger, SHOWN, self._newest_receipt)
+        listed = [(index, entry(index, receipt)) for index, receipt in found]
+        unwell = [index for index, known in listed if known["state"] != "loaded"][:TOLD]
+        causes = await asyncio.gather(*map(self._cause, unwell))
+        told = {index.run_id: cause for index, cause in zip(unwell, causes, strict=True)}
+        return [{**known, "cause": told.get(known["run"])} for _, known in listed]
+
+    async def _cause(self, index: RunIndex) -> Json | None:
+        """Of a finished run it is worked out again when something was written about the run since."""
+        if not index.is_finished or self._causes.get(index.run_id, (None,))[0] != index.touched_at:
+            self._causes[index.run_id] = (index.touched_at, await self._cause_now(index.run_id))
+        return self._causes[index.run_id][1]
+
+    async def _cause_now(self, run_id: str) -> Json | None:
+        try:
+            found = await status.read(run_id, store=self._store, bucket=self._bucket, now=self._clock())
+        except Permanent as error:
+            return _told(Cause(what=str(error), command="releases doctor --problems"), self._named)
+        return None if found is None else _told(cause_of(found), self._named)
 
     async def one(self, run_id: str) -> Json | None:
         """A run as it is now, or None where there is none.
@@ -46,7 +70,7 @@ class Runs:
             Permanent: its manifest cannot be read.
         """
         found = await status.read(run_id, store=self._store, bucket=self._bucket, now=self._clock())
-        return None if found is None else run_document(found)
+        return None if found is None else run_document(found, self._named)
 
     async def _newest_receipt(self, index: RunIndex) -> Receipt | None:
         """A receipt is written once, so that each is read once."""
@@ -81,10 +105,14 @@ def entry(index: RunIndex, receipt: Receipt | None) -> Json:
     }
 
 
-def run_document(run: RunStatus) -> Json:
+def _told(cause: Cause | None, named: str) -> Json | None:
+    return cause.typed(named).model_dump(mode="json") if cause else None
+
+
+def run_document(run: RunStatus, named: str = "") -> Json:
     """One run: its status as it is, and what the page would otherwise have to work out."""
     told: dict[str, Any] = run.model_dump(mode="json", exclude_none=True)
-    began, cause = run.requested_at, cause_of(run)
+    began = run.requested_at
     return {
         **told,
         "clusters": [
@@ -98,7 +126,7 @@ def run_document(run: RunStatus) -> Json:
             for claim in run.clusters
         ],
         "is_finished": run.is_finished,
-        "cause": cause and cause.model_dump(mode="json"),
+        "cause": _told(cause_of(run), named),
         "rows": run.rows,
         "counts": {
             state: run.count(state) for state in ("requested", "throttled", "landed", "missing", "dead_lettered")

@@ -37,6 +37,13 @@ def told(settings: Settings) -> Told:
     )
 
 
+def _named(settings: Settings) -> str:
+    """The options that name this stack on a command line; a local one is the only one there is."""
+    if settings.storage_emulator_host:
+        return ""
+    return f"--project {settings.google_cloud_project} --bucket {settings.bucket} --region {settings.region}"
+
+
 @asynccontextmanager
 async def library(settings: Settings, runs: Runs, *, clock: Clock = system_clock) -> AsyncIterator[Library]:
     """The table's documents; the client library itself follows BIGQUERY_EMULATOR_HOST."""
@@ -81,7 +88,7 @@ async def opened(
 ) -> AsyncIterator[tuple[Library, tuple[Runs, GcsObjectStore]]]:
     """The table's documents, which follow the runs; and the runs with their bucket."""
     async with object_store(settings) as store:
-        runs = Runs(store, settings.bucket, clock)
+        runs = Runs(store, settings.bucket, clock, named=_named(settings))
         async with library(settings, runs, clock=clock) as books:
             yield books, (runs, store)
 

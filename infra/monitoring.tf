@@ -29,38 +29,38 @@ locals {
 
   swept = "pubsub_googleapis_com:topic_send_message_operation_count{monitored_resource=\"pubsub_topic\",topic_id=\"sweep-requested\"}"
 
-  log_alerts = {
+  # One line tells of one run and why: the message carries both, within a minute. The first two are said by each sweep until
+  # somebody has mended it.
+  told_alerts = {
     run_missing = {
       name     = "A tick was due and its run has not begun"
       severity = "ERROR"
-      # Said by each sweep until there is the run: an absence condition reaches a day, and a run is weekly.
-      query    = "sum(increase(${local.counted["runs_missing"]}[1h])) > 0"
-      duration = 0
+      lines    = "runs_missing"
     }
     run_stuck = {
       name     = "A run stands still on what cannot be read or done"
       severity = "ERROR"
-      # Said by each sweep until somebody has mended it.
-      query    = "sum(increase(${local.counted["runs_stuck"]}[1h])) > 0"
-      duration = 0
+      lines    = "runs_stuck"
     }
+    run_failed = {
+      name     = "A run failed"
+      severity = "ERROR"
+      lines    = "runs_failed"
+    }
+    run_doubtful = {
+      name     = "A run was loaded and wants a person's eye"
+      severity = "WARNING"
+      lines    = "runs_doubtful"
+    }
+  }
+
+  # Many lines, or none, tell of one cause: they are counted.
+  log_alerts = {
     sweeps_stopped = {
       name     = "Nothing has been swept for three hours"
       severity = "ERROR"
       # There were sweeps within the day, and then no more: whoever tells of what is lost is lost itself.
       query    = "(sum(increase(${local.swept}[24h])) > 0) unless (sum(increase(${local.swept}[3h])) > 0)"
-      duration = 0
-    }
-    run_failed = {
-      name     = "A run failed"
-      severity = "ERROR"
-      query    = "sum(increase(${local.counted["runs_failed"]}[30m])) > 0"
-      duration = 0
-    }
-    run_doubtful = {
-      name     = "A run was loaded and wants a person's eye"
-      severity = "WARNING"
-      query    = "sum(increase(${local.counted["runs_doubtful"]}[30m])) > 0"
       duration = 0
     }
     run_late = {
@@ -96,22 +96,30 @@ locals {
     }
   }
 
-  # What to type first stands in the message itself: it is read on a telephone, and the runbook is not at hand.
-  options    = "--project ${var.project_id} --region ${var.region} --bucket ${local.data_bucket}"
+  # Why, and what to type first, stands in the message itself: it is read on a telephone, and the runbook is not at hand.
+  # Google puts what a line holds in the place of $${…}; a count has no line, so that it is said where the cause is.
+  options  = "--project ${var.project_id} --region ${var.region} --bucket ${local.data_bucket}"
+  the_run  = "$${log.extracted_label.run}"
+  why      = "Run ${local.the_run}: $${log.extracted_label.reason}"
+  look_run = "${local.why}\n\nType: `releases ${local.options} run show ${local.the_run}`. It says what to type next."
+
   look_runs  = "Type: `releases ${local.options} run list`, then `releases ${local.options} run show RUN` with the newest date. It says why, and what to type next."
   look_stack = "Type: `releases ${local.options} doctor --problems`. It says what is wrong, and what to do about it."
+  look_log   = "The cause is in the log: `gcloud logging read 'jsonPayload.message=\"unexpected\"' --project=${var.project_id} --freshness=1h --limit=3 --format='value(jsonPayload.exception)'`."
 
   look = {
-    run_failed         = local.look_runs
-    run_doubtful       = local.look_runs
-    run_late           = local.look_runs
-    throttled_too_long = local.look_runs
-    market_given_up    = local.look_runs
-    run_missing        = local.look_stack
-    run_stuck          = local.look_stack
-    sweeps_stopped     = local.look_stack
-    unexpected_fault   = local.look_stack
-    dead_letters       = "Type: `releases ${local.options} dead-letter list`. It says whose messages were given up, and why."
+    run_failed             = local.look_run
+    run_doubtful           = local.look_run
+    run_missing            = "${local.why}\n\nType: `releases ${local.options} run start --date ${local.the_run}`."
+    run_stuck              = "${local.why}\n\n${local.look_stack}"
+    run_late               = local.look_runs
+    throttled_too_long     = local.look_runs
+    market_given_up        = local.look_runs
+    sweeps_stopped         = local.look_stack
+    unhandled_dead_letters = local.look_stack
+    cluster_too_old        = local.look_stack
+    unexpected_fault       = "${local.look_log}\n\n${local.look_stack}"
+    dead_letters           = "Type: `releases ${local.options} dead-letter list`. It says whose messages were given up, and why."
   }
 
   # Dead letters that not even the batch trigger could record.
@@ -141,6 +149,46 @@ resource "google_monitoring_notification_channel" "email" {
   display_name = "new-releases"
   type         = "email"
   labels       = { email_address = var.alert_email }
+
+  depends_on = [google_project_service.this]
+}
+
+resource "google_monitoring_alert_policy" "told" {
+  for_each = local.told_alerts
+
+  display_name          = "new-releases: ${each.value.name}"
+  combiner              = "OR"
+  severity              = each.value.severity
+  notification_channels = google_monitoring_notification_channel.email[*].id
+
+  conditions {
+    display_name = each.value.name
+
+    condition_matched_log {
+      filter = "${local.our_logs} AND (${local.log_metrics[each.value.lines]})"
+
+      # Each combination is told by itself, so that the next revision's failure is news.
+      label_extractors = {
+        run      = "EXTRACT(jsonPayload.run_id)"
+        revision = "EXTRACT(jsonPayload.revision)"
+        reason   = "EXTRACT(jsonPayload.reason)"
+      }
+    }
+  }
+
+  # What each sweep says again is told again after six hours, and is over an hour after it was said last.
+  alert_strategy {
+    auto_close = "3600s"
+
+    notification_rate_limit {
+      period = "21600s"
+    }
+  }
+
+  documentation {
+    content   = "${local.look[each.key]}\n\nThen see docs/runbook.md, section ${each.key}."
+    mime_type = "text/markdown"
+  }
 
   depends_on = [google_project_service.this]
 }
@@ -195,7 +243,7 @@ resource "google_monitoring_alert_policy" "unhandled_dead_letters" {
   }
 
   documentation {
-    content   = "See docs/runbook.md, section unhandled_dead_letters."
+    content   = "${local.look.unhandled_dead_letters}\n\nThen see docs/runbook.md, section unhandled_dead_letters."
     mime_type = "text/markdown"
   }
 
@@ -226,7 +274,7 @@ resource "google_monitoring_alert_policy" "cluster_too_old" {
   }
 
   documentation {
-    content   = "See docs/runbook.md, section cluster_too_old."
+    content   = "${local.look.cluster_too_old}\n\nThen see docs/runbook.md, section cluster_too_old."
     mime_type = "text/markdown"
   }
 

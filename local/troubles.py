@@ -8,6 +8,8 @@ from typing import Any
 
 _ENDED_BY = "market_fetched"
 _FAILURES = {"call_failed", "given_back"}
+_PATIENCE, _PATIENCE_ONCE_IT_WORKED = timedelta(minutes=2), timedelta(minutes=10)
+"""How long all that is tried may fail, until nobody waits for it any more: before a market has landed, and after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,8 @@ class Trouble:
 
 def trouble_of(log: Iterable[str], now: datetime) -> Trouble | None:
     """The trouble there is now, the one that concerns most markets first."""
-    account = market = failure = None
+    account = market = failure = since = None
+    why, patience = "", _PATIENCE
     for entry in _entries(log):
         match entry.get("message"):
             case "account_throttled":
@@ -34,9 +37,11 @@ def trouble_of(log: Iterable[str], now: datetime) -> Trouble | None:
             case "market_throttled":
                 market = _waiting_market(entry, now)
             case message if message in _FAILURES:
-                failure = failure if message == "given_back" and failure else _failure(entry)
+                at = datetime.fromisoformat(entry["time"])
+                since, why = since or at, why if message == "given_back" and why else _why(entry)
+                failure = _failure(why, since, at, patience)
             case message if message == _ENDED_BY:
-                failure = None
+                failure, since, why, patience = None, None, "", _PATIENCE_ONCE_IT_WORKED
     return account or failure or market
 
 
@@ -76,6 +81,17 @@ def _waiting_market(entry: Mapping[str, Any], now: datetime) -> Trouble | None:
     )
 
 
-def _failure(entry: Mapping[str, Any]) -> Trouble:
+def _why(entry: Mapping[str, Any]) -> str:
     where = f"{entry['url']}: " if "url" in entry else ""
-    return Trouble(f"{where}{entry['reason']}; it is asked again by itself, Ctrl-C ends it")
+    return f"{where}{entry['reason']}"
+
+
+def _failure(why: str, since: datetime, at: datetime, patience: timedelta) -> Trouble:
+    """The same words each time, until it has failed for too long."""
+    last = (since + patience).astimezone()
+    if at < last:
+        return Trouble(
+            f"{why}; it is asked again by itself, and where it still fails at {last:%H:%M:%S}, this ends"
+        )
+    remedy = "see whether Spotify is well, and whether the way there needs a proxy (HTTPS_PROXY); then start again"
+    return Trouble(f"{why}, and so since {since.astimezone():%H:%M:%S}; {remedy}", needs_a_person=True)

@@ -7,9 +7,10 @@ themselves, so those of a local stack are set before the first client is made, a
 
 import asyncio
 import os
+import shlex
 from collections.abc import AsyncIterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
@@ -78,6 +79,8 @@ class Target:
     """Where the record of a local stack lies; None for a project."""
     raw_days: int = RAW_DAYS
     """How long a part lives there; older runs are archived."""
+    named: str = ""
+    """The options by which the caller named it: a command that speaks to the same stack needs them, too."""
 
     @property
     def table_id(self) -> str:
@@ -101,6 +104,16 @@ class Wanted:
     bucket: str | None = None
     region: str | None = None
 
+    @property
+    def words(self) -> str:
+        """As it is typed."""
+        return shlex.join(
+            word
+            for field in fields(self)
+            if (value := getattr(self, field.name)) is not None
+            for word in (f"--{field.name}", str(value))
+        )
+
 
 def find(wanted: Wanted, environment: Mapping[str, str], *, folder: Path) -> Target:
     """The stack that is meant.
@@ -112,6 +125,10 @@ def find(wanted: Wanted, environment: Mapping[str, str], *, folder: Path) -> Tar
     Raises:
         TargetError: there is none, or what was named is not one.
     """
+    return replace(_find(wanted, environment, folder), named=wanted.words)
+
+
+def _find(wanted: Wanted, environment: Mapping[str, str], folder: Path) -> Target:
     if wanted.stack is not None and wanted.project is not None:
         raise UnclearTargetError("--stack and --project: name one of them, not both")
     if wanted.stack is not None:
@@ -261,12 +278,17 @@ def _logged_in() -> Credentials:
     except DefaultCredentialsError:
         raise TargetError(f"no credentials for Google Cloud; run: {_LOGIN}") from None
     except RefreshError as error:
-        raise TargetError(f"Google no longer accepts the login ({_words(error)}); run: {_LOGIN}") from error
+        raise TargetError(expired(error)) from error
     except GoogleAuthError as error:
         raise TargetError(
             f"Google cannot be asked about the login ({_words(error)}); is there a network?"
         ) from error
     return credentials
+
+
+def expired(error: RefreshError) -> str:
+    """What is said of a login that ends, before a command or under it."""
+    return f"Google no longer accepts the login ({_words(error)}); run: {_LOGIN}"
 
 
 def _words(error: GoogleAuthError) -> str:
@@ -318,6 +340,8 @@ def dataproc(target: Target) -> AbstractContextManager[Dataproc]:
 
 GOOGLE_ERRORS: Final = (GoogleAPIError, GoogleAuthError, requests.RequestException)
 """What the clients above raise when Google, or an emulator, does not do what it was asked."""
+LoginExpired = RefreshError
+"""One of them: nothing will be done until the caller has logged in anew."""
 
 
 def process_environment() -> MutableMapping[str, str]:

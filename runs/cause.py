@@ -4,6 +4,7 @@ One answer for the terminal, the page and a receipt. The cause is what a job, Go
 something failed; the command is one that helps with this cause, complete but for words in capitals.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Final
@@ -15,6 +16,8 @@ _SHOWN: Final = 5  # markets or records that are named
 _JUDGED: Final = "nothing was loaded"
 """How a job ends its error that found too little or too bad data (spark_job/verdict.py); any other is the stack's."""
 
+_COMMAND: Final = re.compile(r"\breleases (?=(run|replay|backfill|dead-letter|doctor|receipt) )")
+
 
 class Cause(Document):
     """What keeps a run from being in the table whole, and the next step."""
@@ -24,6 +27,14 @@ class Cause(Document):
     """A few examples: markets, records, refusals."""
     command: str
     """What to type next."""
+
+    def typed(self, named: str) -> "Cause":
+        """With the options by which the stack is named: without them a command would speak to another."""
+
+        def whole(text: str) -> str:
+            return _COMMAND.sub(lambda found: f"{found[0]}{named} ", text) if named else text
+
+        return self.model_copy(update={"details": tuple(map(whole, self.details)), "command": whole(self.command)})
 
 
 def cause_of(run: RunStatus) -> Cause | None:
@@ -40,7 +51,7 @@ def _failed(run: RunStatus) -> Cause | None:
         return None
     what = receipt.error or f"revision {receipt.revision} failed, and its receipt does not say why"
     refused = (f"refused: {words}" for words in receipt.refusals[-1:])
-    details = chain(_bad_parts(run), _examples(run), refused, _away(run))
+    details = chain(_bad_parts(run), _examples(run), refused, _away(run), _instead(run))
     return Cause(what=what, details=tuple(details), command=_after_failure(run))
 
 
@@ -59,19 +70,34 @@ def _after_failure(run: RunStatus) -> str:
 
 
 def _after_verdict(run: RunStatus, landed: Sequence[Part]) -> str:
-    """Too little had landed: an operator may do with it; not with nothing."""
+    """Too little had landed: an operator may do with most of it; else what is missing is asked for again."""
     if any(not part.empty and part.albums != 0 for part in landed):
-        return f'releases run close {run.run_id} --reason "what has landed is enough"'
+        return _close(run) if 2 * len(landed) >= len(run.markets) else _ask_again(run)
     if landed:
         return f'releases replay {run.run_id} --all --reason "no market had an album"'
     return _ask_again(run)
+
+
+def _instead(run: RunStatus) -> tuple[str, ...]:
+    """What a quorum asks for, and the other way out."""
+    decision = run.newest.decision if run.newest else None
+    command = _after_failure(run)
+    if decision is None or decision.verdict != "fail" or command not in (_close(run), _ask_again(run)):
+        return ()
+    share = f"a load asks for {run.policy.minimum_share:.0%} of the markets (MINIMUM_SHARE)"
+    if command == _close(run):
+        share += f"; to wait for the others: {_ask_again(run)}"
+    elif decision.parts:
+        share += f"; to load what has landed: {_close(run)}"
+    return (share,)
 
 
 def _refused(run: RunStatus) -> Cause | None:
     if not run.waits_for:
         return None
     what = f"Google has no machines for the load, which is tried again by itself: {run.waits_for}"
-    return Cause(what=what, command=_watch(run))
+    remedy = "where it lasts: ask Google for quota, or set other cluster_machine_types or cluster_zones and apply"
+    return Cause(what=what, details=(remedy,), command=_watch(run))
 
 
 def _set_aside(run: RunStatus) -> Cause | None:
@@ -112,8 +138,7 @@ def _throttled(run: RunStatus) -> Cause | None:
     if not late:
         return Cause(what=what, details=_named(found), command=_watch(run))
     what += f"; the run closes at {run.deadline:%Y-%m-%d %H:%M} UTC"
-    close = f'releases run close {run.run_id} --reason "quota is used up"'
-    return Cause(what=what, details=_named(found), command=close if run.count("landed") else _watch(run))
+    return Cause(what=what, details=_named(found), command=_close(run) if run.count("landed") else _watch(run))
 
 
 def _partial(run: RunStatus) -> Cause | None:
@@ -208,6 +233,10 @@ def _replay(run: RunStatus, markets: list[str]) -> str:
     named = " ".join(f"--market {market}" for market in markets)
     which = "--all" if len(markets) == len(run.markets) else named
     return f'releases replay {run.run_id} {which} --reason "bad part"'
+
+
+def _close(run: RunStatus) -> str:
+    return f'releases run close {run.run_id} --reason "what has landed is enough"'
 
 
 def _ask_again(run: RunStatus) -> str:

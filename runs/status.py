@@ -157,8 +157,9 @@ class RunStatus(Document):
         newest = self.newest
         if claim is None or newest is None or newest.receipt or claim.revision != newest.decision.revision:
             return None
+        kind = f", {claim.machine_type}" if claim.machine_type else ""
         where = f" in {claim.zone}" if claim.zone else ""
-        return claim.refused and f"{claim.cluster}, {claim.machine_type}{where}: {claim.refused}"
+        return claim.refused and f"{claim.cluster}{kind}{where}: {claim.refused}"
 
     def count(self, state: MarketState) -> int:
         """How many markets are in a state."""

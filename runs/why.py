@@ -49,7 +49,9 @@ class Story(Document):
     state: str
     steps: tuple[Step, ...]
     rows: int | None = None
-    """Rows of the market in the run's partition, counted in the table; None where it was not asked."""
+    """Rows of the market in the run's partition, counted in the table; None where they were not."""
+    uncounted: str | None = None
+    """Why they were not."""
     trace_id: str
     archived: bool = False
     cause: Cause | None = None
@@ -64,8 +66,8 @@ class Objects:
     part: ObjectInfo | None
 
 
-def story_of(status: RunStatus, market: MarketStatus, objects: Objects, rows: int | None) -> Story:
-    """Tell what happened to a market."""
+def story_of(status: RunStatus, market: MarketStatus, objects: Objects, rows: int | str) -> Story:
+    """Tell what happened to a market; `rows` are those in the table, or why they were not counted."""
     code = market.market
     steps = [
         Step(
@@ -89,7 +91,8 @@ def story_of(status: RunStatus, market: MarketStatus, objects: Objects, rows: in
         market=code,
         state=_standing(market),
         steps=tuple(sorted(steps, key=lambda step: step.at)),
-        rows=rows,
+        rows=rows if isinstance(rows, int) else None,
+        uncounted=rows if isinstance(rows, str) else None,
         trace_id=status.trace_id,
         archived=status.archived,
         cause=cause_of(status),

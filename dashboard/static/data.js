@@ -81,6 +81,9 @@ const App = {
 
   const weekLink = (week, text) => Releases.inner({ week: App.index.weeks[0].week === week ? "" : week }, text || day(week));
   const runLink = (week, text) => (App.isServed ? make("a", { href: `/runs/${week}` }, text) : "");
+  /** Why a run is not in the table whole, and what its operator types next; a file is read where nothing can be typed. */
+  const typeOf = (cause) => (cause && App.isServed ? make("span", {}, "Its operator types ", make("code", {}, cause.command), ". ") : "");
+  const causeOf = (cause) => (cause && App.isServed ? make("span", {}, `Why: ${cause.what.replace(/\.$/, "")}. `, typeOf(cause)) : "");
   const STATES = { fetching: "is under way", loading: "is under way", failed: "has failed" };
 
   function warnings() {
@@ -89,10 +92,11 @@ const App = {
     if (missing.length) {
       const reasons = new Map();
       for (const [market, reason] of missing) reasons.set(reason, [...(reasons.get(reason) || []), marketName(market)]);
-      found.push(["warn", make("b", {}, `${listing(missing.map(([market]) => marketName(market)))} ${missing.length === 1 ? "is" : "are"} missing in this week.`), ` Figures for all markets are without ${missing.length === 1 ? "it" : "them"}. Why: ${[...reasons].map(([reason, markets]) => `${reason}${reasons.size > 1 ? ` (${listing(markets)})` : ""}`).join("; ")}. `, runLink(App.week.week, "See the run")]);
+      found.push(["warn", make("b", {}, `${listing(missing.map(([market]) => marketName(market)))} ${missing.length === 1 ? "is" : "are"} missing in this week.`), ` Figures for all markets are without ${missing.length === 1 ? "it" : "them"}. Why: ${[...reasons].map(([reason, markets]) => `${reason}${reasons.size > 1 ? ` (${listing(markets)})` : ""}`).join("; ")}. `, typeOf(entryOf(App.week.week).cause), runLink(App.week.week, "See the run")]);
     }
+    if (App.week && entryOf(App.week.week).state === "failed") found.push(["bad", make("b", {}, "The newest load of this week has failed."), " What is shown stood before. ", causeOf(entryOf(App.week.week).cause), runLink(App.week.week, "See the run")]);
     const newest = App.index.weeks.length ? App.index.weeks[0].week : "";
-    for (const { week, state } of App.index.others.filter((other) => other.week > newest && STATES[other.state])) found.push([state === "failed" ? "bad" : "info", make("b", {}, `The run of ${day(week)} ${STATES[state]}.`), " Its week is not in the table. ", runLink(week, "See the run")]);
+    for (const { week, state, cause } of App.index.others.filter((other) => other.week > newest && STATES[other.state])) found.push([state === "failed" ? "bad" : "info", make("b", {}, `The run of ${day(week)} ${STATES[state]}.`), " Its week is not in the table. ", causeOf(cause), runLink(week, "See the run")]);
     const older = App.week ? olderComparisons() : "";
     if (older) found.push(["info", older]);
     return found;
@@ -140,7 +144,7 @@ const App = {
   function drawUnknownWeek(wanted) {
     get("gone-title").textContent = `There is no week ${wanted} in the table`;
     const other = App.index.others.find(({ week }) => week === wanted);
-    get("gone-text").replaceChildren(other ? `Its run ${STATES[other.state] || "is there"}. ` : "", "The newest are: ", ...App.index.weeks.slice(0, 6).flatMap(({ week }, at) => [at ? ", " : "", weekLink(week)]), ".");
+    get("gone-text").replaceChildren(other ? `Its run ${STATES[other.state] || "is there"}. ` : "", causeOf(other && other.cause), "The newest are: ", ...App.index.weeks.slice(0, 6).flatMap(({ week }, at) => [at ? ", " : "", weekLink(week)]), ".");
     get("title").textContent = "What is new?";
     get("lead").textContent = "";
     get("kicker").textContent = "Spotify, week by week";

@@ -95,6 +95,16 @@
     );
   }
 
+  /** Why the newest that are not well are so: one look at the grid tells what to type. */
+  function drawUnwell() {
+    fill(
+      "unwell",
+      ...runs.filter((entry) => entry.cause).map((entry) =>
+        make("li", {}, make("a", { href: `/runs/${entry.run}`, "data-run": entry.run }, entry.run), `: ${entry.cause.what}`, make("p", { class: "command" }, make("code", {}, entry.cause.command))),
+      ),
+    );
+  }
+
   // --- where to look, and what to do --------------------------------------------------------------------------
 
   const console_ = (path, query = "") => `${told.console}/${path}?project=${encodeURIComponent(told.project)}${query}`;
@@ -204,7 +214,7 @@
       facts([
         ...run.clusters.map((claim) => [
           `Cluster ${claim.attempt}`,
-          make("span", {}, inConsole("clusters", claim.cluster), `, claimed ${moment(claim.claimed_at)}${claim.refused ? `, refused (${claim.machines}): ${claim.refused}` : ""}`),
+          make("span", {}, inConsole("clusters", claim.cluster), `, claimed ${moment(claim.claimed_at)}${claim.refused ? `, refused${claim.machines ? ` (${claim.machines})` : ""}: ${claim.refused}` : ""}`),
         ]),
         ["State", receipt ? "its job is over, so it goes" : "under way"],
         ["Size", receipt && receipt.machine_type ? `${receipt.machine_type}${receipt.workers ? ` and ${receipt.workers} workers` : ", one machine"}` : null],
@@ -252,13 +262,14 @@
 
   async function draw() {
     enter("ready");
-    get("run").hidden = false;
+    get("run").hidden = get("next-card").hidden = false;
     get("title").textContent = `Run of ${day(run.run_id)}`;
     document.title = `Run ${run.run_id} · New Releases`;
     get("kicker").textContent = `asked for ${moment(run.requested_at)}: ${run.reason}`;
     get("lead").textContent = lead();
     drawList();
     drawMatrix();
+    drawUnwell();
     drawNext();
     drawFigures();
     drawMarkets();
@@ -274,7 +285,7 @@
     const away = run.markets.length - run.counts.landed;
     switch (run.state) {
       case "fetching":
-        return `${run.counts.landed} of ${run.markets.length} markets have landed${run.counts.throttled ? `; ${run.counts.throttled} wait for Spotify's quota` : ""}.${run.outlook.map((told) => ` ${told[0].toUpperCase()}${told.slice(1)}.`).join("")}`;
+        return `${run.counts.landed} of ${run.markets.length} markets have landed${run.counts.throttled ? `; ${run.counts.throttled} ${run.counts.throttled === 1 ? "waits" : "wait"} for Spotify's quota` : ""}.${run.outlook.map((told) => ` ${told[0].toUpperCase()}${told.slice(1)}.`).join("")}`;
       case "loading":
         return `The batch is closed; ${underWay()}.`;
       case "loaded":
@@ -326,7 +337,7 @@
         // One run that cannot be shown hides none of the others.
         drawList();
         get("content").hidden = false;
-        get("run").hidden = true;
+        get("run").hidden = get("next-card").hidden = true;
       }
     }
     timer = setTimeout(() => (document.hidden ? sleep() : look()), run && run.is_finished ? GLANCE : LOOK);

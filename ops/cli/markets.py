@@ -1,14 +1,17 @@
 """`releases replay | why | receipt | backfill | sweep`: one market, one receipt, many runs."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
+from google.cloud.bigquery.retry import DEFAULT_RETRY
 
 from contracts import names
 from contracts.events import RunRequested, SweepRequested
+from eventing.deadlines import CALL
 from ops import orders
 from ops import target as targets
 from ops.cli import render
@@ -40,7 +43,7 @@ from ops.requests import (
     plan_replay,
     run_id_of,
 )
-from ops.target import Stack, Target
+from ops.target import GOOGLE_ERRORS, LoginExpired, Stack, Target
 from runs import why
 from runs.cause import cause_of
 from runs.status import RunStatus, UnreadableRun
@@ -130,21 +133,32 @@ def why_market(
                 f"run {status.run_id} does not expect {code}; it expects {expected}", Exit.NOT_FOUND
             )
         objects = await why.read_objects(status.run_id, code, stack.store)
-        story = why.story_of(status, found, objects, _rows(stack.target, status.run_id, code))
+        story = why.story_of(
+            status, found, objects, await asyncio.to_thread(_rows, stack.target, status.run_id, code)
+        )
         if form.is_data:
             say(story.model_dump(mode="json", exclude_none=True), form)
         else:
-            console.print(render.story_view(story))
+            console.print(render.story_view(story, stack.target.named))
 
     act(context, work)
 
 
-def _rows(target: Target, run_id: str, market: str) -> int:
+def _rows(target: Target, run_id: str, market: str) -> int | str:
+    """How many there are; or why that is not known: a story is read at night, when it may be the table that is away."""
     question = f"SELECT COUNT(*) FROM `{target.table_id}` WHERE load_date = @run AND market = @market"  # noqa: S608 -- a table's name cannot be a parameter
     wanted = [ScalarQueryParameter("run", "DATE", run_id), ScalarQueryParameter("market", "STRING", market)]
     config = QueryJobConfig(query_parameters=wanted, maximum_bytes_billed=_MAXIMUM_BYTES)
-    with targets.warehouse(target) as client:
-        (row,) = client.query_and_wait(question, job_config=config)
+    patience = DEFAULT_RETRY.with_timeout(CALL.retries_seconds)
+    bounds: dict[str, Any] = {"retry": patience, "job_retry": None, "api_timeout": CALL.attempt_seconds}
+    try:
+        with targets.warehouse(target) as client:
+            (row,) = client.query_and_wait(question, job_config=config, wait_timeout=CALL.seconds, **bounds)
+    except LoginExpired:
+        raise
+    except (*GOOGLE_ERRORS, TimeoutError) as error:
+        why_not = getattr(error, "cause", None) or error
+        return f"its rows in the table were not counted: BigQuery does not answer ({type(why_not).__name__})"
     return int(row[0])
 
 
@@ -176,7 +190,7 @@ def receipt(
             decision = next(e.decision for e in status.revisions if e.receipt is wanted[-1])
             console.print(render.receipt_view(wanted[-1], decision))
             if wanted[-1] is found[-1]:
-                console.print(render.cause_text(cause_of(status)))
+                console.print(render.cause_text(cause_of(status), stack.target.named))
 
     act(context, work)
 

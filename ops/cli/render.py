@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from rich import console
 from rich.columns import Columns
@@ -17,7 +17,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from contracts.documents import Decision, Receipt
+from contracts.documents import CloseReason, Decision, Receipt
 from ops.dead_letters import DeadLetterGroup
 from ops.doctor.findings import Finding, Status
 from runs.cause import Cause, cause_of
@@ -40,6 +40,10 @@ class Terminal(console.Console):
 
     def __init__(self, *, width: int | None = None) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, width=width)
+
+    def print(self, *objects: Any, crop: bool = False, **given: Any) -> None:
+        """See `Console.print`. What is wider than the terminal is wrapped there, not cut."""
+        super().print(*objects, crop=crop, **given)
 
     def render(
         self, renderable: RenderableType, options: console.ConsoleOptions | None = None
@@ -120,12 +124,17 @@ def _took(status: RunStatus) -> str:
     return duration((receipt.finished_at - status.requested_at).total_seconds()) if receipt else _NONE
 
 
-def run_view(status: RunStatus, now: datetime | None = None) -> RenderableType:
-    """One run: markets as a grid, revisions, waterfall, what is wrong; now, where it was seen a while ago."""
+def run_view(
+    status: RunStatus, now: datetime | None = None, *, named: str = "", wraps: bool = False
+) -> RenderableType:
+    """One run: markets as a grid, revisions, waterfall, what is wrong; now, where it was seen a while ago.
+
+    `named` and `wraps` as in `cause_text`.
+    """
     now = now or status.seen_at
     return Group(
         _headline(status, now),
-        cause_text(cause_of(status)),
+        cause_text(cause_of(status), named, wraps=wraps),
         Text(),
         _grid(status),
         Text(),
@@ -146,14 +155,24 @@ def ago(at: datetime, now: datetime) -> str:
     return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
 
 
-def cause_text(cause: Cause | None) -> Text:
-    """Why, and what to type next; the command on a line of its own, to be copied."""
+def cause_text(cause: Cause | None, named: str = "", *, wraps: bool = False) -> RenderableType:
+    """Why, and what to type next; the command on a line of its own, to be copied.
+
+    Args:
+        cause: Why.
+        named: The options by which the caller named the stack.
+        wraps: Whether a long command is broken, as a living picture must; else the terminal itself does it, and what
+            is copied stays one line.
+    """
     if cause is None:
         return Text()
-    text = Text(f"\nwhy:  {cause.what}\n", "bold yellow", overflow="fold")
+    cause = cause.typed(named)
+    text = Text(f"\nwhy:  {cause.what}", "bold yellow", overflow="fold")
     for detail in cause.details:
-        text.append(f"      {detail}\n", "not bold yellow")
-    return text.append("next: ", "bold").append(cause.command, "bold cyan")
+        text.append(f"\n      {detail}", "not bold yellow")
+    command = Text.assemble(("next: ", "bold"), (cause.command, "bold cyan"))
+    command.no_wrap, command.overflow = not wraps, "fold" if wraps else "ignore"
+    return Group(text, command)
 
 
 def _headline(status: RunStatus, now: datetime) -> Text:
@@ -185,10 +204,18 @@ def _grid(status: RunStatus) -> RenderableType:
     return Group(Columns(cells, width=6, padding=(0, 0)), legend)
 
 
+_CLOSED: Final[Mapping[CloseReason, str]] = {
+    "complete": "closed, every market settled,",
+    "deadline": "closed by its deadline",
+    "operator": "closed by an operator",
+}
+
+
 def _revision(entry: RevisionStatus) -> Text:
     decision, receipt = entry.decision, entry.receipt
-    text = Text.assemble((f"revision {decision.revision}", "bold"), f"  closed by {decision.close_reason}")
-    text.append(f" at {decision.decided_at.astimezone():%H:%M:%S %Z} with {len(decision.parts)} parts")
+    text = Text.assemble((f"revision {decision.revision}", "bold"), f"  {_CLOSED[decision.close_reason]}")
+    parts = "1 part" if len(decision.parts) == 1 else f"{len(decision.parts)} parts"
+    text.append(f" at {decision.decided_at.astimezone():%H:%M:%S %Z} with {parts}")
     if decision.missing:
         text.append(f", without {' '.join(gone.market for gone in decision.missing)}", "red")
     if decision.note:
@@ -322,8 +349,8 @@ def _short(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def story_view(story: Story) -> RenderableType:
-    """What happened to a market, one step a line with its ids below."""
+def story_view(story: Story, named: str = "") -> RenderableType:
+    """What happened to a market, one step a line with its ids below; `named` as in `cause_text`."""
     grid = Table.grid(padding=(0, 2))
     for wrapped in (False, False, True):
         grid.add_column(no_wrap=not wrapped, overflow="fold")
@@ -334,10 +361,11 @@ def story_view(story: Story) -> RenderableType:
             what.append(f"\n{ids}", "dim")
         grid.add_row(Text(moment(step.at), "dim"), Text(step.kind.replace("_", " ")), what)
     rows = "" if story.rows is None else f", {story.rows:,} rows of it in the table"
+    rows += f" ({story.uncounted})" if story.uncounted else ""
     title = Text.assemble((f"{story.market} in run {story.run_id}", "bold"), f": {story.state}{rows}")
     archived = "  archived: no sweep looks at this run any more" if story.archived else ""
     trace = Text(f"trace {story.trace_id}{archived}", "dim")
-    return Group(title, trace, cause_text(story.cause), Text(), grid)
+    return Group(title, trace, cause_text(story.cause, named), Text(), grid)
 
 
 def duration(seconds: float) -> str:

@@ -134,7 +134,7 @@ def show(context: typer.Context, run: Run, *, form: InForm = Form.TABLE) -> None
         if form.is_data:
             say(_whole(status), form)
         else:
-            console.print(render.run_view(status))
+            console.print(render.run_view(status, named=stack.target.named))
 
     act(context, work)
 

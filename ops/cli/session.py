@@ -22,7 +22,7 @@ from eventing.errors import Permanent, Retryable
 from ops import target as targets
 from ops.cli.render import Terminal, plain
 from ops.requests import RequestError, run_id_of
-from ops.target import GOOGLE_ERRORS, Stack, TargetError, UnclearTargetError, Wanted
+from ops.target import GOOGLE_ERRORS, LoginExpired, Stack, TargetError, UnclearTargetError, Wanted
 from runs.status import RunStatus, UnreadableRun, read, read_each
 
 _PLAIN_WIDTH: Final = 140
@@ -167,6 +167,8 @@ def _errors_told() -> Iterator[None]:
         _end(str(error), Exit.FAILED)
     except Retryable as error:
         _end(f"{error}; it may work in a moment", Exit.UNREACHABLE)
+    except LoginExpired as error:
+        _end(targets.expired(error), Exit.UNREACHABLE)
     except GOOGLE_ERRORS as error:
         _end(f"{type(error).__name__}: {error}", Exit.UNREACHABLE)
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from rich.console import RenderableType
@@ -33,8 +34,8 @@ async def watch(stack: Stack, run_id: str, enough: Enough, *, timeout_seconds: f
     if form.is_data:
         return await _until(stack, run_id, enough, timeout_seconds, lambda status: say_next(summary(status), form))
     if not console.is_terminal:
-        return await _until(stack, run_id, enough, timeout_seconds, _lines)
-    picture = _Picture(Text(f"run {run_id} is not there yet"), stack.clock)
+        return await _until(stack, run_id, enough, timeout_seconds, partial(_lines, stack.target.named))
+    picture = _Picture(Text(f"run {run_id} is not there yet"), stack.clock, stack.target.named)
     with Live(get_renderable=picture, console=console, refresh_per_second=4):
         return await _until(stack, run_id, enough, timeout_seconds, picture.take)
 
@@ -42,9 +43,10 @@ async def watch(stack: Stack, run_id: str, enough: Enough, *, timeout_seconds: f
 class _Picture:
     """The run as it was seen last, on a clock that goes on between two looks."""
 
-    def __init__(self, before: RenderableType, clock: Clock) -> None:
+    def __init__(self, before: RenderableType, clock: Clock, named: str = "") -> None:
         self._before = before
         self._clock = clock
+        self._named = named
         self._seen: RunStatus | None = None
 
     def take(self, status: RunStatus) -> None:
@@ -53,13 +55,13 @@ class _Picture:
 
     def __call__(self) -> RenderableType:
         """What is drawn."""
-        return run_view(self._seen, self._clock()) if self._seen else self._before
+        return run_view(self._seen, self._clock(), named=self._named, wraps=True) if self._seen else self._before
 
 
-def _lines(status: RunStatus) -> None:
+def _lines(named: str, status: RunStatus) -> None:
     console.print(line(status))
     if cause := cause_of(status):
-        console.print(cause_text(cause))
+        console.print(cause_text(cause, named))
 
 
 async def _until(stack: Stack, run_id: str, enough: Enough, seconds: float, show: Shown) -> RunStatus:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import requests
 from google.api_core.exceptions import GoogleAPIError
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, RefreshError
 
 from ops.doctor import data, last_run, messaging, project, running
 from ops.doctor.findings import Finding
@@ -59,6 +59,8 @@ def _guarded(name: str, look: Callable[[], list[Finding]]) -> list[Finding]:
     """What could not be looked at is neither well nor broken: it is said, with why."""
     try:
         return look()
+    except RefreshError:
+        raise  # no other check could look either, and no other account is wanted
     except _UNREACHABLE as error:
         why = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
         remedy = "look again with an account that may look at it (roles/viewer and roles/iam.securityReviewer do)"

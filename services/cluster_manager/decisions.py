@@ -319,7 +319,14 @@ def why_failed(decision: Decision) -> str:
     """What a decision to load nothing says to whoever reads its receipt."""
     if decision.parts and all(part.empty or part.albums == 0 for part in decision.parts):
         return f"none of the {len(decision.parts)} markets that landed has an album; an empty week is no week"
-    return f"{len(decision.missing)} markets missing at the deadline, more than the policy allows"
+    landed, wanted = len(decision.parts), len(decision.parts) + len(decision.missing)
+    if gone := sorted(set(decision.holds) - {part.market for part in decision.parts}):
+        return (
+            f"{' '.join(gone)} stood in the table and cannot be loaded again: only an order to close goes without"
+        )
+    judged = f"fewer than the {decision.least} that must" if decision.least else "too few"
+    missing = " ".join(entry.market for entry in decision.missing)
+    return f"{landed} of {wanted} markets landed ({100 * landed // wanted} %), {judged}; missing: {missing}"
 
 
 def _load(facts: Facts, revision: int, now: datetime, limits: Limits) -> list[Action]:

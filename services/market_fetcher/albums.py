@@ -25,7 +25,7 @@ from cachetools import LRUCache
 
 from contracts.names import album_cache_name
 from eventing.errors import Retryable
-from eventing.objects import ObjectStore
+from eventing.objects import ObjectStore, TooLarge
 from services.market_fetcher.batches import AlbumReader
 from services.market_fetcher.decisions import absence, is_outage
 from services.market_fetcher.flights import Flights
@@ -33,8 +33,10 @@ from services.market_fetcher.paging import Collected, PageSizes, collect
 from services.market_fetcher.ports import Json, Nonsense, Refused, Time, WebApi
 from services.market_fetcher.releases import CHECK_THE_APP, REFUSED_REST
 from services.market_fetcher.shapes import (
+    CACHED_MOST_BYTES,
     Absent,
     Album,
+    ForeignError,
     Listing,
     Page,
     distinct,
@@ -163,13 +165,15 @@ class Albums:
         return found
 
     async def _cached(self, album_id: str) -> Album | None:
-        stored = await self._store.read(album_cache_name(album_id))
-        if stored is None:
+        """What was kept of it, if that can be used; what is read anew then replaces what cannot."""
+        name = album_cache_name(album_id)
+        try:
+            stored = await self._store.read(name, most_bytes=CACHED_MOST_BYTES)
+            return None if stored is None else unpack(album_id, stored.body, self._images)
+        except (TooLarge, ForeignError) as error:
+            reason = f"{error}; the album is read anew and written in its place"
+            log.warning("document_set_aside", extra={"object": name, "reason": reason})
             return None
-        album = unpack(album_id, stored.body, self._images)
-        if album is None:
-            log.warning("cache_unreadable", extra={"album": album_id})
-        return album
 
     # --- what cannot be had ------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from contracts.names import is_spotify_id
@@ -24,7 +24,14 @@ from contracts.parts import FORM, PartMetadata
 from services.market_fetcher.ports import Flaw, Json, SourceName
 from services.market_fetcher.values import KNOWN, derive, normal, parse, whole
 
+CACHED_MOST_BYTES: Final = 12 * 1024 * 1024
+"""Bytes that a cached album may take, compressed; the longest take some MiB."""
+_PLAIN_MOST = 64 * 1024 * 1024  # bytes; 20,000 tracks with their market lists take about 45 MiB
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+class ForeignError(Exception):
+    """What lies in the cache is not what `pack` made of the album; says how one sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,15 +224,38 @@ def pack(
     return _packed(album_id, _gzip([json.dumps(kept, separators=(",", ":")).encode()]), kept)
 
 
-def unpack(album_id: str, body: bytes, images: str) -> Album | None:
-    """An album out of the cache, or None where the object is not what `pack` made; `images` as in `derive`."""
+def unpack(album_id: str, body: bytes, images: str) -> Album:
+    """An album out of the cache; `images` as in `derive`.
+
+    Raises:
+        ForeignError: it is not what `pack` made of this album.
+    """
     try:
-        kept = parse(gzip.decompress(body))
-        if kept.get("columns") != KNOWN:
-            return _modern(album_id, kept, images)
-        return _packed(album_id, body, kept)
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
+        kept, is_split = _kept(_plain(body))
+        if kept["album"]["id"] != album_id:
+            raise ForeignError("holds another album")
+        if is_split and kept.get("columns") == KNOWN:
+            return _packed(album_id, body, kept)
+        return _modern(album_id, kept, images)
+    except (zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ForeignError(f"is no album as they are cached ({type(error).__name__})") from error
+
+
+def _plain(body: bytes) -> bytes:
+    """What was compressed: one stream, whole, and no more than an album can be."""
+    opened = zlib.decompressobj(wbits=31)  # gzip
+    plain = opened.decompress(body, _PLAIN_MOST)
+    if not opened.eof or opened.unused_data:
+        raise ForeignError(f"is cut short, is followed by something, or holds more than {_PLAIN_MOST:,} bytes")
+    return plain
+
+
+def _kept(plain: bytes) -> tuple[Json, bool]:
+    """What `pack` kept, and whether it can be cut where a part's line is cut out of it."""
+    head, mark, rest = plain.partition(_DERIVED)
+    if not mark:
+        return parse(plain), False
+    return parse(head + b"}") | parse(mark.replace(b",", b"{") + rest), True
 
 
 def _modern(album_id: str, kept: Json, images: str) -> Album:
@@ -244,19 +274,21 @@ def _modern(album_id: str, kept: Json, images: str) -> Album:
 
 
 def _packed(album_id: str, body: bytes, kept: Json) -> Album:
-    album = kept["album"]
+    album, fetched_at = kept["album"], datetime.fromisoformat(kept["fetched_at"])
+    if not isinstance(album["tracks"]["items"], list) or fetched_at.tzinfo is None:
+        raise ForeignError("has no list of tracks, or a time without a zone")
     tracks = len(album["tracks"]["items"])
     return Album(
         album_id,
-        datetime.fromisoformat(kept["fetched_at"]),
+        fetched_at,
         body,
         tracks,
         int(kept["skipped_nulls"]),
         _day(album),
         int(kept["odd_values"]),
         max(0, tracks_told(album) - tracks),
-        kept["answered"],
-        kept["told"],
+        str(kept["answered"]),
+        whole(kept["told"]),
     )
 
 

@@ -547,22 +547,59 @@ def test_metrics_count_lines_that_are_logged() -> None:
                 )
 
 
+ALERTS = {entry.name: entry.body for entry in resources("google_monitoring_alert_policy")}
+OF_MANY = {"told": "told_alerts", "log": "log_alerts"}
+"""Policies that are made for each entry of a local."""
+
+
+def _alerts() -> dict[str, str]:
+    """What each alert's message says, as Google is sent it."""
+    said = {}
+    for policy, body in ALERTS.items():
+        content = body["documentation"][0]["content"]
+        for name in local(OF_MANY[policy]) if policy in OF_MANY else [policy]:
+            said[name] = _spelt(content.replace("[each.key]", f".{name}").replace("${each.key}", name))
+    return said
+
+
+def _spelt(text: str) -> str:
+    """With each local in its place; what Google fills in stays."""
+    text = text.replace("${local.options}", "OPTIONS")
+    while found := re.search(r"(?<!\$)\$\{local\.(look\.)?(\w+)\}", text):
+        value = local("look")[found[2]] if found[1] else local(found[2])
+        text = text.replace(found[0], value.replace("${local.options}", "OPTIONS"))
+    return text
+
+
 def test_every_alert_has_its_page() -> None:
     """An alert at night is worth what its reader can do about it."""
     runbook = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
-    alerts = [entry.name for entry in resources("google_monitoring_alert_policy") if entry.name != "log"]
-    for section in [*alerts, *local("log_alerts")]:
+    for section in _alerts():
         assert f"\n## {section}\n" in runbook
 
 
 def test_every_alert_says_what_to_type_first() -> None:
     """It is read on a telephone at night: a page to look for is one step too many, and each command is one there is."""
-    assert local("look").keys() == local("log_alerts").keys()
-    content = resource("google_monitoring_alert_policy", "log")["documentation"][0]["content"]
-    assert content.startswith("${local.look[each.key]}")
-    for name in ("look_runs", "look_stack"):
-        for command in re.findall(r"`releases \$\{local.options\} (.*?)`", local(name)):
-            assert CliRunner().invoke(app, [*command.replace("RUN", RUN).split(), "--help"]).exit_code == 0
+    for name, said in _alerts().items():
+        commands = re.findall(r"`releases OPTIONS (.*?)`", said)
+        assert commands, name
+        for command in commands:
+            typed = re.sub(r"RUN|\$\$\{log\.extracted_label\.run\}", RUN, command)
+            assert CliRunner().invoke(app, [*typed.split(), "--help"]).exit_code == 0, typed
+
+
+def test_an_alert_that_one_line_raises_says_why_first() -> None:
+    """What a line has no field for stays an empty place in the message; without a bound on them Google refuses it."""
+    (condition,), (strategy,) = ALERTS["told"]["conditions"], ALERTS["told"]["alert_strategy"]
+    taken = condition["condition_matched_log"][0]["label_extractors"]
+    fields = {label: re.findall(r"^EXTRACT\(jsonPayload\.(\w+)\)$", text)[0] for label, text in taken.items()}
+    assert strategy["notification_rate_limit"][0]["period"]
+    logged, said = _logged_events(), _alerts()
+    for name, alert in local("told_alerts").items():
+        (message,) = re.findall(r'jsonPayload\.message=\\?"(\w+)', local("log_metrics")[alert["lines"]])
+        assert said[name].startswith("Run $${log.extracted_label.run}: $${log.extracted_label.reason}\n")
+        for label in re.findall(r"\$\$\{log\.extracted_label\.(\w+)\}", said[name]):
+            assert f'"{fields[label]}"' in logged[message], (name, label)
 
 
 def test_what_the_runbook_tells_a_person_to_publish_is_understood() -> None:
@@ -586,8 +623,9 @@ def test_alerts_count_metrics_that_exist() -> None:
     used = set(
         re.findall(r'local\.counted\[\\?"(\w+)\\?"\]', json.dumps(local("log_alerts")).replace('\\\\"', '\\"'))
     )
+    told = {alert["lines"] for alert in local("told_alerts").values()}
     assert used
-    assert used <= known
+    assert used | told <= known
     shown = re.findall(
         r"user/new_releases_(\w+)", (INFRA / "monitoring/dashboard.json").read_text(encoding="utf-8")
     )
@@ -615,9 +653,8 @@ def test_what_is_missed_is_what_was_scheduled() -> None:
 
 def test_the_cost_page_counts_the_conditions() -> None:
     """Each may be billed, and together they may cost more than all the rest."""
-    alone = [entry for entry in resources("google_monitoring_alert_policy") if entry.name != "log"]
     page = (ROOT / "docs/cost.md").read_text(encoding="utf-8")
-    assert f"| alerting, {len(local('log_alerts')) + len(alone)} conditions |" in page
+    assert f"| alerting, {len(_alerts())} conditions |" in page
 
 
 def test_the_alert_on_old_clusters_knows_our_label() -> None:

@@ -47,11 +47,19 @@ def logging_filters() -> Iterator[tuple[str, str]]:
             cases = local("log_metrics") if "each.value" in text else {"": ""}
             yield from ((f"{entry.address} {name}", filled(text, each)) for name, each in cases.items())
         for condition in named(entry.body, "condition_matched_log"):
-            yield from ((entry.address, filled(text)) for text in named(condition, "filter"))
+            yield from matched_logs(entry.address, condition)
     yield from (("dashboard", panel["logsPanel"]["filter"]) for panel in PANELS if "logsPanel" in panel)
     yield "doctor", last_run.refused_query(datetime(2026, 11, 23, 12, tzinfo=UTC))
     commands = re.findall(r"gcloud logging read (?:'([^']*)'|\"((?:\\.|[^\"])*)\")", RUNBOOK)
     yield from (("runbook", single or re.sub(r"\\(.)", r"\1", double)) for single, double in commands)
+
+
+def matched_logs(address: str, condition: Any) -> Iterator[tuple[str, str]]:
+    """The query of each alert that one line raises: the metric's that counts the same line."""
+    for name, alert in local("told_alerts").items():
+        lines = local("log_metrics")[alert["lines"]]
+        for text in named(condition, "filter"):
+            yield f"{address} {name}", filled(text.replace("${local.log_metrics[each.value.lines]}", lines))
 
 
 def monitoring_filters() -> Iterator[tuple[str, str]]:
@@ -66,9 +74,9 @@ def monitoring_filters() -> Iterator[tuple[str, str]]:
 def test_every_filter_is_judged() -> None:
     """One in a place that nobody looks at would be refused by Google alone."""
     written = sum(len(list(named(entry.body, "filter"))) for entry in resources())
-    metrics = len(local("log_metrics"))
+    cases = len(local("log_metrics")) + len(local("told_alerts"))
     of_resources = [place for place, _ in [*logging_filters(), *monitoring_filters()] if ".tf" in place]
-    assert len(of_resources) == written - 1 + metrics
+    assert len(of_resources) == written - 2 + cases
     places = [place for place, _ in [*logging_filters(), *monitoring_filters()]]
     assert places.count("dashboard") == PAGE.count('"filter"') > 0
     assert places.count("runbook") == RUNBOOK.count("gcloud logging read") > 0

@@ -1,5 +1,6 @@
 """Who is called at night is told why, and what to type: for every way in which a run is not simply in the table."""
 
+import io
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,15 +13,19 @@ from contracts.documents import (
     GivenUpMarket,
     LoadResult,
     MissingMarket,
+    Order,
     PartResult,
     ThrottledMarket,
     WarehouseCount,
 )
 from dashboard.runs import run_document
-from ops.cli.render import run_view
+from ops.cli.render import Terminal, cause_text, run_view
 from ops.cli.watching import summary
+from ops.requests import effect_of
 from runs.cause import Cause, cause_of
 from runs.status import Documents, RunStatus, SetAside, status_of
+from services.batch_trigger.decisions import AskAgain, Close, Facts, decide
+from services.cluster_manager.decisions import why_failed
 from services.cluster_manager.driver_output import last_error
 from spark_job.decision import Decision as Decided
 from spark_job.decision import Part as DecidedPart
@@ -105,9 +110,9 @@ EXAMPLE = BadRecord(market="DK", line=99, reason="is not JSON")
             f"releases backfill --from {RUN} --to {RUN} --reason",
         ),
         (
-            failed(error="2 markets missing at the deadline", missing=GONE)
-            | {"decisions": (decision("DK", verdict="fail"),)},
-            "2 markets missing",
+            failed(error="2 of 3 markets landed", missing=GONE)
+            | {"decisions": (decision("DK SE", verdict="fail"),)},
+            "2 of 3 markets",
             "NO: the app's quota is used up",
             f"releases run close {RUN} --reason",
         ),
@@ -200,6 +205,44 @@ def test_the_cause_and_the_next_command(changes: dict[str, Any], what: str, deta
     )
 
 
+TEN = "DK SE NO FI IS DE FR GB AT CH"
+
+
+@pytest.mark.parametrize(
+    ("landed", "command", "instead"),
+    [
+        ("DK SE NO FI IS", "run close", "run reopen"),
+        ("DK SE NO FI", "run reopen", "run close"),
+        ("", "run reopen", ""),
+    ],
+)
+def test_a_quorum_that_was_missed_is_mended_by_the_command(landed: str, command: str, instead: str) -> None:
+    """Share, limit and markets are named; and the batch trigger itself loads after the order that is told."""
+    asked, late = manifest(TEN, minimum=0.9), NOW + timedelta(days=1)
+    facts = Facts(manifest=asked, parts=parts(landed))
+    closed = decide(facts, late)
+    assert isinstance(closed, Close)
+    lost = decision(landed, verdict="fail", missing=closed.missing, least=closed.least, close_reason="deadline")
+    judged = receipt(outcome="failed", missing=closed.missing, error=why_failed(lost), warehouse=None)
+    found = cause(manifest=asked, parts=parts(landed), decisions=(lost,), receipts={1: judged})
+    assert not closed.verdict_load
+    assert f"({10 * len(landed.split())} %), fewer than the 9 that must; missing: " in found.what
+    assert all(f" {entry.market}" in found.what for entry in closed.missing)
+    assert "a load asks for 90% of the markets" in found.details[-1]
+    assert found.command.startswith(f"releases {command} ")
+    assert instead in found.details[-1]
+    kind: Any = command.split()[1]
+    effect_of(kind, run(manifest=asked, parts=parts(landed), decisions=(lost,), receipts={1: judged}))
+    order = Order(run_id=RUN, number=1, kind=kind, reason="r", ordered_at=late)
+    told = replace(facts, newest=lost, newest_has_receipt=True, orders=(order,))
+    then = decide(told, late)
+    if kind == "reopen":
+        assert then == AskAgain(order, tuple(entry.market for entry in closed.missing))
+        then = decide(replace(told, reopened=(1,), parts=parts(TEN)), late)
+    assert isinstance(then, Close)
+    assert then.verdict_load
+
+
 def test_a_run_that_is_well_has_no_cause() -> None:
     """A word of trouble where there is none is what one learns to overlook."""
     assert cause_of(run(receipts={1: receipt()})) is None
@@ -208,6 +251,18 @@ def test_a_run_that_is_well_has_no_cause() -> None:
         cause_of(run(**load("too bad; nothing was loaded", SPOILT))) is None
     )  # the receipt judges it in a moment
     assert run_document(run())["cause"] is None
+
+
+def test_a_command_is_whole_where_it_is_copied() -> None:
+    """It names the stack that was looked at, and no line is broken in it: what is pasted would be typed in part."""
+    found = cause(receipts={1: receipt(outcome="partial", missing=GONE)})
+    terminal = Terminal(width=40)
+    terminal.file = io.StringIO()
+    terminal.print(cause_text(found, "--project p --bucket b"))
+    typed = f'next: releases --project p --bucket b run reopen {RUN} --reason "what was missing is there again"'
+    assert typed in terminal.file.getvalue().splitlines()
+    picture = text(run_view(run(receipts={1: receipt(outcome="partial", missing=GONE)}), wraps=True))
+    assert max(map(len, picture.splitlines())) <= 140
 
 
 def test_a_cause_is_bounded() -> None:

@@ -213,7 +213,7 @@ def test_a_decision_to_fail_needs_no_cluster() -> None:
     assert isinstance(step, Finish)
     assert step.job is None
     assert step.error is not None
-    assert "1 markets missing" in step.error
+    assert "missing: SE" in step.error
 
 
 def test_a_finished_run_keeps_no_cluster() -> None:
@@ -750,9 +750,7 @@ async def test_a_failed_decision_says_what_stands() -> None:
     await world.batch(2, verdict="fail", missing=(MissingMarket(market="NO", reason="x"),))
     receipt = await world.ports.ledger.receipt(RUN, 2)
     assert receipt is not None
-    assert receipt.error == (
-        "1 markets missing at the deadline, more than the policy allows; revision 1 stands, 2,292 rows"
-    )
+    assert receipt.error == ("3 of 4 markets landed (75 %), too few; missing: NO; revision 1 stands, 2,292 rows")
     assert receipt.warehouse == world.warehouse.answer
 
 
@@ -778,7 +776,9 @@ async def test_a_run_is_compared_with_the_newest_that_was_loaded(caplog: pytest.
 def test_a_decision_to_fail_says_why() -> None:
     """Markets that did not come are another trouble than markets that came with nothing."""
     missing = decision("DK", verdict="fail", missing=(MissingMarket(market="NO", reason="x"),))
-    assert why_failed(missing) == "1 markets missing at the deadline, more than the policy allows"
+    assert why_failed(missing) == "1 of 2 markets landed (50 %), too few; missing: NO"
+    assert "fewer than the 2 that must" in why_failed(missing.model_copy(update={"least": 2}))
+    assert why_failed(missing.model_copy(update={"holds": ("DK", "SE")})).startswith("SE stood in the table")
     none = tuple(part.model_copy(update={"albums": 0}) for part in missing.parts)
     assert why_failed(missing.model_copy(update={"parts": none})).startswith(
         "none of the 1 markets that landed has"

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from contracts.documents import Receipt
 from contracts.faults import ContractError
@@ -39,8 +40,9 @@ from dashboard.settings import Settings
 from dashboard.warehouse import BigQueryWarehouse, Row
 from eventing.errors import Retryable
 from eventing.ledger import RunIndex, RunLedger
+from eventing.objects import StoredObject
 from eventing.settings import load
-from tests import builders
+from tests import builders, nights
 from tests.builders import TestClock
 from tests.fakes.objects import MemoryObjectStore
 from tests.waiting import eventually
@@ -235,7 +237,7 @@ def test_runs_that_the_table_does_not_hold_are_told_of() -> None:
     """A failed week, and one under way, are not silently skipped."""
     runs = [run_entry("2026-11-30", "fetching"), run_entry("2026-11-23", "loaded", landed_markets=["DK"])]
     document = weeks_document([week_row(WEEK, "DK")], runs)
-    assert document["others"] == [{"week": "2026-11-30", "state": "fetching"}]
+    assert document["others"] == [{"week": "2026-11-30", "state": "fetching", "cause": None}]
     assert [week["state"] for week in document["weeks"]] == ["loaded"]
 
 
@@ -435,8 +437,9 @@ async def test_a_week_that_is_not_there_costs_no_query() -> None:
     books = library(table, TestClock())
     await books.weeks()
     asked = len(table.asked)
-    with pytest.raises(UnknownWeekError, match="2001-01-01"):
-        await books.week(date(2001, 1, 1))
+    for find in (books.week, books.figures):
+        with pytest.raises(UnknownWeekError, match="no run of 2001-01-01 in the table; the newest is"):
+            await find(date(2001, 1, 1))
     assert len(table.asked) == asked
 
 
@@ -593,6 +596,27 @@ async def test_only_what_is_there_is_given(path: str, status: int) -> None:
             assert (await response.json())["fault"]
 
 
+@pytest.mark.parametrize("week", ["banana", "0001-01-01", "9999-12-31", "2026-02-30", "%F0%9F%8D%8C"])
+@pytest.mark.parametrize(
+    ("path", "list_of_all"),
+    [
+        ("/api/weeks/WEEK", "/api/weeks names all"),
+        ("/api/weeks/WEEK/figures", "/api/weeks names all"),
+        ("/data/WEEK/releases.csv", "/api/weeks names all"),
+        ("/data/WEEK/delays.parquet", "/api/weeks names all"),
+        ("/api/runs/WEEK", "/api/runs names the newest"),
+    ],
+)
+async def test_a_week_that_nobody_can_have_is_404_and_says_what_there_is(
+    path: str, week: str, list_of_all: str
+) -> None:
+    """The ends of the calendar are where dates overflow, and a word is no date: neither is a fault of the server's."""
+    async with serving(Table(), MemoryObjectStore()) as client:
+        response = await client.get(URL(path.replace("WEEK", week), encoded=True))
+        assert response.status == 404
+        assert list_of_all in (await response.json())["fault"]
+
+
 async def test_a_store_that_does_not_answer_is_503_with_a_reason() -> None:
     """The page can show a reason, and a load balancer understands the status."""
     table = Table()
@@ -601,6 +625,36 @@ async def test_a_store_that_does_not_answer_is_503_with_a_reason() -> None:
         response = await client.get("/api/weeks")
         assert (response.status, response.headers["Retry-After"]) == (503, "10")
         assert await response.json() == {"fault": "no answer"}
+
+
+class Counting(MemoryObjectStore):
+    """A bucket that counts what is read of it."""
+
+    reads = 0
+
+    async def read(self, name: str, *, most_bytes: int | None = None) -> StoredObject | None:
+        """See `ObjectStore.read`."""
+        self.reads += 1
+        return await super().read(name, most_bytes=most_bytes)
+
+
+async def test_the_list_of_runs_tells_why_the_newest_are_not_well() -> None:
+    """One look at all runs is enough; and who goes on looking has no finished run read again."""
+    store = Counting()
+    await nights.failed(store)
+    await store.write("runs/2026-11-30/manifest.json", b"{")
+    runs = Runs(store, "b", TestClock(), named="--project p")
+    unreadable, failed = await runs.entries()
+    assert (unreadable["run"], failed["run"]) == ("2026-11-30", builders.RUN)
+    assert "runs/2026-11-30/manifest.json" in unreadable["cause"]["what"]
+    assert failed["cause"]["what"] == nights.SAID["failed"][0]
+    assert failed["cause"]["command"] == "releases --project p doctor --problems"
+    before = store.reads
+    assert await runs.entries() == [unreadable, failed]
+    assert store.reads - before == 1  # the manifest that cannot be read: somebody may have mended it
+    await RunLedger(store).note_announced(builders.RUN, 1)
+    await runs.entries()
+    assert store.reads - before > 2
 
 
 async def test_a_document_that_cannot_be_read_is_named() -> None:

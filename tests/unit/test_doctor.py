@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 from google.api_core.exceptions import NotFound
+from google.auth.exceptions import RefreshError
 
 from contracts.topology import BucketNotification, PushSubscription, audience_of, read
 from local.tools import ROOT
@@ -403,6 +404,16 @@ def test_what_cannot_be_looked_at_is_neither_well_nor_broken() -> None:
     assert "403" in finding.what
     assert not is_healthy([finding])
     assert is_healthy([Finding("x", "w", "warn", "r"), Finding("x", "w", "not_local")])
+
+
+def test_a_login_that_expires_ends_the_examination() -> None:
+    """It is no lack of rights: twenty checks that ask for another account hide the one command that helps."""
+
+    def expired() -> list[Finding]:
+        raise RefreshError("invalid_grant")
+
+    with pytest.raises(RefreshError):
+        examination._guarded("apis", expired)
 
 
 # --- proof ---------------------------------------------------------------------------------------------------------

@@ -378,18 +378,27 @@ def test_a_fresh_replay_of_all_markets_reads_each_album_once() -> None:
     fetched(spotify, body)
 
 
-def test_a_broken_cache_entry_costs_a_call_and_is_mended() -> None:
-    """A cut object in the cache must not stop a market."""
+@pytest.mark.parametrize(
+    ("lies", "said"), [(b"cut", "no album as they are cached"), (b"x" * 2_001, "more than 2,000 bytes")]
+)
+def test_what_lies_in_the_cache_and_is_none_costs_a_call_and_is_mended(
+    lies: bytes, said: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A cut or huge object in the cache stops no market: it is told of, and the album written in its place."""
+    monkeypatch.setattr("services.market_fetcher.albums.CACHED_MOST_BYTES", 2_000)
     spotify = FakeSpotify.of({"DK": "a"})
 
     async def body(fetcher: fetching.Fetcher) -> None:
-        await fetcher.store.write(album_cache_name("a"), b"cut")
+        await fetcher.store.write(album_cache_name("a"), lies)
         assert (await fetcher.fetch()).status == 204
         stored = await fetcher.store.read(album_cache_name("a"))
         assert stored is not None
-        assert unpack("a", stored.body, "https://i.scdn.co") is not None
+        assert unpack("a", stored.body, "https://i.scdn.co").id == "a"
 
     fetched(spotify, body)
+    (told,) = [vars(record) for record in caplog.records if record.getMessage() == "document_set_aside"]
+    assert told["object"] == album_cache_name("a")
+    assert said in told["reason"]
 
 
 class NoCache(MemoryObjectStore):

@@ -13,6 +13,7 @@ from services.market_fetcher.paging import collect
 from services.market_fetcher.shapes import (
     Absent,
     Album,
+    ForeignError,
     Listing,
     Page,
     album_key,
@@ -240,14 +241,60 @@ def test_a_release_date_that_is_no_day_is_no_newest_release(released: Any) -> No
     assert plain("a", released).released == ""
 
 
+KEPT = gzip.decompress(pack("abc", {"tracks": {"items": []}}, nulls=0, fetched_at=NOW).body)
+"""An album as it is cached."""
+
+
 @pytest.mark.parametrize(
-    "body",
-    [b"", b"x", gzip.compress(b"{}"), gzip.compress(b"[]"), gzip.compress(b"{")[:-3]],
-    ids=["empty", "not gzip", "no album", "a list", "cut off"],  # gzip writes the time into what it makes
+    ("body", "said"),
+    [
+        (b"", "cut short"),
+        (b"no gzip at all", "no album as they are cached"),
+        (gzip.compress(b"{}"), "no album as they are cached"),
+        (gzip.compress(b"[]"), "no album as they are cached"),
+        (gzip.compress(b"{")[:-3], "cut short"),
+        (gzip.compress(KEPT) + b"more", "followed by something"),
+        (gzip.compress(KEPT + b" " * 9_000), "more than 8,000 bytes"),
+        (gzip.compress(KEPT.replace(b"abc", b"xyz")), "another album"),
+        (gzip.compress(KEPT.replace(b"+00:00", b"")), "a time without a zone"),
+        (gzip.compress(KEPT.replace(b'"items":[]', b'"items":"none"')), "no list of tracks"),
+        (
+            gzip.compress(KEPT.replace(b'"told":null', b'"told":{"a":1,"derived":2}')),
+            "no album as they are cached",
+        ),
+    ],
+    # gzip writes the time into what it makes
+    ids=[
+        "empty",
+        "not gzip",
+        "no album",
+        "a list",
+        "cut off",
+        "followed",
+        "huge",
+        "another",
+        "without a zone",
+        "no tracks",
+        "cut elsewhere",
+    ],
 )
-def test_an_unreadable_cache_entry_is_a_miss(body: bytes) -> None:
-    """A cut or foreign cache object costs a call, never a run."""
-    assert unpack("abc", body, IMAGES) is None
+def test_a_foreign_cache_object_is_set_aside_with_the_reason(
+    body: bytes, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cut, huge or foreign cache object costs a call, never a run, nor memory, nor a line of a part."""
+    monkeypatch.setattr("services.market_fetcher.shapes._PLAIN_MOST", 8_000)
+    with pytest.raises(ForeignError, match=said):
+        unpack("abc", body, IMAGES)
+
+
+def test_an_album_that_is_spelt_otherwise_becomes_one_of_ours() -> None:
+    """A part's line is cut out of what is cached: one that cannot be cut there would be no line."""
+    spelt = gzip.compress(json.dumps(json.loads(KEPT)).encode())
+    found = unpack("abc", spelt, IMAGES)
+    (line,) = gzip.decompress(
+        part_body("2026-11-23", "DK", Listing("search", ("abc",), 0, NOW), [found])
+    ).splitlines()
+    assert json.loads(line)["album"] == {"id": "abc", "tracks": {"items": []}}
 
 
 def test_all_tracks_replace_the_first_page() -> None:

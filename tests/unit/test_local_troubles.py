@@ -12,9 +12,9 @@ QUOTA = "Spotify's quota for the account"
 PATIENCE = timedelta(minutes=3)
 
 
-def line(message: str, **fields: object) -> str:
-    """A line of the fetcher's log."""
-    return json.dumps({"message": message, **fields})
+def line(message: str, *, after: float = 0, **fields: object) -> str:
+    """A line of the fetcher's log, so many seconds after the first."""
+    return json.dumps({"message": message, "time": (NOW + timedelta(seconds=after)).isoformat(), **fields})
 
 
 def paused(seconds: float, *, needs_a_person: bool = False, reason: str = QUOTA) -> str:
@@ -62,6 +62,23 @@ def test_a_call_that_fails_is_told_while_it_does() -> None:
     assert found(FAILED).what.startswith("http://accounts/api/token: status 500; ")
     assert not found(FAILED).outlasts(PATIENCE, NOW)
     assert trouble_of([FAILED, LANDED], NOW) is None
+
+
+@pytest.mark.parametrize("message", ["call_failed", "given_back"])
+def test_what_fails_for_two_minutes_ends_the_demo(message: str) -> None:
+    """Nobody sits an hour before a token endpoint that answers 500; when it ends is said with the first refusal."""
+    ends = (NOW + timedelta(minutes=2)).astimezone()
+    first, later, last = (
+        line(message, after=after, url="http://accounts/api/token", reason="status 500") for after in (0, 119, 120)
+    )
+    assert f"at {ends:%H:%M:%S}, this ends" in found(first, later).what
+    assert not found(first, later).needs_a_person
+    assert found(first, last).needs_a_person
+    assert "http://accounts/api/token: status 500, and so since" in found(first, last).what
+    assert "then start again" in found(first, last).what
+    much_later = line(message, after=2 * 60 + 600, reason="status 500")
+    assert not found(first, LANDED, last).needs_a_person
+    assert found(first, LANDED, last, much_later).needs_a_person
 
 
 def test_a_market_that_is_given_back_for_another_reason_is_told() -> None:

@@ -9,7 +9,7 @@ import itertools
 import json
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,7 @@ import google.auth
 import pytest
 import typer
 import yaml
+from google.api_core.exceptions import ServiceUnavailable
 from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -94,15 +95,31 @@ def releases(*arguments: str) -> Result:
 async def test_why_and_what_to_type_stand_where_one_looks(night: Night, case: str) -> None:
     """The same words in `run show`, `why`, `run watch`, `receipt` and for scripts: nobody has to know where to look."""
     why, then = nights.SAID[case]
+    typed = then.replace("releases ", f"releases {' '.join(CLOUD)} ")
     await nights.SCENES[case](night.store)
     places = [("run", "show", RUN), ("why", RUN, "DK"), ("run", "watch", RUN, "--timeout", "1")]
     places += [("receipt", RUN)] if case in ("failed", "partial") else []
     for place in places:
         told = await run(*place)
         assert why in " ".join(told.stdout.split()), place
-        assert then in " ".join(told.stdout.split()), place
+        assert f"next: {typed}" in " ".join(told.stdout.split()), place
     told = json.loads((await run("run", "show", RUN, "--json")).stdout)["cause"]
     assert (why in told["what"], told["command"].startswith(then)) == (True, True)
+
+
+async def test_a_story_is_told_where_the_table_is_away(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be what one is called for; and a client left to itself asks it again for ten minutes."""
+    await nights.failed(night.store)
+
+    def away(*_: Any, **bounds: Any) -> Any:
+        assert bounds["wait_timeout"] < 60
+        raise ServiceUnavailable("away")
+
+    monkeypatch.setattr("ops.target.warehouse", lambda _: nullcontext(SimpleNamespace(query_and_wait=away)))
+    told = await run("why", RUN, "DK")
+    assert told.exit_code == 0
+    assert "its rows in the table were not counted: BigQuery does not answer (ServiceUnavailable)" in told.stdout
+    assert nights.SAID["failed"][0] in " ".join(told.stdout.split())
 
 
 async def run(*arguments: str) -> Result:
@@ -204,6 +221,38 @@ def test_the_doctor_shows_only_problems_where_asked() -> None:
     assert ("topics: fine" in short, "table: gone" in short, "make it" in short) == (False, True, True)
 
 
+EACH = [
+    ("run", "list"),
+    ("run", "show", RUN),
+    ("run", "watch", RUN),
+    ("run", "start", "--date", RUN),
+    ("run", "close", RUN, "--reason", "r"),
+    ("run", "reopen", RUN, "--reason", "r"),
+    ("run", "discard", RUN, "--reason", "r"),
+    ("replay", RUN, "--all", "--reason", "r"),
+    ("why", RUN, "DK"),
+    ("receipt", RUN),
+    ("backfill", "--from", RUN, "--to", RUN),
+    ("sweep",),
+    ("dead-letter", "list"),
+    ("dead-letter", "show", "7"),
+    ("dead-letter", "redrive", "--all"),
+    ("doctor",),
+]
+"""Every command, as one may type it."""
+
+
+def test_every_command_is_among_them() -> None:
+    """What is said of each command must hold of the next one, too."""
+
+    def below(group: Any, *before: str) -> Iterator[tuple[str, ...]]:
+        for name, found in group.commands.items():
+            yield from below(found, *before, name) if hasattr(found, "commands") else [(*before, name)]
+
+    typed = {words[: 2 if words[0] in ("run", "dead-letter") else 1] for words in EACH}
+    assert typed == set(below(typer.main.get_command(app)))
+
+
 @pytest.mark.parametrize(
     ("raised", "told"),
     [
@@ -215,7 +264,7 @@ def test_the_doctor_shows_only_problems_where_asked() -> None:
         (TransportError("no route"), "cannot be asked about the login (no route)"),
     ],
 )
-@pytest.mark.parametrize("words", [("run", "list"), ("run", "show", RUN), ("dead-letter", "list"), ("doctor",)])
+@pytest.mark.parametrize("words", EACH)
 def test_an_expired_login_is_told_in_a_line(
     monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], raised: Exception, told: str
 ) -> None:
@@ -228,6 +277,27 @@ def test_an_expired_login_is_told_in_a_line(
     monkeypatch.setattr(google.auth, "default", lambda **_: (Expired(), "p"))
     done = releases(*words)
     assert (done.exit_code, isinstance(done.exception, SystemExit)) == (Exit.UNREACHABLE, True)
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize("words", EACH)
+def test_a_login_that_expires_under_a_command_is_told_alike(
+    night: Night, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """A watch lasts for hours, and Google's words name no command."""
+
+    async def expired(*_: Any, **__: Any) -> Any:
+        raise RefreshError("invalid_grant: Token has been expired or revoked.", {"error": "invalid_grant"})
+
+    for port, methods in ((night.store, ("read", "stat", "listing", "create")), (night.publisher, ("publish",))):
+        for method in methods:
+            monkeypatch.setattr(port, method, expired)
+    done = releases(*words)
+    assert (done.exit_code, isinstance(done.exception, SystemExit)) == (Exit.UNREACHABLE, True)
+    told = (
+        "Google no longer accepts the login (invalid_grant: Token has been expired or revoked.); run: gcloud auth"
+    )
     assert told in done.stderr
     assert len(done.stderr.splitlines()) == 2
 

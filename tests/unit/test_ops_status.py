@@ -303,7 +303,7 @@ async def test_the_story_remembers_a_part_that_was_replaced() -> None:
     assert status is not None
     dk = status.market("DK")
     assert dk is not None
-    story = story_of(status, dk, await read_objects(RUN, "DK", store), rows=None)
+    story = story_of(status, dk, await read_objects(RUN, "DK", store), rows=0)
     landed = [step for step in story.steps if step.kind == "landed"]
     assert len(landed) == 2
     assert any("replaced since" in step.what and step.ids["generation"] == "1" for step in landed)
@@ -339,7 +339,7 @@ def test_the_story_tells_what_was_decided_and_what_was_found(
     status = status_of(found_by_the_job(*results), NOW)
     found = status.market(code)
     assert found is not None
-    steps = {step.kind: step.what for step in story_of(status, found, Objects((), None), rows=None).steps}
+    steps = {step.kind: step.what for step in story_of(status, found, Objects((), None), rows=0).steps}
     assert "with its part of generation 1, 5 albums, 70 tracks" in steps["decided"]
     assert steps["receipt"].endswith(told)
 
@@ -351,7 +351,7 @@ def test_the_story_says_why_a_cluster_was_refused() -> None:
     status = status_of(replace(found_by_the_job(WHOLE), clusters=(claimed,)), NOW)
     found = status.market("DK")
     assert found is not None
-    steps = {step.kind: step.what for step in story_of(status, found, Objects((), None), rows=None).steps}
+    steps = {step.kind: step.what for step in story_of(status, found, Objects((), None), rows=0).steps}
     assert steps["cluster"] == f"cluster new-releases-20261123-c1 for revision 1, refused: {words}"
 
 
