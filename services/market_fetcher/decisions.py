@@ -92,7 +92,7 @@ def judge(answer: Answer, *, flaw: Flaw, waits: int, now: datetime) -> Verdict:
         now: for a Retry-After that is a date.
     """
     told = retry_after(answer.retry_after, now)
-    if answer.status == HTTPStatus.OK:
+    if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:  # a proxy may make 203 of 200
         return _good(answer.body, flaw)
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         return _wait(told, b"QUOTA_EXCEEDED" in answer.body[:_ERROR_READ_BYTES], waits)
@@ -118,7 +118,7 @@ def _good(body: bytes, flaw: Flaw) -> Good | Again:
     try:
         data = parse(body)
     except (ValueError, RecursionError):
-        return Again("a body that is not JSON")
+        return Again("a body that is not JSON", nonsense=True)
     found = flaw(data) if isinstance(data, dict) else "a body that is no JSON object"
     return Good(data) if found is None else Again(found, nonsense=True)
 
@@ -152,7 +152,7 @@ def retry_after(header: str | None, now: datetime) -> float | None:
     except ValueError:
         try:
             seconds = (parsedate_to_datetime(text) - now).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
     return min(max(seconds, _FLOOR_SECONDS), _CEILING_SECONDS) if not math.isnan(seconds) else None
 

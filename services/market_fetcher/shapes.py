@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from contracts.names import is_spotify_id
 from contracts.parts import FORM, PartMetadata
@@ -49,9 +49,11 @@ class Page:
     """1 where it is not a list at all."""
 
 
-def lacks(key: str) -> Flaw:
-    """Finds fault with an answer that does not hold a key."""
-    return lambda answer: None if answer.get(key) is not None else f"a body without {key}"
+def token_flaw(answer: Json) -> str | None:
+    """Find fault with an answer that is to hold an access token, which must be able to stand in a header."""
+    token = answer.get("access_token")
+    is_usable = isinstance(token, str) and re.fullmatch(r"[!-~]{1,8192}", token)
+    return None if is_usable else "a body without an access_token that can be sent"
 
 
 def listing_flaw(offset: int) -> Flaw:
@@ -120,7 +122,7 @@ def _following(fields: Mapping[str, Any], offset: int, limit: int) -> int | None
     link = fields.get("next")
     if not isinstance(link, str) or not link:
         return None
-    told = parse_qs(urlsplit(link).query).get("offset", [""])[0]
+    told = parse_qs(link.partition("?")[2]).get("offset", [""])[0]
     begins = int(told) if told.isdecimal() and len(told) < 10 else 0  # noqa: PLR2004 -- longer is no offset
     return begins if offset < begins <= offset + limit else offset + limit
 
@@ -391,5 +393,6 @@ def list_hash(ids: Iterable[str]) -> str:
 
 def _newest(albums: Iterable[Album], run_id: str) -> str:
     """The newest release, up to the day after the run: it is tomorrow somewhere, and later is but announced."""
-    last = (date.fromisoformat(run_id) + timedelta(days=1)).isoformat()
+    day = date.fromisoformat(run_id)
+    last = (day + min(timedelta(days=1), date.max - day)).isoformat()
     return max((album.released for album in albums if album.released <= last), default="")

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from services.market_fetcher.adapters.http import Request, Unreachable
 from services.market_fetcher.decisions import Answer
+from services.market_fetcher.ports import Flaw
 
 API = "http://spotify.test/v1"
 TOKEN = "http://spotify.test/api/token"
@@ -132,6 +133,11 @@ class FakeSpotify:
         if not isinstance(whole["tracks"], list):
             return whole
         return {**whole, "tracks": _page(whole["tracks"], {}, 50)}
+
+
+def lacks(key: str) -> Flaw:
+    """Finds fault with an answer that does not hold a key."""
+    return lambda answer: None if answer.get(key) is not None else f"a body without {key}"
 
 
 def _page(items: Sequence[Any], asked: Mapping[str, str], most: int) -> dict[str, Any]:

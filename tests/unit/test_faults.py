@@ -14,7 +14,7 @@ from eventing.errors import Permanent, Retryable
 from eventing.settings import load
 from services.market_fetcher.decisions import Answer, No, judge
 from services.market_fetcher.settings import Settings
-from services.market_fetcher.shapes import lacks
+from tests.fakes.spotify import lacks
 from tests.unit.test_wording import HOSTILE, nested
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

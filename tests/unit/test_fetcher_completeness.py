@@ -344,8 +344,10 @@ def test_an_album_that_is_refused_is_never_left_out() -> None:
         answer({"id": None}),
         answer({"id": 7}),
         error(400, "Invalid base62 id"),
+        Answer(200, b'{"id": "b", "name": "\xe9"}'),
+        Answer(200, b'{"id": "b", "name": ' + b"[" * 5000 + b"]" * 5000 + b"}"),
     ],
-    ids=["a list", "no id", "null", "a number", "refused id"],
+    ids=["a list", "no id", "null", "a number", "refused id", "latin-1", "too deep"],
 )
 def test_what_can_be_no_album_is_put_aside_and_counted(what: Answer) -> None:
     """One answer that is nonsense for good must not cost the market; minutes later it is still nonsense."""
@@ -370,6 +372,21 @@ def test_a_batch_that_is_no_list_is_read_singly(albums: Any) -> None:
     async def body(fetcher: fetching.Fetcher) -> None:
         assert (await fetcher.fetch()).status == 204
         assert await fetcher.albums() == ["a", "b", "c"]
+
+    fetched(spotify, body)
+
+
+def test_one_album_that_spoils_a_batch_costs_itself_alone() -> None:
+    """Where one album makes an answer for twenty unreadable, the others are asked for alone."""
+    spoilt = Answer(200, b'{"id": "b", "name": "\xe9"}')
+    batch = times(ALWAYS, "/albums", Answer(200, b'{"albums": [' + spoilt.body + b"]}"))
+    single = times(ALWAYS, "/albums/b", spoilt)
+    spotify = FakeSpotify.of({"DK": "a b c"}, trick=lambda request: batch(request) or single(request))
+
+    async def body(fetcher: fetching.Fetcher) -> None:
+        assert (await fetcher.fetch()).status == 204
+        assert await fetcher.albums() == ["a", "c"]
+        assert (await counts(fetcher)).albums_unusable == 1
 
     fetched(spotify, body)
 

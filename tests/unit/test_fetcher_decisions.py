@@ -27,8 +27,7 @@ from services.market_fetcher.decisions import (
     would_empty,
 )
 from services.market_fetcher.ports import Refused
-from services.market_fetcher.shapes import lacks
-from tests.fakes.spotify import error
+from tests.fakes.spotify import error, lacks
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -47,6 +46,8 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
         ("Mon, 23 Nov 2026 00:02:00 GMT", 120.0),
         ("Sun, 22 Nov 2026 00:02:00 GMT", 1.0),
         ("Mon, 23 Nov 2026 00:02:00 -0000", None),
+        ("Mon, 23 Nov 2026 00:02:00 +99999999999999999999", None),
+        ("Mon, 23 Nov 999999999999999999999999999999 00:02:00 GMT", None),
         ("soon", None),
         ("", None),
         (None, None),
@@ -61,11 +62,13 @@ def test_retry_after_is_read_with_a_floor_and_a_ceiling(header: str | None, seco
     ("answer", "verdict"),
     [
         (Answer(200, b'{"albums": {"items": []}}'), Good({"albums": {"items": []}})),
-        (Answer(200, b'{"albums": {"it'), Again("a body that is not JSON")),
-        (Answer(200, b"<html>"), Again("a body that is not JSON")),
-        (Answer(200, b""), Again("a body that is not JSON")),
+        (Answer(203, b'{"albums": {"items": []}}'), Good({"albums": {"items": []}})),
+        (Answer(200, b'{"albums": {"it'), Again("a body that is not JSON", nonsense=True)),
+        (Answer(200, b"<html>"), Again("a body that is not JSON", nonsense=True)),
+        (Answer(200, b'{"albums": "\xe9"}'), Again("a body that is not JSON", nonsense=True)),
+        (Answer(204, b""), Again("a body that is not JSON", nonsense=True)),
         (Answer(200, b'{"albums": NaN}'), Good({"albums": "NaN"})),
-        (Answer(200, b"[" * 100_000), Again("a body that is not JSON")),
+        (Answer(200, b"[" * 100_000), Again("a body that is not JSON", nonsense=True)),
         (Answer(200, b"[]"), Again("a body that is no JSON object", nonsense=True)),
         (Answer(200, b"{}"), Again("a body without albums", nonsense=True)),
         (Answer(200, b'{"albums": null}'), Again("a body without albums", nonsense=True)),

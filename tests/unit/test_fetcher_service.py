@@ -572,6 +572,31 @@ def test_a_token_is_renewed_before_it_ends() -> None:
     fetched(spotify, body)
 
 
+@pytest.mark.parametrize("life", [1e300, 10**19, True, 1, 59.5, -5, "3600", None])
+def test_a_token_lives_no_longer_or_shorter_than_one_can(life: object) -> None:
+    """A life that no calendar holds must not break the fetcher, nor one of a second cost a token for each call."""
+    spotify = FakeSpotify.of({"DK": "a"})
+    spotify.trick = times(9, TOKEN, answer({"access_token": "token", "expires_in": life}))
+
+    async def body(fetcher: fetching.Fetcher) -> None:
+        assert (await fetcher.fetch()).status == 204
+        assert spotify.count(TOKEN) == 1
+
+    fetched(spotify, body)
+
+
+@pytest.mark.parametrize("token", ["", "a\nb", "a\x00", "\ud800", {"a": 1}, 7, "x" * 9000])
+def test_what_cannot_stand_in_a_header_is_no_token(token: object) -> None:
+    """It is asked for again, as any answer that is not what was asked for; the HTTP client would not send it."""
+    spotify = FakeSpotify.of({"DK": "a"}, trick=times(1, TOKEN, answer({"access_token": token})))
+
+    async def body(fetcher: fetching.Fetcher) -> None:
+        assert (await fetcher.fetch()).status == 204
+        assert spotify.count(TOKEN) == 2
+
+    fetched(spotify, body)
+
+
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_wrong_credentials_are_not_the_messages_fault(status: int, caplog: pytest.LogCaptureFixture) -> None:
     """A wrong secret gives every market back, names the settings, and does not knock for each message."""

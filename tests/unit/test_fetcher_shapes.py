@@ -53,6 +53,8 @@ def paging(items: list[Any], following: object = None, total: object = None) -> 
         ("https://x/?offset=5000", 100),
         ("https://x/?offset=" + "9" * 30, 100),
         ("https://x/?offset=no", 100),
+        ("https://[x/?offset=70", 70),
+        ("https://a\u2100b/?offset=70", 70),
         ("https://x/", 100),
         (7, None),
     ],
@@ -233,6 +235,14 @@ def test_the_metadata_tells_a_part_without_reading_it() -> None:
         "list-hash": list_hash(["d", "c", "b", "a"]),
         "newest-release": "2026-11-24",
     }
+
+
+def test_a_run_on_the_calendars_last_day_has_metadata() -> None:
+    """Its date was mistyped; the day after it does not exist."""
+    listing = Listing("browse", ("a",), 0, NOW)
+    albums = [plain("a", "9999-12-31")]
+    found = part_metadata(listing, albums, run_id="9999-12-31", app="extended", calls=0, event_id="e")
+    assert found["newest-release"] == "9999-12-31"
 
 
 @pytest.mark.parametrize("released", ["1981", "1981-12", "0000", "2026-02-30", "", None, 7, "0000-00-00"])

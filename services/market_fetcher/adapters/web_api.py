@@ -15,13 +15,15 @@ from services.market_fetcher.adapters.http import Request, Send, Unreachable
 from services.market_fetcher.adapters.limiter import Limiter
 from services.market_fetcher.decisions import Again, Good, No, Verdict, Wait, backoff, judge
 from services.market_fetcher.ports import Flaw, Json, Nonsense, Refused, Throttled, Time
-from services.market_fetcher.shapes import lacks
+from services.market_fetcher.shapes import token_flaw
+from services.market_fetcher.values import whole
 
 log = logging.getLogger(__name__)
 
 _MOST_FAILURES = 6  # attempts; with backoff about 15 s of outage are sat out
 _LONGEST_PAUSE_SECONDS = 30.0  # within a delivery; whoever asks for more is asked again by another
-_TOKEN_LIFE_SECONDS = 3600.0  # where the answer does not say
+_TOKEN_LIFE = timedelta(hours=1)  # where the answer does not say, or says what no token has
+_LONGEST_TOKEN_LIFE = timedelta(days=1)
 _TOKEN_SPARE = timedelta(seconds=60)
 _WRONG_CREDENTIALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _CREDENTIALS_REST = timedelta(minutes=5)
@@ -124,13 +126,11 @@ class Tokens:
     async def _renew(self) -> None:
         asked_at = self._caller.time.now()
         try:
-            answer = await self._caller(await self._request(), flaw=lacks("access_token"))
+            answer = await self._caller(await self._request(), flaw=token_flaw)
         except Refused as error:
             raise self._not_accepted(error) from error
-        life = answer.get("expires_in")
-        seconds = float(life) if isinstance(life, int | float) and life > 0 else _TOKEN_LIFE_SECONDS
-        self._token = str(answer["access_token"])
-        self._ends = asked_at + timedelta(seconds=seconds)
+        self._token = answer["access_token"]
+        self._ends = asked_at + _life(answer.get("expires_in"))
 
     async def _request(self) -> Request:
         client_id, client_secret = self._credentials.client_id, self._credentials.client_secret
@@ -148,6 +148,13 @@ class Tokens:
             "SPOTIFY_CLIENT_SECRET_SECRET"
         )
         return self._caller.limiter.rest(_CREDENTIALS_REST, reason, needs_a_person=True)
+
+
+def _life(told: object) -> timedelta:
+    """How long a token is valid. One that is refused before is renewed, whatever was said of it."""
+    seconds = whole(told) or 0
+    is_believed = _TOKEN_SPARE.total_seconds() < seconds <= _LONGEST_TOKEN_LIFE.total_seconds()
+    return timedelta(seconds=seconds) if is_believed else _TOKEN_LIFE
 
 
 class SpotifyApi:
