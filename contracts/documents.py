@@ -5,11 +5,12 @@ and the memory of the pipeline, and there is no other database.
 """
 
 from math import ceil
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.events import Markets, Outcome
+from contracts.moments import Moment
 from contracts.names import Market, Revision, RunId, cluster_name
 
 CloseReason = Literal["complete", "deadline", "operator"]
@@ -18,10 +19,14 @@ MOST_BYTES: Final = 16 * 1024**2
 """Size of a document. The largest is a dead letter: a message of 10 MB, to which base64 adds a third."""
 
 
+Seconds = Annotated[float, Field(ge=0, le=100 * 366 * 24 * 3600)]
+"""A duration; a run may be loaded again years after it was asked for."""
+
+
 class Document(BaseModel):
     """A JSON document; read with unknown fields ignored, so that an older reader survives a newer writer."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     def to_json(self) -> bytes:
         """UTF-8, indented: people read these."""
@@ -33,7 +38,7 @@ class CompletenessPolicy(Document):
 
     minimum_share: float = Field(default=0.9, ge=0, le=1)
     """Share of the markets that must have landed for a load after the deadline."""
-    quiet_seconds: float = Field(default=60, ge=0)
+    quiet_seconds: Seconds = 60
     """How long nothing must have landed before a late part makes a new revision."""
 
 
@@ -43,15 +48,15 @@ class Manifest(Document):
     run_id: RunId
     markets: Markets
     reason: str
-    created_at: AwareDatetime
-    deadline: AwareDatetime
+    created_at: Moment
+    deadline: Moment
     """After it the run closes with what has landed, or fails."""
     policy: CompletenessPolicy = CompletenessPolicy()
     requested_by: str
     """CloudEvents id of the request that created the run."""
     left_out: tuple[Market, ...] = ()
     """Configured markets that no request has named, so that a trial of some markets differs from a whole run."""
-    widened_at: AwareDatetime | None = None
+    widened_at: Moment | None = None
     """When a later request added markets."""
 
     @property
@@ -69,7 +74,7 @@ class Part(Document):
     crc32c: str
     size: int
     """Bytes, compressed."""
-    landed_at: AwareDatetime
+    landed_at: Moment
     form: int = Field(default=1, ge=1)
     """Which form the part has (`contracts.parts`)."""
     albums: int | None = Field(default=None, ge=0)
@@ -97,7 +102,7 @@ class Decision(Document):
     close_reason: CloseReason
     parts: tuple[Part, ...]
     missing: tuple[MissingMarket, ...] = ()
-    decided_at: AwareDatetime
+    decided_at: Moment
     owner: str
     """Who created it; tells a winner from a loser after an uncertain upload."""
     order: int = 0
@@ -120,7 +125,7 @@ class Order(Document):
     """close: load what has landed, now; reopen: ask for the missing markets again, and wait for them once more; reload:
     load again what is there; discard: the run was a mistake, leave it alone. Any later order takes that back."""
     reason: str = Field(min_length=1, max_length=500)
-    ordered_at: AwareDatetime
+    ordered_at: Moment
 
 
 class GivenUpMarket(Document):
@@ -132,13 +137,13 @@ class GivenUpMarket(Document):
     subscription: str
     message_id: str
     delivery_count: int | None = None
-    recorded_at: AwareDatetime
+    recorded_at: Moment
 
 
 class Redrive(Document):
     """That a dead letter was sent again, to the one subscription that had given it up."""
 
-    at: AwareDatetime
+    at: Moment
     by: str = Field(min_length=1, max_length=200)
     reason: str = Field(min_length=1, max_length=500)
 
@@ -161,10 +166,10 @@ class DeadLetter(Document):
     attributes: dict[str, str]
     """The message's attributes as they came, those of Pub/Sub about its end included."""
     delivery_count: int | None = None
-    published_at: AwareDatetime | None = None
+    published_at: Moment | None = None
     """When it was published first."""
-    dead_lettered_at: AwareDatetime | None = None
-    recorded_at: AwareDatetime
+    dead_lettered_at: Moment | None = None
+    recorded_at: Moment
     redrives: int = Field(default=0, ge=0)
     """How often the message had been redriven before it came to this end."""
     redriven: tuple[Redrive, ...] = ()
@@ -176,7 +181,7 @@ class ThrottledMarket(Document):
 
     run_id: RunId
     market: Market
-    until: AwareDatetime
+    until: Moment
     reason: str
     account: bool = False
     """Whether it is the whole account that waits, and no market may call."""
@@ -192,7 +197,7 @@ class ClusterClaim(Document):
     """Counts the clusters of the run; part of the cluster's name."""
     revision: Revision
     """The decision the cluster is for; attempts are bounded for each decision."""
-    claimed_at: AwareDatetime
+    claimed_at: Moment
     machine_type: str | None = None
     """Of every machine of the cluster; None in claims that were made before clusters had sizes."""
     workers: int = Field(default=0, ge=0)
@@ -215,7 +220,7 @@ class JobClaim(Document):
     number: int = Field(ge=1)
     revision: Revision
     attempt: int = Field(ge=1)
-    claimed_at: AwareDatetime
+    claimed_at: Moment
 
 
 class PartResult(Document):
@@ -281,7 +286,7 @@ class SecondLook(Document):
     table: WarehouseCount
     taken_back: bool
     """Whether an older load had finished after the newest; the barrier then has the newest loaded once more."""
-    looked_at: AwareDatetime
+    looked_at: Moment
 
 
 class Notice(Document):
@@ -295,9 +300,9 @@ class Notice(Document):
     """Such as `slack`."""
     owner: str
     """The attempt that tells it."""
-    until: AwareDatetime
+    until: Moment
     """Until then nobody else tells the address; afterwards the attempt is taken for dead."""
-    told_at: AwareDatetime | None = None
+    told_at: Moment | None = None
 
 
 class Receipt(Document):
@@ -332,10 +337,10 @@ class Receipt(Document):
     """What a person should look at although it was loaded, such as a run much smaller than the one before."""
     error: str | None = None
     """Why the outcome is failed."""
-    seconds: dict[str, float] = Field(default_factory=dict)
+    seconds: dict[str, Seconds] = Field(default_factory=dict)
     """Durations by stage: fetch, cluster, spark, total."""
     source: dict[str, Any] = Field(default_factory=dict)
     """What the parts say about their source."""
     trace_id: str
-    decided_at: AwareDatetime
-    finished_at: AwareDatetime
+    decided_at: Moment
+    finished_at: Moment

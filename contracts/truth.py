@@ -9,7 +9,7 @@ listed albums) and `newest-release` (the newest day on which one of them came ou
 text.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 Metadata = Mapping[str, str]
@@ -61,8 +61,9 @@ def _kinds(parts: PartsMetadata, key: str) -> list[str]:
 
 
 def _sum(parts: PartsMetadata, key: str) -> int:
-    return sum(_numbers(metadata.get(key, "") for metadata in parts.values()))
+    return sum(count_of(metadata.get(key, "")) or 0 for metadata in parts.values())
 
 
-def _numbers(texts: Iterable[str]) -> Iterable[int]:
-    return (int(text) for text in texts if text.isdecimal() and len(text) <= _MOST_DIGITS)
+def count_of(text: str) -> int | None:
+    """A count that stands beside a part; None where it is none that can be believed."""
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None

@@ -37,7 +37,7 @@ def _seconds(value: object) -> object:
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 """Several words, separated by commas or spaces."""
 
-Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
+Seconds = Annotated[timedelta, BeforeValidator(_seconds), Field(le=timedelta(days=366))]
 """A duration, written as a number of seconds."""
 
 SecretVersion = Annotated[str, StringConstraints(pattern=r"^projects/[^/]+/secrets/[^/]+/versions/[^/]+$")]

@@ -26,6 +26,7 @@ from contracts.documents import (
     ThrottledMarket,
 )
 from contracts.names import RAW_DAYS, Market, Revision, RunId, job_id, quarantine_prefix, trace_id
+from contracts.truth import count_of
 from eventing.ledger import RunIndex, RunLedger, Unreadable
 from eventing.objects import ObjectStore
 
@@ -303,7 +304,6 @@ def _market(market: str, found: Documents, now: datetime) -> MarketStatus:
 
 
 def _landed(part: Part, found: Documents) -> MarketStatus:
-    calls = found.metadata.get(part.market, {}).get("calls", "")
     loaded = [
         receipt
         for decision in found.decisions
@@ -316,7 +316,7 @@ def _landed(part: Part, found: Documents) -> MarketStatus:
         landed_at=part.landed_at,
         generation=part.generation,
         size=part.size,
-        calls=int(calls) if calls.isdecimal() else None,
+        calls=count_of(found.metadata.get(part.market, {}).get("calls", "")),
         is_loaded=bool(loaded)
         and part.market not in {entry.market for entry in loaded[-1].missing}
         and part.generation == generations[loaded[-1].revision],

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from contracts.envelope.push import Push
 from contracts.events import DataprocOperation, DeadLettered, ObjectFinalized, OwnEvent
+from contracts.moments import plausible
 from contracts.names import UNKNOWN_SUBSCRIPTION
 
 DEAD_LETTER_SOURCE = "CloudPubSubDeadLetterSource"
@@ -60,7 +61,7 @@ def _count(text: str | None) -> int | None:
 
 def _moment(text: str | None) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(text) if text else None
+        moment = plausible(datetime.fromisoformat(text)) if text else None
     except ValueError:
         return None
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

@@ -4,13 +4,14 @@ Source: cloud.google.com/pubsub/docs/push; real pushes say ids and times in both
 """
 
 import base64
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
 from contracts.envelope.checking import json_object
 from contracts.faults import ContractError, Fault
+from contracts.moments import plausible
 
 PUBSUB_PUBLISHED = "google.cloud.pubsub.topic.v1.messagePublished"
 """The type of the CloudEvent in which Eventarc wraps a push."""
@@ -21,10 +22,8 @@ ANY_MESSAGE_BYTES = 16 * 1024 * 1024
 
 
 def _usable(moment: datetime) -> datetime:
-    """Aware, and not in the calendar's first or last year, where a time zone or a deadline would lead out of it."""
-    if not date.min.year < moment.year < date.max.year:
-        raise ValueError("is at the end of the calendar; send the time at which it was published")
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    """Aware, and one that can be calculated with."""
+    return plausible(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment)
 
 
 class PushedMessage(BaseModel):

@@ -11,7 +11,15 @@ import pytest
 from rich.console import Console
 
 from contracts import names
-from contracts.documents import MOST_BYTES, CompletenessPolicy, DeadLetter, Manifest, Order
+from contracts.documents import (
+    MOST_BYTES,
+    CompletenessPolicy,
+    DeadLetter,
+    Document,
+    Manifest,
+    Order,
+    ThrottledMarket,
+)
 from contracts.events import BatchReady, Delivery, MarketRequested, RunRequested, SweepRequested
 from dashboard.runs import Runs
 from eventing import sweeping
@@ -23,6 +31,7 @@ from ops.cli.watching import summary
 from ops.doctor import documents as doctor
 from ops.requests import plan_backfill
 from runs import status
+from runs.status import UnreadableRun
 from services.batch_trigger import handlers as batch_trigger
 from services.batch_trigger.ports import Ports as BarrierPorts
 from services.cluster_manager import handlers as cluster_manager
@@ -239,6 +248,67 @@ async def test_what_nobody_thought_of_stops_no_other_run_and_is_told_at_the_end(
         await sweeping.each("abcd", look)
     await sweeping.each("bcd", look)
     assert looked == [*"abcd", *"bcd"]
+
+
+TIMES = ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "1999-12-31T23:59:59Z", 1e11, -62135596800]
+TIMED: list[tuple[str, Document, str]] = [
+    ("manifest", WHOLE, "created_at"),
+    ("manifest", WHOLE, "deadline"),
+    ("manifest", WHOLE, "widened_at"),
+    ("decisions/0001", decision("DK SE NO").model_copy(update={"run_id": BAD}), "decided_at"),
+    ("receipts/0001", receipt().model_copy(update={"run_id": BAD}), "finished_at"),
+    ("orders/0001", Order(run_id=BAD, number=1, kind="reopen", reason="r", ordered_at=NOW), "ordered_at"),
+    ("throttled/DK", ThrottledMarket(run_id=BAD, market="DK", until=NOW, reason="r"), "until"),
+]
+"""Documents by name, and a time in each."""
+
+
+@pytest.mark.parametrize("moment", TIMES)
+@pytest.mark.parametrize(("name", "document", "field"), TIMED)
+async def test_a_time_at_the_end_of_the_calendar_makes_its_document_unreadable(
+    name: str, document: Document, field: str, moment: object
+) -> None:
+    """A zone or a deadline would lead out of the calendar, in a sweep or under an operator's eyes."""
+    made = await stack()
+    told = json.loads(document.to_json()) | {field: moment}
+    await made.put(f"{name}.json", json.dumps(told).encode())
+    assert asked(await made.sweep()) == ["DK", "SE", "NO"]
+    found = await status.read_each([RUN, BAD], store=made.store, bucket="b", now=made.clock())
+    assert [run.run_id for run in found] == [RUN, BAD]
+    shown = found[1].reason if isinstance(found[1], UnreadableRun) else str(found[1].set_aside)
+    assert "is not in the years 2000 to 2999" in shown
+
+
+@pytest.mark.parametrize("seconds", [1e300, -1e300, -1, "NaN", "Infinity"])
+async def test_a_duration_beyond_all_measure_makes_its_document_unreadable(seconds: object) -> None:
+    """No list of runs ends with one receipt, and no barrier with one manifest."""
+    made = await stack(_with_duration(WHOLE, seconds, "policy", "quiet_seconds"))
+    assert asked(await made.sweep()) == ["DK", "SE", "NO"]
+    with pytest.raises(Unreadable):
+        await made.ledger.manifest(BAD)
+    await made.put("manifest.json", WHOLE.to_json())
+    await made.put("decisions/0001.json", decision("DK SE NO").model_copy(update={"run_id": BAD}).to_json())
+    doubtful = receipt().model_copy(update={"run_id": BAD})
+    await made.put("receipts/0001.json", _with_duration(doubtful, seconds, "seconds", "spark"))
+    found = await status.read(BAD, store=made.store, bucket="b", now=made.clock())
+    assert found is not None
+    assert [entry.name for entry in found.set_aside] == [f"runs/{BAD}/receipts/0001.json"]
+
+
+def _with_duration(document: Document, seconds: object, *path: str) -> bytes:
+    told = json.loads(document.to_json())
+    told[path[0]][path[1]] = "@"
+    return json.dumps(told).replace('"@"', str(seconds)).encode()
+
+
+@pytest.mark.parametrize("calls", ["9" * 5000, "-1", "\u00b2", "many"])
+async def test_a_part_whose_calls_are_no_number_stops_no_list(calls: str) -> None:
+    """What stands beside an object is text, whoever wrote it; Python reads no number of thousands of digits."""
+    made = await stack()
+    await made.store.write(names.part_name(BAD, "DK"), b"x", {"calls": calls})
+    found = await status.read(BAD, store=made.store, bucket="b", now=made.clock())
+    assert found is not None
+    assert [market.calls for market in found.markets if market.state == "landed"] == [None]
 
 
 async def test_lists_and_pages_show_the_others_and_name_the_bad_one() -> None:

@@ -85,6 +85,13 @@ def test_what_is_no_schedule_is_refused(schedule: str) -> None:
     assert faults(SchedulerSettings, EMULATED | {"SCHEDULE": schedule}) == ["SCHEDULE"]
 
 
+@pytest.mark.parametrize("seconds", ["1e12", "inf", "nan", "31708801"])
+def test_a_duration_that_no_run_can_have_is_refused(seconds: str) -> None:
+    """A tick would fail for ever where its deadline is beyond the calendar."""
+    with pytest.raises(ContractError, match="RUN_DEADLINE"):
+        load(SchedulerSettings, EMULATED | {"RUN_DEADLINE": seconds})
+
+
 def test_spark_properties_are_pairs() -> None:
     """A property without a value would be dropped without a word by the cluster."""
     assert faults(ClusterManagerSettings, EMULATED | {"JOB_PROPERTIES": "a=1,b"}) == ["JOB_PROPERTIES"]
