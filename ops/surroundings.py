@@ -41,7 +41,11 @@ def _joined(exceptions: str) -> str:
 
 
 def print_anywhere() -> None:
-    """Let no letter that the terminal's encoding lacks end the command: a plain one, or `?`, stands for it."""
+    """Let no letter that the terminal's encoding lacks end the command: a plain one, or `?`, stands for it.
+
+    Where a stream is closed, what is said to it goes nowhere.
+    """
+    sys.stdout, sys.stderr = sys.stdout or io.StringIO(), sys.stderr or io.StringIO()
     codecs.register_error("plain", _plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

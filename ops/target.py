@@ -7,6 +7,7 @@ themselves, so those of a local stack are set before the first client is made, a
 
 import asyncio
 import os
+import re
 import shlex
 from collections.abc import AsyncIterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, asynccontextmanager, closing
@@ -17,7 +18,8 @@ from typing import Final, Literal
 
 import google.auth
 import requests
-from google.api_core.exceptions import GoogleAPIError
+from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound
+from google.auth import environment_vars
 from google.auth.credentials import Credentials
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError
 from google.auth.transport.requests import Request
@@ -29,6 +31,7 @@ from eventing.clients import anonymous
 from eventing.clock import Clock, system_clock
 from eventing.dataproc import Dataproc
 from eventing.dataproc import dataproc as clients
+from eventing.errors import Retryable
 from eventing.ledger import RunLedger
 from eventing.objects import GcsObjectStore
 from eventing.publisher import PubSubPublisher
@@ -41,6 +44,8 @@ TOPOLOGY: Final = INFRA / "topology.json"
 _LOGIN: Final = "gcloud auth application-default login"
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _TOKEN_SECONDS: Final = 20
+_NO_LOGIN: Final = (DefaultCredentialsError, OSError, AttributeError, TypeError, ValueError)
+"""google-auth opens whatever file it finds, and takes it for an object."""
 _SHOWN: Final = 200  # characters of an error of Google's
 STATE_FILE: Final = Path(".local") / record.FILE
 _EMULATORS: Final = (
@@ -132,7 +137,7 @@ def _find(wanted: Wanted, environment: Mapping[str, str], folder: Path) -> Targe
     if wanted.stack is not None and wanted.project is not None:
         raise UnclearTargetError("--stack and --project: name one of them, not both")
     if wanted.stack is not None:
-        return _local(wanted.stack / STATE_FILE.name if wanted.stack.is_dir() else wanted.stack)
+        return _local(wanted.stack / STATE_FILE.name if os.path.isdir(wanted.stack) else wanted.stack)  # noqa: PTH112 -- a name that is too long is no folder
     if wanted.project is None:
         state = next((up / STATE_FILE for up in (folder, *folder.parents) if _is_there(up / STATE_FILE)), None)
         if state is not None:
@@ -223,7 +228,7 @@ def _cloud(wanted: Wanted, environment: Mapping[str, str]) -> Target:
 
 def _raw_days(environment: Mapping[str, str]) -> int:
     told = environment.get("RAW_DAYS") or str(RAW_DAYS)
-    if not told.isdecimal():
+    if not re.fullmatch(r"[0-9]{1,5}", told):
         raise TargetError(
             f"RAW_DAYS: {shown(told)} is no number of days; `raw_days` of the stack's Terraform tells it"
         )
@@ -275,8 +280,8 @@ def _logged_in() -> Credentials:
     try:
         credentials, _ = google.auth.default(scopes=[_SCOPE])
         credentials.refresh(partial(Request(), timeout=_TOKEN_SECONDS))
-    except DefaultCredentialsError:
-        raise TargetError(f"no credentials for Google Cloud; run: {_LOGIN}") from None
+    except _NO_LOGIN as error:
+        raise TargetError(_without_login(error)) from None
     except RefreshError as error:
         raise TargetError(expired(error)) from error
     except GoogleAuthError as error:
@@ -286,12 +291,35 @@ def _logged_in() -> Credentials:
     return credentials
 
 
+def _without_login(error: Exception) -> str:
+    if not (file := process_environment().get(environment_vars.CREDENTIALS)):
+        return f"no credentials for Google Cloud; run: {_LOGIN}"
+    why = error.strerror if isinstance(error, OSError) else _words(error)
+    return (
+        f"{environment_vars.CREDENTIALS}: {shown(file)} holds no credentials ({why}); name a file that does, or "
+        f"unset it and run: {_LOGIN}"
+    )
+
+
 def expired(error: RefreshError) -> str:
     """What is said of a login that ends, before a command or under it."""
     return f"Google no longer accepts the login ({_words(error)}); run: {_LOGIN}"
 
 
-def _words(error: GoogleAuthError) -> str:
+def remedy_of(error: Retryable) -> str | None:
+    """What helps where Google has refused; None where waiting may."""
+    match error.__cause__:
+        case Forbidden():
+            return (
+                "the login has no right to that; have it given, or name another stack with --project and --bucket"
+            )
+        case NotFound():
+            return "there is none in this project; look at --project and --bucket"
+        case _:
+            return None
+
+
+def _words(error: Exception) -> str:
     return cut(str(error.args[0] if error.args else type(error).__name__), _SHOWN)
 
 

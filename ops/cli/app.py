@@ -1,5 +1,6 @@
 """The command line's root: which stack, and the list of commands."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -62,4 +63,7 @@ def main() -> None:
     """Run the command line."""
     print_anywhere()
     process_environment().update(past_proxies(process_environment()))
-    app(prog_name="releases")
+    try:
+        app(prog_name="releases")
+    except OSError as error:  # such as a disk that is full under the answer
+        sys.exit(f"error: {error}")

@@ -187,6 +187,6 @@ def _told(dead_letter: DeadLetter) -> dict[str, Any]:
     if (data := dead_letters.decoded(dead_letter)) is not None:
         try:
             told["decoded"] = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             told["decoded"] = data.decode(errors="replace")
     return told

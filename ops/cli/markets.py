@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
+from google.api_core.exceptions import ClientError
 from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
@@ -158,7 +159,8 @@ def _rows(target: Target, run_id: str, market: str) -> int | str:
         raise
     except (*GOOGLE_ERRORS, TimeoutError) as error:
         why_not = getattr(error, "cause", None) or error
-        return f"its rows in the table were not counted: BigQuery does not answer ({type(why_not).__name__})"
+        what = "refuses" if isinstance(why_not, ClientError) else "does not answer"
+        return f"its rows in the table were not counted: BigQuery {what} ({type(why_not).__name__})"
     return int(row[0])
 
 

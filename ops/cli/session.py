@@ -22,14 +22,14 @@ from eventing.errors import Permanent, Retryable
 from ops import target as targets
 from ops.cli.render import Terminal, plain
 from ops.requests import RequestError, run_id_of
-from ops.target import GOOGLE_ERRORS, LoginExpired, Stack, TargetError, UnclearTargetError, Wanted
+from ops.target import GOOGLE_ERRORS, LoginExpired, Stack, TargetError, UnclearTargetError, Wanted, remedy_of
 from runs.status import RunStatus, UnreadableRun, read, read_each
 
 _PLAIN_WIDTH: Final = 140
 _LONGEST_WAIT_SECONDS: Final = 7 * 24 * 3600
 MOST_REASON: Final = 500
 """Characters; as many as an event and an order take."""
-console: Final = Terminal(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+console: Final = Terminal(width=None if sys.stdout and sys.stdout.isatty() else _PLAIN_WIDTH)
 
 
 class Form(StrEnum):
@@ -166,7 +166,7 @@ def _errors_told() -> Iterator[None]:
     except (Permanent, ContractError) as error:
         _end(str(error), Exit.FAILED)
     except Retryable as error:
-        _end(f"{error}; it may work in a moment", Exit.UNREACHABLE)
+        _end(f"{error}; {remedy_of(error) or 'it may work in a moment'}", Exit.UNREACHABLE)
     except LoginExpired as error:
         _end(targets.expired(error), Exit.UNREACHABLE)
     except GOOGLE_ERRORS as error:
@@ -196,10 +196,17 @@ async def known_run(stack: Stack, run: str) -> RunStatus:
 
 
 async def run_status(stack: Stack, run_id: str) -> RunStatus | None:
-    """A run as it is now, or None where it is not known."""
-    return await read(
+    """A run as it is now, or None where it is not known.
+
+    Raises:
+        Retryable: the bucket cannot be reached, or is not there.
+    """
+    found = await read(
         run_id, store=stack.store, bucket=stack.target.bucket, now=stack.clock(), raw_days=stack.target.raw_days
     )
+    if found is None:
+        await stack.ledger.index(run_id)  # an object is not there either where its bucket is not; a listing tells
+    return found
 
 
 async def run_statuses(stack: Stack, runs: Sequence[str]) -> list[RunStatus | UnreadableRun]:

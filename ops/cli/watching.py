@@ -14,7 +14,7 @@ from eventing.clock import Clock
 from eventing.errors import Retryable
 from ops.cli.render import cause_text, run_view
 from ops.cli.session import CommandError, Exit, Form, console, run_status, say_next
-from ops.target import Stack
+from ops.target import Stack, remedy_of
 from runs.cause import Cause, cause_of
 from runs.status import RunStatus, UnreadableRun
 
@@ -85,6 +85,8 @@ async def _look(stack: Stack, run_id: str) -> tuple[RunStatus | None, str]:
     try:
         return await run_status(stack, run_id), ""
     except Retryable as error:
+        if remedy_of(error):
+            raise
         return None, str(error)
 
 

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import base64
 import io
 import itertools
 import json
@@ -18,13 +19,15 @@ import google.auth
 import pytest
 import typer
 import yaml
-from google.api_core.exceptions import ServiceUnavailable
+from google.api_core.exceptions import Forbidden, NotFound, ServiceUnavailable, TooManyRequests
 from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from contracts import names
+from contracts.documents import DeadLetter
+from eventing.errors import Retryable
 from eventing.ledger import RunLedger
 from ops.cli import watching
 from ops.cli.app import app
@@ -34,7 +37,7 @@ from ops.doctor import examination, proof, site
 from ops.doctor.findings import fail, ok
 from ops.target import Stack
 from tests import nights
-from tests.builders import RUN, TestClock
+from tests.builders import NOW, RUN, TestClock
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.publisher import MemoryPublisher
 
@@ -107,18 +110,28 @@ async def test_why_and_what_to_type_stand_where_one_looks(night: Night, case: st
     assert (why in told["what"], told["command"].startswith(then)) == (True, True)
 
 
-async def test_a_story_is_told_where_the_table_is_away(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (ServiceUnavailable("away"), "does not answer (ServiceUnavailable)"),
+        (NotFound("Not found: Table p:music.new_releases"), "refuses (NotFound)"),
+        (TooManyRequests("Quota exceeded"), "refuses (TooManyRequests)"),
+    ],
+)
+async def test_a_story_is_told_where_the_table_is_away(
+    night: Night, monkeypatch: pytest.MonkeyPatch, raised: Exception, said: str
+) -> None:
     """It may be what one is called for; and a client left to itself asks it again for ten minutes."""
     await nights.failed(night.store)
 
     def away(*_: Any, **bounds: Any) -> Any:
         assert bounds["wait_timeout"] < 60
-        raise ServiceUnavailable("away")
+        raise raised
 
     monkeypatch.setattr("ops.target.warehouse", lambda _: nullcontext(SimpleNamespace(query_and_wait=away)))
     told = await run("why", RUN, "DK")
     assert told.exit_code == 0
-    assert "its rows in the table were not counted: BigQuery does not answer (ServiceUnavailable)" in told.stdout
+    assert f"its rows in the table were not counted: BigQuery {said}" in told.stdout
     assert nights.SAID["failed"][0] in " ".join(told.stdout.split())
 
 
@@ -279,6 +292,62 @@ def test_an_expired_login_is_told_in_a_line(
     assert (done.exit_code, isinstance(done.exception, SystemExit)) == (Exit.UNREACHABLE, True)
     assert told in done.stderr
     assert len(done.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "null", "{", '{"type": "impersonated_service_account"}', None, "folder"]
+)
+def test_a_file_of_credentials_that_holds_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    """A new login would not help: the variable comes first. google-auth raises whatever it stumbles over."""
+    file = tmp_path / "key.json"
+    if content == "folder":
+        file.mkdir()
+    elif content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+    done = releases("run", "list")
+    assert (done.exit_code, isinstance(done.exception, SystemExit)) == (Exit.UNREACHABLE, True), done.exception
+    assert "GOOGLE_APPLICATION_CREDENTIALS" in done.stderr
+    assert "or unset it and run: gcloud auth application-default login" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (Forbidden("403 GET ... does not have storage.objects.list access"), "the login has no right to that"),
+        (NotFound("404 GET ... The specified bucket does not exist."), "look at --project and --bucket"),
+        (TooManyRequests("429"), "it may work in a moment"),
+        (ServiceUnavailable("503"), "it may work in a moment"),
+    ],
+)
+@pytest.mark.parametrize("words", [words for words in EACH if words not in (("doctor",), ("sweep",))])
+def test_what_google_refuses_is_told_with_what_helps(
+    night: Night, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], raised: Exception, told: str
+) -> None:
+    """Waiting helps against neither a right that is lacking nor a bucket that is not there: not even a watch waits."""
+
+    async def refused(*_: Any, **__: Any) -> Any:
+        raise Retryable("cloud storage: list 'runs/' failed") from raised
+
+    monkeypatch.setattr(night.store, "listing", refused)
+    done = releases(*words)
+    waits = "watch" in words and "moment" in told
+    assert (done.exit_code, isinstance(done.exception, SystemExit)) == (
+        Exit.TIMEOUT if waits else Exit.UNREACHABLE,
+        True,
+    )
+    assert waits or told in done.stderr
+
+
+async def test_a_dead_letter_of_any_depth_is_shown(night: Night) -> None:
+    """Whoever may publish chooses its data."""
+    data = base64.b64encode(b"[" * 100_000).decode()
+    letter = DeadLetter(subscription="s", message_id="7", reason="r", data=data, attributes={}, recorded_at=NOW)
+    await night.ledger.create_dead_letter(letter)
+    assert "[[[[" in (await run("dead-letter", "show", "7")).stdout
+    assert json.loads((await run("dead-letter", "show", "7", "--json")).stdout)["decoded"].startswith("[[")
 
 
 @pytest.mark.parametrize("words", EACH)

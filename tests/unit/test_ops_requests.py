@@ -329,8 +329,15 @@ def test_a_project_may_keep_its_parts_for_another_time(tmp_path: Path) -> None:
     named = Wanted(project="p", bucket="b")
     assert find(named, {}, folder=tmp_path).raw_days == 90
     assert find(named, {"RAW_DAYS": "30"}, folder=tmp_path).raw_days == 30
-    with pytest.raises(TargetError, match="RAW_DAYS: 'soon'"):
-        find(named, {"RAW_DAYS": "soon"}, folder=tmp_path)
+    for wrong in ("soon", "-1", "9" * 12, "9" * 5000, "\u0663"):
+        with pytest.raises(TargetError, match=r"RAW_DAYS: .* is no number of days"):
+            find(named, {"RAW_DAYS": wrong}, folder=tmp_path)
+
+
+def test_a_folder_whose_name_is_too_long_is_none(tmp_path: Path) -> None:
+    """The system refuses to look for it."""
+    with pytest.raises(TargetError, match="File name too long"):
+        find(Wanted(stack=tmp_path / ("x" * 5000)), {}, folder=tmp_path)
 
 
 def test_a_project_is_never_reached_through_a_left_over_emulator_variable(tmp_path: Path) -> None:

@@ -46,6 +46,23 @@ def test_each_spelling_keeps_its_own_exceptions(
     assert past_proxies(told) == told
 
 
+@pytest.mark.parametrize(
+    ("typed", "status", "told"),
+    [
+        ("--version >&-", 0, ""),
+        ("run list --limit 0 >&-", 2, "--limit"),
+        ("run list --limit 0 2>&-", 2, ""),
+        ("-h >/dev/full", 1, "error: [Errno 28] No space left on device"),
+    ],
+)
+def test_what_cannot_be_said_ends_no_command_in_a_traceback(typed: str, status: int, told: str) -> None:
+    """A script may close what it does not read, and a disk may be full under the answer."""
+    command = f"exec {shlex.quote(sys.executable)} -m ops {typed}"
+    done = subprocess.run(["/bin/sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (status, False), done.stderr
+    assert told in done.stderr
+
+
 @contextmanager
 def behind_a_dead_proxy(excepted: str, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process as one whose every proxy variable names a proxy that is not there."""
