@@ -5,6 +5,7 @@ documented to hand it on with `SIGNATURE_REMOVED_BY_GOOGLE` for a signature: onl
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, Protocol, cast
@@ -23,6 +24,7 @@ SignatureCheck = Literal["us", "cloud-run"]
 """Who checks the signature of a push's token."""
 CLOCK_SKEW_SECONDS: Final = 10.0
 """How much our clock and Google's may differ."""
+_LAST_TIME = 1e12  # seconds since 1970
 _CERTS_KEPT_SECONDS = 3600.0  # Google rotates its keys over days and publishes new ones ahead
 
 
@@ -73,8 +75,8 @@ class PushVerifier:
             claims = self._told(token) if self._signature_checked_by == "cloud-run" else await self._signed(token)
         except (TransportError, TimeoutError) as error:
             raise Retryable("signing keys cannot be fetched") from error
-        except (ValueError, TypeError, GoogleAuthError) as error:
-            # TypeError: google-auth calculates with times that are not numbers.
+        except (ValueError, TypeError, RecursionError, OverflowError, GoogleAuthError) as error:
+            # TypeError, OverflowError: google-auth calculates with times that are not numbers, or of no calendar.
             raise Refused(f"Authorization: the token is not valid ({type(error).__name__})") from None
         if fault := claims_fault(claims, self._audience, self._service_account, time.time()):
             raise Refused(f"Authorization: {fault}")
@@ -107,11 +109,15 @@ def claims_fault(claims: Mapping[str, Any], audience: str, service_account: str,
     if claims.get("aud") != audience:
         return "the token is for another audience than PUSH_AUDIENCE"
     begins, ends = claims.get("iat"), claims.get("exp")
-    if not isinstance(begins, int | float) or not isinstance(ends, int | float):
+    if not _is_time(begins) or not _is_time(ends):
         return "the token does not say as numbers from when and until when it is valid"
     if not begins - CLOCK_SKEW_SECONDS <= now <= ends + CLOCK_SKEW_SECONDS:
         return "the token is not valid now; if it is fresh, look at the clocks"
     return None
+
+
+def _is_time(claim: Any) -> bool:
+    return isinstance(claim, int | float) and abs(claim) < _LAST_TIME
 
 
 class _CachingRequest:
@@ -129,5 +135,18 @@ class _CachingRequest:
             return response
         response = self._inner(url, method=method, **{"timeout": self._timeout_seconds, **kwargs})
         if method == "GET" and response.status == 200:  # noqa: PLR2004 -- OK
+            if not _are_certificates(response.data):
+                raise TransportError(f"{url} answers with something else than certificates")
             self._kept[url] = (self._monotonic() + _CERTS_KEPT_SECONDS, response)
         return response
+
+
+def _are_certificates(page: bytes) -> bool:
+    """Whether an answer is what was asked for: another's, kept for an hour, would refuse every caller."""
+    try:
+        found = json.loads(page)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(found, dict) or not found:
+        return False
+    return all(isinstance(one, str) and one.startswith("-----BEGIN CERTIFICATE-----") for one in found.values())

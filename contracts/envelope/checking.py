@@ -26,6 +26,16 @@ def validate(model: type[ModelT], data: dict[str, Any], *, prefix: str = "", bul
         raise ContractError(faults_of(error, prefix=prefix, bulk=bulk)) from None
 
 
+def without_nulls(given: object) -> object:
+    """A JSON object without its fields that are null, which count as not there; anything else as it is.
+
+    Source: protobuf.dev/programming-guides/json, in which Google's services speak.
+    """
+    if not isinstance(given, dict):
+        return given
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def json_object(given: object, field: str) -> dict[str, Any]:
     """The JSON object that something is, or that stands in its text; `field` is what it is called in a fault.
 

@@ -46,7 +46,7 @@ def _known(name: str) -> str:
 
 def _moment(given: Any) -> datetime:
     try:
-        return datetime.fromisoformat(given)
+        return datetime.fromisoformat(str.upper(given))  # RFC 3339 has `t` and `z` too
     except (TypeError, ValueError):
         raise ValueError("is not a time") from None
 

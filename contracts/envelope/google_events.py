@@ -49,8 +49,8 @@ def dataproc_operation(entry: dict[str, Any]) -> DataprocOperation:
         problem = "is neither a CloudEvent, nor a storage notification, nor a Dataproc audit entry"
         raise ContractError([Fault("message", f"{problem}; see the event catalogue for the known shapes")])
     operation = entry.get("operation")
-    last = operation.get("last", False) if isinstance(operation, dict) else False
-    resource = _submitted_job(payload) or payload.get("resourceName", "")
+    last = operation.get("last") or False if isinstance(operation, dict) else False  # null counts as not there
+    resource = _submitted_job(payload) or payload.get("resourceName") or ""
     fields = {
         "method": payload.get("methodName"),
         "resource": resource.rsplit("/", 1)[-1] if isinstance(resource, str) else resource,

@@ -7,9 +7,9 @@ import base64
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from contracts.envelope.checking import json_object
+from contracts.envelope.checking import json_object, without_nulls
 from contracts.faults import ContractError, Fault
 from contracts.moments import plausible
 
@@ -30,6 +30,8 @@ class PushedMessage(BaseModel):
     """A Pub/Sub message inside a push body."""
 
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
+
+    _set = model_validator(mode="before")(without_nulls)
 
     data: str = ""
     attributes: dict[str, str] = Field(default_factory=dict)

@@ -200,6 +200,53 @@ async def test_keys_that_cannot_be_fetched_ask_for_redelivery() -> None:
         await verifier(away).verify(f"Bearer {KEYS.token()}")
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<html>",
+        b"",
+        b"[]",
+        b"{}",
+        b"null",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"k1": null}',
+        b'{"keys": [{"kid": "k1"}]}',
+    ],
+)
+async def test_a_page_that_holds_no_keys_refuses_nobody_and_is_not_kept(page: bytes) -> None:
+    """Refused for an hour, every message would be given up for one odd answer about the keys."""
+    answering = Page(page)
+    checking = verifier(answering)
+    with pytest.raises(Retryable):
+        await checking.verify(f"Bearer {KEYS.token()}")
+    answering.data = KEYS.page
+    await checking.verify(f"Bearer {KEYS.token()}")
+
+
+def encoded(part: bytes) -> str:
+    return base64.urlsafe_b64encode(part).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("part", [b"[" * 5000, b"[]", b"null", b"\xff"], ids=["deep", "list", "null", "binary"])
+async def test_a_token_of_any_form_is_refused(part: bytes) -> None:
+    """Anybody may send one; none may cost us an error of our own."""
+    header, claims, _ = KEYS.token().split(".")
+    for token in (f"{header}.{encoded(part)}.x", f"{encoded(part)}.{claims}.x"):
+        for checking in (behind_cloud_run(), verifier()):
+            with pytest.raises(Refused):
+                await checking.verify(f"Bearer {token}")
+
+
+@pytest.mark.parametrize("exp", ["9" * 400, "NaN", "Infinity", "1e300"])
+async def test_a_time_of_no_calendar_is_refused(exp: str) -> None:
+    """It can be compared with no clock."""
+    header, claims, _ = KEYS.token(exp="@").split(".")
+    told = base64.urlsafe_b64decode(claims + "==").replace(b'"@"', exp.encode())
+    with pytest.raises(Refused):
+        await behind_cloud_run().verify(f"Bearer {header}.{encoded(told)}.x")
+
+
 async def test_keys_are_fetched_once_not_for_each_message() -> None:
     """A burst of pushes must not become a burst of requests for the keys."""
     page = Page(KEYS.page)
