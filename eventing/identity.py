@@ -8,7 +8,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, Protocol, cast
+from typing import Any, Final, Literal, Protocol, TypeGuard, cast
 
 import google.auth.transport.requests
 from google.auth import jwt
@@ -116,7 +116,7 @@ def claims_fault(claims: Mapping[str, Any], audience: str, service_account: str,
     return None
 
 
-def _is_time(claim: Any) -> bool:
+def _is_time(claim: Any) -> TypeGuard[float]:
     return isinstance(claim, int | float) and abs(claim) < _LAST_TIME
 
 

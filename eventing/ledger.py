@@ -359,7 +359,8 @@ class RunLedger:
             names.DEAD_LETTERS_PREFIX if subscription is None else f"{names.DEAD_LETTERS_PREFIX}{subscription}/"
         )
         listed = await self._store.listing(below)
-        return await self._read_all([info.name for info in listed], DeadLetter)
+        recorded = [info.name for info in listed if not _is_folder(info)]
+        return await self._read_all(recorded, DeadLetter)
 
     async def replace_dead_letter(self, dead_letter: DeadLetter) -> None:
         """Write what was done about a dead letter into its record."""
@@ -425,11 +426,19 @@ def _faults(error: ValidationError) -> str:
 
 def _misplaced(name: str, document: Document) -> list[str]:
     """Fields of a document that contradict its name: somebody copied it here."""
+    if isinstance(document, DeadLetter):
+        own = names.dead_letter_name(document.subscription, document.message_id)
+        return [] if name == own else ["subscription and message_id"]
     place = names.parse_run_object(name)
     if place is None:
         return []
     told = {"run_id": place.run_id, "market": place.market, _NUMBERED_BY.get(place.folder, ""): place.number}
     return [field for field, value in told.items() if value and getattr(document, field, value) != value]
+
+
+def _is_folder(info: ObjectInfo) -> bool:
+    """Whether an object only stands for a folder; consoles make such."""
+    return info.name.endswith("/")
 
 
 def _sort_in(market: str, info: ObjectInfo, found: Landing) -> None:
@@ -469,7 +478,7 @@ def _index(run_id: str, listed: Iterable[ObjectInfo]) -> RunIndex:
     for info in listed:
         if (found := names.parse_run_object(info.name)) is not None:
             written[found] = info.updated
-        elif not info.name.endswith("/"):  # consoles make an empty object for a folder
+        elif not _is_folder(info):
             strangers.append(info.name)
     decisions = _numbers(written, "decisions")
     return RunIndex(

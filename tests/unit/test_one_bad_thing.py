@@ -348,6 +348,20 @@ async def test_the_doctor_is_content_with_documents_that_can_be_read() -> None:
     assert len(await made.ledger.dead_letters()) == 1
 
 
+async def test_a_copied_dead_letter_is_sent_again_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody downloaded a record and put it back beside itself; and a folder that a console made is no record."""
+    made = await stack()
+    letter = DeadLetter(subscription="sss", message_id="1", reason="r", data="", attributes={}, recorded_at=NOW)
+    await made.ledger.create_dead_letter(letter)
+    for name in ("sss/1 (1).json", "sss/2.json", "other/1.json"):
+        await made.store.write(f"dead-letters/{name}", letter.to_json())
+    for name in ("", "sss/"):
+        await made.store.write(f"dead-letters/{name}", b"")
+    assert await made.ledger.dead_letters() == [letter]
+    told = [getattr(record, "object", "") for record in caplog.records]
+    assert told == [f"dead-letters/{name}" for name in ("other/1.json", "sss/1 (1).json", "sss/2.json")]
+
+
 async def test_an_unreadable_newest_decision_is_not_shown_as_loaded() -> None:
     """The revision before it has its receipt; what stands now nobody can tell."""
     made = await stack()
