@@ -6,12 +6,13 @@ from datetime import date
 from typing import Any, Final
 
 from google.api_core.exceptions import GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 from google.cloud.bigquery import DEFAULT_RETRY
 from requests.exceptions import RequestException
 
 from eventing.deadlines import CALL, Deadline
-from eventing.errors import Retryable
+from eventing.errors import OF_ANOTHER_FORM, Retryable
 
 _MAXIMUM_BYTES: Final = 10 * 1024**3  # one partition is some megabytes; a runaway query must not cost
 Row = Mapping[str, Any]
@@ -28,7 +29,7 @@ class BigQuery:
         """The rows of the answer; `what` names the question in the reason of the `Retryable` raised if none comes."""
         try:
             return await asyncio.wait_for(asyncio.to_thread(self._rows, sql, dates), self._deadline.seconds)
-        except (GoogleAPIError, RequestException, TimeoutError) as error:
+        except (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError, *OF_ANOTHER_FORM) as error:
             raise Retryable(f"bigquery: {what} failed: {type(error).__name__}: {error}") from error
 
     def _rows(self, sql: str, dates: Mapping[str, date]) -> list[Row]:

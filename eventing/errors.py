@@ -1,7 +1,12 @@
 """The only two ways a handler fails. Adapters translate their library's errors into these."""
 
+from typing import Final
+
 from contracts.faults import Fault
 from contracts.wording import cut
+
+OF_ANOTHER_FORM: Final = (AttributeError, LookupError, TypeError, ValueError)
+"""What a client of Google's stumbles over where somebody on the way, such as a proxy, answers in Google's place."""
 
 _REASON = 1000  # characters; what a library or a message adds to a reason may be of any length
 

@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any, Protocol, TypeVar
 
 from google.api_core.exceptions import GoogleAPIError, NotFound, PreconditionFailed
+from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage import Blob, Client
 from google.cloud.storage.retry import DEFAULT_RETRY
 from requests.adapters import HTTPAdapter
@@ -16,7 +17,7 @@ from requests.exceptions import RequestException
 
 from contracts.wording import shown
 from eventing.deadlines import CALL, PING, Deadline
-from eventing.errors import Permanent, Retryable
+from eventing.errors import OF_ANOTHER_FORM, Permanent, Retryable
 
 ResultT = TypeVar("ResultT")
 _PARALLEL_CALLS = 32
@@ -161,7 +162,10 @@ class GcsObjectStore:
 
     async def stat(self, name: str) -> ObjectInfo | None:
         """See `ObjectStore.stat`."""
-        blob = await self._call("stat", name, lambda: self._bucket.get_blob(name, **self._bounds))
+        return await self._call("stat", name, lambda: self._stat(name))
+
+    def _stat(self, name: str) -> ObjectInfo | None:
+        blob = self._bucket.get_blob(name, **self._bounds)
         return None if blob is None else _info(blob)
 
     async def create(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> bool:
@@ -230,7 +234,7 @@ class GcsObjectStore:
             return await asyncio.wait_for(calling, self._deadline.seconds)
         except PreconditionFailed:
             raise
-        except (GoogleAPIError, RequestException, TimeoutError) as error:
+        except (GoogleAPIError, GoogleAuthError, RequestException, TimeoutError, *OF_ANOTHER_FORM) as error:
             reason = f"cloud storage: {what} {shown(name)} failed: {type(error).__name__}"
             raise Retryable(reason) from error
 

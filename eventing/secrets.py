@@ -53,13 +53,13 @@ class ManagedSecret:
                 name=self._version, timeout=self._deadline.attempt_seconds
             )
             answer = await asyncio.wait_for(reading, self._deadline.seconds)
-        except (GoogleAPIError, GoogleAuthError, TimeoutError) as error:
+            return str(answer.payload.data.decode()).strip()  # a file made with an editor ends in a newline
+        except (GoogleAPIError, GoogleAuthError, TimeoutError, UnicodeDecodeError) as error:
             reason = (
                 f"secret manager: {self._version} cannot be read ({type(error).__name__}); check the version and "
                 "that the service account has roles/secretmanager.secretAccessor"
             )
             raise Retryable(reason) from error
-        return str(answer.payload.data.decode()).strip()  # a file made with an editor ends in a newline
 
 
 @asynccontextmanager

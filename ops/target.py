@@ -313,6 +313,8 @@ def remedy_of(error: Retryable) -> str | None:
             return (
                 "the login has no right to that; have it given, or name another stack with --project and --bucket"
             )
+        case RefreshError() as refused:
+            return expired(refused)
         case NotFound():
             return "there is none in this project; look at --project and --bucket"
         case _:

@@ -108,8 +108,15 @@ async def unavailable_http() -> AsyncIterator[str]:
     async def refuse(_request: web.Request) -> web.Response:
         return web.json_response({"error": {"code": 503, "message": "away"}}, status=503)
 
+    async with answering(refuse) as address:
+        yield address
+
+
+@asynccontextmanager
+async def answering(reply: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
+    """Answers every request so."""
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", refuse)
+    app.router.add_route("*", "/{path:.*}", reply)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, LOOPBACK, 0).start()
@@ -241,6 +248,23 @@ async def test_a_call_is_given_up_in_time(
             *(asyncio.wait_for(call(), _LONG) for call in calls.values()), return_exceptions=True
         )
     assert {name: type(end) for name, end in zip(calls, ends, strict=True)} == dict.fromkeys(calls, Retryable)
+
+
+@pytest.mark.parametrize(
+    "body", ["null", "[]", "7", '"x"', "", "<html>", '{"items": null}', '{"items": [{"name": "x"}]}']
+)
+@pytest.mark.parametrize(("client", "name"), [(storage, "stat"), (storage, "listing"), (warehouse, "count")])
+async def test_an_answer_of_another_form_brings_the_delivery_back(
+    client: Callable[[str], AbstractAsyncContextManager[dict[str, Call]]], name: str, body: str
+) -> None:
+    """A proxy may answer in Google's place: to a service that is an outage, to an operator a line."""
+
+    async def reply(_request: web.Request) -> web.Response:
+        return web.Response(text=body, content_type="application/json")
+
+    async with answering(reply) as address, client(address) as calls:
+        with pytest.raises(Retryable):
+            await asyncio.wait_for(calls[name](), _LONG)
 
 
 def test_a_call_ends_well_before_its_delivery() -> None:

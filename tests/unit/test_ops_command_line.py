@@ -318,6 +318,8 @@ def test_a_file_of_credentials_that_holds_none_is_named(
     [
         (Forbidden("403 GET ... does not have storage.objects.list access"), "the login has no right to that"),
         (NotFound("404 GET ... The specified bucket does not exist."), "look at --project and --bucket"),
+        (RefreshError("invalid_grant: Token has been expired"), "run: gcloud auth application-default login"),
+        (TransportError("no route"), "it may work in a moment"),
         (TooManyRequests("429"), "it may work in a moment"),
         (ServiceUnavailable("503"), "it may work in a moment"),
     ],
