@@ -210,10 +210,13 @@ def _of_this_life(facts: Facts) -> Facts:
     newest = facts.newest
     if newest is None:
         return facts
+    # Told by its claim, such a job is none of those, although the clock was set back while it worked.
+    ours = {(c.revision, c.attempt) for c in facts.job_claims if c.claimed_at >= newest.decided_at}
     former = [
         job
         for job in facts.jobs
         if job.revision >= newest.revision
+        and (job.revision, job.attempt) not in ours
         and not is_active(job.state)
         and job.since
         and job.since < newest.decided_at

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Literal
@@ -236,8 +236,11 @@ def throttled_market(request: MarketRequested, throttled: Throttled) -> Throttle
 
 
 def still_waits(record: ThrottledMarket, now: datetime) -> bool:
-    """Whether another process's wait goes on; where a person had to mend something, a restart means it is mended."""
-    return not record.needs_a_person and now < record.until
+    """Whether another process's wait goes on; where a person had to mend something, a restart means it is mended.
+
+    A wait longer than any that Spotify asks for was written by a clock that is ahead.
+    """
+    return not record.needs_a_person and now < record.until <= now + timedelta(seconds=_CEILING_SECONDS)
 
 
 def at_once(app: str) -> int:

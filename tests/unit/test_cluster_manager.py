@@ -1062,6 +1062,15 @@ def test_a_job_that_ended_before_its_decision_was_made_is_another_runs() -> None
     assert finish == Finish(1, done, None)
 
 
+@pytest.mark.parametrize("minutes_back", [1, 5, 60])
+def test_a_clock_that_is_set_back_under_a_job_costs_no_second_one(minutes_back: int) -> None:
+    """By the clock the job then ended before its decision was made; its claim says whose it is."""
+    done = replace(job("DONE"), since=NOW - timedelta(minutes=minutes_back))
+    claimed = facts(claims=[claim()], clusters=[cluster()], job_claims=[job_claim()], jobs=[done])
+    [finish, *_] = decide(claimed, NOW - timedelta(minutes=minutes_back), LIMITS)
+    assert finish == Finish(1, done, None)
+
+
 def test_a_lost_job_needs_no_claim_to_be_taken_for_lost() -> None:
     """Its claims may be gone or unreadable, and Dataproc may never have called it RUNNING: its state has an age."""
     lost = replace(job("PENDING"), since=NOW - timedelta(hours=3), started_at=None)

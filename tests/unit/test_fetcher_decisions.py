@@ -1,12 +1,13 @@
 """What an answer of Spotify means, and how long to wait."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.documents import ThrottledMarket
 from contracts.events import Delivery, MarketRequested
 from eventing.errors import Permanent, Retryable
 from services.market_fetcher.decisions import (
@@ -23,6 +24,7 @@ from services.market_fetcher.decisions import (
     listing_refused,
     retry_after,
     run_refused,
+    still_waits,
     times_of,
     would_empty,
 )
@@ -229,6 +231,14 @@ def test_only_not_found_is_gone(status: int, message: str, cause: str) -> None:
 def test_so_many_are_not_taken_down_at_once(absent: int, listed: int, *, outage: bool) -> None:
     """All of a list, or three and a fifth of it."""
     assert is_outage(absent, listed) is outage
+
+
+@pytest.mark.parametrize(("days", "waits"), [(-0.1, False), (0.1, True), (7, True), (7.1, False), (400, False)])
+def test_a_wait_that_nobody_asks_for_is_not_obeyed(days: float, *, waits: bool) -> None:
+    """A process whose clock was a year ahead must not keep all markets of all others waiting for a year."""
+    until = NOW + timedelta(days=days)
+    record = ThrottledMarket(run_id="2026-11-23", market="DK", until=until, reason="r", account=True)
+    assert still_waits(record, NOW) == waits
 
 
 def test_a_request_is_for_a_market_of_its_run() -> None:
