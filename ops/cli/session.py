@@ -218,7 +218,7 @@ async def run_statuses(stack: Stack, runs: Sequence[str]) -> list[RunStatus | Un
 def say(value: object, form: Form) -> None:
     """One document on stdout."""
     if form is Form.YAML:
-        sys.stdout.write(yaml.safe_dump(_plain_data(value), sort_keys=False, allow_unicode=True))
+        sys.stdout.write(_yaml(_plain_data(value)))
     else:
         sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
@@ -231,6 +231,12 @@ def say_next(value: object, form: Form) -> None:
     else:
         sys.stdout.write(json.dumps(value, default=str) + "\n")
     sys.stdout.flush()
+
+
+def _yaml(value: object) -> str:
+    """YAML in which every character that a terminal would obey is escaped."""
+    told: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    return told if plain(told) == told else str(yaml.safe_dump(value, sort_keys=False))
 
 
 def _plain_data(value: object) -> object:

@@ -3,12 +3,14 @@
 from io import StringIO
 
 import pytest
+import yaml
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from contracts.documents import DeadLetter
 from ops.cli.render import Terminal, dead_letters_table, fields_table, plain
+from ops.cli.session import Form, say
 from ops.dead_letters import grouped
 from tests.builders import NOW
 
@@ -71,3 +73,18 @@ def test_letters_of_all_languages_are_shown_as_they_are() -> None:
     """Only what is obeyed is replaced: names of albums are not to suffer."""
     for name in ("Sigur Rós", "Хаски", "بيت", "日本語", "👩‍🎤", "a\tb\nc"):
         assert plain(name) == name
+
+
+def test_half_a_character_can_be_printed() -> None:
+    """JSON can say it, and the data of a dead letter may; no encoding has it."""
+    assert shown(Text("a\ud800b")).encode() == "a\ufffdb\n".encode()
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("form", [Form.JSON, Form.YAML])
+def test_data_is_as_safe_and_stays_what_it_is(kind: str, form: Form, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who asks for YAML looks at it in the same terminal; a script reads the very text."""
+    say({"reason": HOSTILE[kind], "name": "Ærø"}, form)
+    told = capsys.readouterr().out
+    assert plain(told) == told
+    assert yaml.safe_load(told) == {"reason": HOSTILE[kind], "name": "Ærø"}
