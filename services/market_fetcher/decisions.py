@@ -118,7 +118,9 @@ def _good(body: bytes, flaw: Flaw) -> Good | Again:
     try:
         data = parse(body)
     except (ValueError, RecursionError):
-        return Again("a body that is not JSON", nonsense=True)
+        # A page of somebody on the way, or half an answer, passes; a whole object that cannot be read is one for good.
+        whole = body.strip()
+        return Again("a body that is not JSON", nonsense=whole[:1] == b"{" and whole[-1:] == b"}")
     found = flaw(data) if isinstance(data, dict) else "a body that is no JSON object"
     return Good(data) if found is None else Again(found, nonsense=True)
 
