@@ -141,12 +141,16 @@ class Albums:
     def _counts(self, found: Album | Absent, wanted: _Wanted) -> bool:
         """Whether what is known is new enough, and is what is listed now."""
         if isinstance(found, Absent):
-            return self._is_recent(found.seen_at) and (wanted.since is None or found.seen_at >= wanted.since)
+            return self._is_recent(found.seen_at) and self._is_since(wanted.since, found.seen_at)
         agrees = found.agrees(wanted.told)
         whole = agrees and not found.short
         asked_for_it = agrees or found.told == wanted.told
         settled = whole or (asked_for_it and self._is_recent(found.fetched_at))
-        return settled and (wanted.since is None or found.fetched_at >= wanted.since)
+        return settled and self._is_since(wanted.since, found.fetched_at)
+
+    def _is_since(self, since: datetime | None, moment: datetime) -> bool:
+        """Whether it was not before; what a clock that was ahead has written is as old as anything."""
+        return since is None or since <= moment <= self._time.now()
 
     def _is_recent(self, moment: datetime) -> bool:
         return abs(self._time.now() - moment) <= _BELIEVED_FOR

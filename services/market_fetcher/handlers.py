@@ -78,7 +78,9 @@ async def _fetch(name: str, delivery: Delivery, ports: Ports, standing: Mapping[
     request: MarketRequested = delivery.event
     # A fresh reading takes whatever was read since the request was made: a replay of all markets reads each
     # album once, and a redelivery reads nothing again.
-    since = (delivery.publish_time or ports.time.now()) if request.fresh else None
+    # By a clock that is behind Pub/Sub's nothing would ever have been.
+    now = ports.time.now()
+    since = min(delivery.publish_time or now, now) if request.fresh else None
     # A listing is kept for the redeliveries of a request, until another part lands: an older one must not replace it.
     before = standing or {}
     request_id = f"{name}/{delivery.event_id}/{before.get('listed-at', '')}"

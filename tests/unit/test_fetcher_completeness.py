@@ -17,6 +17,7 @@ from contracts.parts import PartMetadata
 from eventing.app import settle
 from services.market_fetcher.adapters.http import Request
 from services.market_fetcher.decisions import Answer
+from services.market_fetcher.shapes import pack
 from tests import fetching
 from tests.builders import NOW, RUN, parse_message
 from tests.fakes.objects import MemoryObjectStore
@@ -740,6 +741,35 @@ def test_a_replay_is_obeyed_whatever_clock_its_maker_has(behind: float, *, fresh
         assert spotify.count(BROWSE) == 2
 
     fetched(spotify, body)
+
+
+@pytest.mark.parametrize("behind", [5, 600, 3600])
+def test_a_fresh_reading_ends_although_the_fetchers_own_clock_is_behind(behind: float) -> None:
+    """By that clock nothing was read since the request: each album was read again and again, as fast as is allowed."""
+    spotify = FakeSpotify.of({"DK": "a b"}, app="developer")
+
+    async def body(fetcher: fetching.Fetcher) -> None:
+        asked = replay(said_at=behind, published_at=behind, fresh=True)
+        for _ in range(2):
+            assert (await fetcher.deliver(asked)).status == 204
+        assert [spotify.count(f"/albums/{name}") for name in "ab"] == [1, 1]
+
+    fetched(spotify, body)
+
+
+def test_a_fresh_reading_passes_by_what_a_clock_that_was_ahead_has_cached() -> None:
+    """It would stand for fresh until the clock has caught up."""
+    spotify = FakeSpotify.of({"DK": "a"}, app="developer")
+    store = MemoryObjectStore()
+
+    async def body(fetcher: fetching.Fetcher) -> None:
+        stale = album("a", name="as it was") | {"tracks": {"items": album("a")["tracks"]}}
+        kept = pack("a", stale, nulls=0, fetched_at=NOW + timedelta(days=400))
+        await store.write(album_cache_name("a"), kept.body)
+        assert (await fetcher.deliver(replay(said_at=0, published_at=0, fresh=True))).status == 204
+        assert (await fetcher.part())[0]["album"]["name"] == "Album a"
+
+    fetched(spotify, body, store)
 
 
 def test_an_old_log_of_replays_changes_nothing_whatever_its_events_say() -> None:
