@@ -183,10 +183,16 @@ class GcsObjectStore:
         try:
             await self._call(what, name, lambda: self._upload(name, body, metadata, only_if=generation))
         except PreconditionFailed:
-            # The client repeats an upload whose answer was lost; the repeat meets our own object.
-            standing = await self.read(name)
-            return standing is not None and standing.body == body
+            return await self._stands(name, body)
         return True
+
+    async def _stands(self, name: str, body: bytes) -> bool:
+        """Whether it is our own object that was met: the client repeats an upload whose answer was lost."""
+        try:
+            standing = await self.read(name, most_bytes=len(body))
+        except TooLarge:
+            return False
+        return standing is not None and standing.body == body
 
     async def write(self, name: str, body: bytes, metadata: Mapping[str, str] | None = None) -> int:
         """See `ObjectStore.write`."""

@@ -5,6 +5,7 @@ fails its test by `_LONG`, which is far below what the clients do by themselves.
 """
 
 import asyncio
+import contextlib
 import gc
 import json
 import warnings
@@ -113,7 +114,7 @@ async def unavailable_http() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def answering(reply: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
+async def answering(reply: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
     """Answers every request so."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", reply)
@@ -265,6 +266,27 @@ async def test_an_answer_of_another_form_brings_the_delivery_back(
     async with answering(reply) as address, client(address) as calls:
         with pytest.raises(Retryable):
             await asyncio.wait_for(calls[name](), _LONG)
+
+
+async def test_what_stands_in_the_way_is_read_no_further_than_it_could_be_ours() -> None:
+    """Somebody's object of some GiB under the name of a document must not fill the memory of whoever claims it."""
+    sent = 0
+
+    async def reply(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        if request.method != "GET":
+            return web.json_response({}, status=412)
+        response = web.StreamResponse(headers={"Content-Length": str(2**33)})
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while sent < 2**28:
+                await response.write(b"x" * 2**20)
+                sent += 2**20
+        return response
+
+    async with answering(reply) as address, storage(address) as calls:
+        assert await asyncio.wait_for(calls["create"](), _LONG) is False
+    assert sent < 2**26
 
 
 def test_a_call_ends_well_before_its_delivery() -> None:
