@@ -211,7 +211,7 @@ const App = {
     get("gone").hidden = name !== "gone";
     get("single").hidden = name !== "single";
     get("hero").hidden = name === "single";
-    get("pick").hidden = name === "empty" || ((name === "error" || name === "gone") && !App.week);
+    get("pick").hidden = name === "empty" || (name !== "ready" && !App.week);
   }
 
   let turn = 0;
@@ -259,8 +259,6 @@ const App = {
       become("ready");
       drawTitle();
       Releases.draw();
-      if (!noFigures) Figures.drawHeadlines();
-      get("main").dataset.shown = String(mine);
       await showRest(isCurrent);
     } catch (error) {
       if (!isCurrent()) return;
@@ -271,6 +269,8 @@ const App = {
     /** What is further down the page. */
     async function showRest() {
       await Releases.drawn();
+      if (!isCurrent()) return;
+      if (!noFigures) Figures.drawHeadlines();
       await Releases.drawComparison();
       if (!isCurrent()) return;
       if (!noFigures) {

@@ -2,20 +2,6 @@
 "use strict";
 
 const Page = (() => {
-  // What the first view needs is asked for before anything else is done.
-  const early = new Map();
-  const ahead = (path) => {
-    const asked = fetch(`/api/${path}`, { headers: { Accept: "application/json" } });
-    asked.catch(() => {}); // whoever waits for it is told
-    early.set(path, asked);
-  };
-  if (location.pathname === "/" && !document.getElementById("documents")) {
-    const query = new URLSearchParams(location.search);
-    ahead("weeks");
-    if (!query.get("album") && !query.get("artist") && /^[\d-]*$/.test(query.get("week") || "")) ahead(`weeks/${query.get("week") || "newest"}`);
-  }
-
-  const charts = JSON.parse(document.getElementById("charts").textContent);
   const told = JSON.parse(document.getElementById("told").textContent);
   const exported = document.getElementById("documents");
   const documents = exported && JSON.parse(exported.textContent);
@@ -67,9 +53,7 @@ const Page = (() => {
       if (path in documents.documents) return documents.documents[path];
       throw new Error(`this file does not hold ${path}`);
     }
-    const asked = early.get(path) || fetch(`/api/${path}`, { headers: { Accept: "application/json" } });
-    early.delete(path);
-    const response = await asked.catch(() => {
+    const response = await fetch(`/api/${path}`).catch(() => {
       throw new Error(navigator.onLine ? "the server does not answer" : "this device has no connection to the network; what is shown was asked for before");
     });
     const answer = await response.json().catch(() => ({}));
@@ -225,5 +209,5 @@ const Page = (() => {
     get("content").hidden = name !== "ready";
   }
 
-  return { get, enter, make, number, percent, day, moment, listing, marketName, ask, theme, onTheme, draw, smallTable, save, keepFocus, spotify, cover, told, tiles: charts.tiles, lists: charts.lists, madeAt: documents && documents.made_at };
+  return { get, enter, make, number, percent, day, moment, listing, marketName, ask, theme, onTheme, draw, smallTable, save, keepFocus, spotify, cover, told, tiles: told.tiles, lists: told.lists, madeAt: documents && documents.made_at };
 })();

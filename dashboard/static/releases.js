@@ -5,7 +5,7 @@ const Releases = (() => {
   const { get, make, number, day, marketName } = Page;
   const PLURAL = { album: "albums", single: "singles", compilation: "compilations" };
   const FIRST = 200;
-  const VISIBLE = 36; // more than a large screen shows; the others come with the next frame
+  const VISIBLE = 24; // what a large screen shows; the others come with the next frame
   const SIDE = 8; // of each side of a comparison
 
   /** An address of this page; `go` shows it without loading anew. */
