@@ -39,7 +39,7 @@ const see = (name, isThere) => isThere && setTimeout(() => (looked[name] ??= per
 function watch() {
   const rows = document.getElementById("rows");
   const last = rows && rows.lastElementChild;
-  see("first", last && last.getBoundingClientRect().bottom > innerHeight);
+  see("first", looked.first || (last && last.getBoundingClientRect().bottom > innerHeight));
   see("all", last && rows.childElementCount >= SHOWN);
   see("charts", last && document.querySelector("main[data-drawn]"));
   if (!looked.charts) requestAnimationFrame(watch);
@@ -124,14 +124,14 @@ def section(figures: Figures) -> str:
     ]
     loads = [one["load"] for one in figures["rounds"]]
     return f"""
-{figures["weeks"]} weeks, {figures["rows"]:,} rows behind the BigQuery emulator; a Chromium that keeps nothing, 1280 by 900.
-Seconds from the address to what is painted, the median of {len(figures["rounds"])} rounds, each with a server of its own;
-load average {min(loads):.1f} to {max(loads):.1f}.
+{figures["weeks"]} weeks, {figures["rows"]:,} rows behind the BigQuery emulator; a Chromium that keeps nothing,
+1280 by 900. Seconds from the address to what is painted, the median of {len(figures["rounds"])} rounds, each with
+a server of its own; load average {min(loads):.1f} to {max(loads):.1f}.
 
 {report.table(("reader", "releases and their covers' places", f"{SHOWN} releases", "every chart"), rows)}
 
-The page itself has {middle(figures, "warm", "html") / 1000:.0f} kB; {middle(figures, "warm", "requests"):.0f} more answers
-come before the releases stand.
+The page itself has {middle(figures, "warm", "html") / 1000:.0f} kB; {middle(figures, "warm", "requests"):.0f} more
+answers come before the releases stand.
 """
 
 

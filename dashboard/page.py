@@ -7,13 +7,13 @@ nothing else. Both forbid inline handlers, `eval` and every address but the page
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from dashboard.charts import lists, specifications
+from dashboard.charts import drawings, lists
 from dashboard.europe import TILES
 from dashboard.theme import chart_configs, stylesheet_variables
 
@@ -67,9 +67,8 @@ class Assets:
     texts: Mapping[str, str]
 
     def __getitem__(self, name: str) -> str:
-        made = {STYLES: stylesheet_variables, CHART_LIBRARY: _charts}
-        parts = [self.texts[part] for part in SCRIPTS.get(name, (name,))]
-        return "\n".join([made[name](), *parts] if name in made else parts)
+        text = "\n".join(self.texts[part] for part in SCRIPTS.get(name, (name,)))
+        return _MADE[name]() + text if name in _MADE else text
 
 
 def served_page(assets: Assets, page: str, told: Told, ahead: Sequence[str] = ()) -> str:
@@ -126,8 +125,11 @@ def _told(told: Told, library: str | None) -> str:
 @cache
 def _charts() -> str:
     """The same for every page; Altair checks each specification against its schema, which takes half a second."""
-    content = {"specifications": specifications(), "configs": chart_configs()}
-    return f"window.charts={_json(content)};\n"
+    return f"window.charts={_json(drawings(chart_configs()))};\n"
+
+
+_MADE: Final[Mapping[str, Callable[[], str]]] = {STYLES: stylesheet_variables, CHART_LIBRARY: _charts}
+"""What stands before an asset's own text."""
 
 
 def _filled(template: str, head: list[str], foot: list[str]) -> str:

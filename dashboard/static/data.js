@@ -271,10 +271,12 @@ const App = {
       await Releases.drawn();
       if (!isCurrent()) return;
       if (!noFigures) Figures.drawHeadlines();
+      const asked = noFigures ? null : Promise.all([Page.ask(`weeks/${App.week.week}/figures`), App.history.length ? { history: App.history } : Page.ask("history"), Page.library()]);
+      if (asked) asked.catch(() => {}); // whoever waits for it is told
       await Releases.drawComparison();
       if (!isCurrent()) return;
-      if (!noFigures) {
-        const [figures, past] = await Promise.all([Page.ask(`weeks/${App.week.week}/figures`), App.history.length ? { history: App.history } : Page.ask("history")]);
+      if (asked) {
+        const [figures, past] = await asked;
         if (!isCurrent()) return;
         App.history = past.history;
         await Figures.draw(figures, isCurrent);
