@@ -7,15 +7,14 @@ nothing else. Both forbid inline handlers, `eval` and every address but the page
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from dashboard.charts import drawings, lists
+from dashboard.charts import lists
 from dashboard.europe import TILES
-from dashboard.theme import chart_configs, stylesheet_variables
+from dashboard.theme import stylesheet_variables
 
 STYLES: Final = "style.css"
 SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -68,7 +67,7 @@ class Assets:
 
     def __getitem__(self, name: str) -> str:
         text = "\n".join(self.texts[part] for part in SCRIPTS.get(name, (name,)))
-        return _MADE[name]() + text if name in _MADE else text
+        return stylesheet_variables() + text if name == STYLES else text
 
 
 def served_page(assets: Assets, page: str, told: Told, ahead: Sequence[str] = ()) -> str:
@@ -122,28 +121,14 @@ def _told(told: Told, library: str | None) -> str:
     return _block("told", {**fields, "lists": lists(), "tiles": TILES, "library": library})
 
 
-@cache
-def _charts() -> str:
-    """The same for every page; Altair checks each specification against its schema, which takes half a second."""
-    return f"window.charts={_json(drawings(chart_configs()))};\n"
-
-
-_MADE: Final[Mapping[str, Callable[[], str]]] = {STYLES: stylesheet_variables, CHART_LIBRARY: _charts}
-"""What stands before an asset's own text."""
-
-
 def _filled(template: str, head: list[str], foot: list[str]) -> str:
     return template.replace("<!-- head -->", "\n".join(head)).replace("<!-- foot -->", "\n".join(foot))
 
 
 def _block(name: str, content: Any) -> str:
     """Data inside a page. A `<` would let a title that holds `</script>` end the block."""
-    text = _json(content).replace("<", "\\u003c")
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     return f'<script type="application/json" id="{name}">{text}</script>'
-
-
-def _json(content: Any) -> str:
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 
 def _closable(script: str) -> str:
