@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -96,16 +96,17 @@ class Client:
         self.configs: list[Any] = []
         self.error = error
 
-    def query(self, _sql: str, *, job_config: Any, timeout: float) -> Any:
+    def query_and_wait(self, _sql: str, *, job_config: Any, api_timeout: float, wait_timeout: float) -> Any:
+        assert api_timeout == wait_timeout == 3
         self.configs.append(job_config)
         if self.error:
             raise self.error
         return self
 
-    def result(self, timeout: float) -> list[Any]:
-        return [{"n": 1}]
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter([{"n": 1}])
 
-    total_bytes_billed = 0
+    total_bytes_processed = 0
 
 
 def warehouse(client: Client) -> BigQueryWarehouse:
