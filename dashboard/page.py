@@ -7,24 +7,25 @@ nothing else. Both forbid inline handlers, `eval` and every address but the page
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from dashboard.charts import lists, specifications
+from dashboard.charts import lists
 from dashboard.europe import TILES
-from dashboard.theme import chart_configs, stylesheet_variables
+from dashboard.theme import stylesheet_variables
 
 STYLES: Final = "style.css"
 SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "data": ("page.js", "week.js", "releases.js", "figures.js", "singles.js", "data.js"),
-    "runs": ("page.js", "runs.js"),
+    "data-page.js": ("page.js", "week.js", "releases.js", "figures.js", "singles.js", "data.js"),
+    "runs-page.js": ("page.js", "runs.js"),
 }
-"""In the order in which they run."""
+"""What each page's script is made of, in the order in which it runs: a page asks for one, not for six."""
+FIRST: Final = ("weeks", "weeks/newest")
+"""What the data page shows first, where its address asks for nothing else: on its way before the script is."""
 CHART_LIBRARY: Final = "vega.js"
-"""Large: a served page asks for it once its first view stands."""
+"""Large: a served page asks for it once its first view stands. The charts' specifications come with it."""
 ICON: Final = "icon.svg"
 
 _CLOSED: Final = "default-src 'none'; base-uri 'none'; form-action 'none'"
@@ -65,21 +66,27 @@ class Assets:
     texts: Mapping[str, str]
 
     def __getitem__(self, name: str) -> str:
-        return STYLES_HEAD + self.texts[name] if name == STYLES else self.texts[name]
+        text = "\n".join(self.texts[part] for part in SCRIPTS.get(name, (name,)))
+        return stylesheet_variables() + text if name == STYLES else text
 
 
-STYLES_HEAD: Final = stylesheet_variables()
+def served_page(assets: Assets, page: str, told: Told, ahead: Sequence[str] = ()) -> str:
+    """A page whose script and styles are asked from the server.
 
-
-def served_page(assets: Assets, page: str, told: Told) -> str:
-    """A page whose scripts and styles are asked from the server; `page` is data or runs."""
+    Args:
+        assets: See `Assets`.
+        page: data or runs.
+        told: What an operator decided.
+        ahead: Documents that its script will ask for, by path.
+    """
     head = [
         f'<link rel="icon" href="/assets/{ICON}" type="image/svg+xml">',
         f'<link rel="stylesheet" href="/assets/{_stamped(assets, STYLES)}">',
-        *(f'<script defer src="/assets/{_stamped(assets, name)}"></script>' for name in SCRIPTS[page]),
+        f'<script defer src="/assets/{_stamped(assets, f"{page}-page.js")}"></script>',
+        *(f'<link rel="preload" as="fetch" crossorigin href="/api/{path}">' for path in ahead),
     ]
     library = f"/assets/{_stamped(assets, CHART_LIBRARY)}"
-    return _filled(assets[f"{page}.html"], head, [_charts(), _told(told, library)])
+    return _filled(assets[f"{page}.html"], head, [_told(told, library)])
 
 
 def exported_page(assets: Assets, documents: Mapping[str, Any], told: Told, *, made_at: str) -> str:
@@ -91,7 +98,7 @@ def exported_page(assets: Assets, documents: Mapping[str, Any], told: Told, *, m
         told: What an operator decided; `images` is empty or "data:", where covers are in the documents themselves.
         made_at: When it was made, for the reader.
     """
-    styles, scripts = assets[STYLES], [_closable(assets[name]) for name in (*SCRIPTS["data"], CHART_LIBRARY)]
+    styles, scripts = assets[STYLES], [_closable(assets[name]) for name in ("data-page.js", CHART_LIBRARY)]
     policy = f"{_CLOSED}; script-src {' '.join(map(_digest, scripts))}; style-src {_digest(styles)}; img-src data:"
     icon = base64.b64encode(assets[ICON].encode()).decode()
     head = [
@@ -100,7 +107,6 @@ def exported_page(assets: Assets, documents: Mapping[str, Any], told: Told, *, m
         f"<style>{styles}</style>",
     ]
     foot = [
-        _charts(),
         _told(told, None),
         _block("documents", {"made_at": made_at, "documents": documents}),
         *(f"<script>{script}</script>" for script in scripts),
@@ -112,19 +118,7 @@ def _told(told: Told, library: str | None) -> str:
     fields = {
         name: getattr(told, name) for name in ("images", "is_invented", "left_out", "console", "project", "region")
     }
-    return _block("told", {**fields, "library": library})
-
-
-@cache
-def _charts() -> str:
-    """The same for every page; Altair checks each specification against its schema, which takes half a second."""
-    content = {
-        "specifications": specifications(),
-        "configs": chart_configs(),
-        "tiles": TILES,
-        "lists": lists(),
-    }
-    return _block("charts", content)
+    return _block("told", {**fields, "lists": lists(), "tiles": TILES, "library": library})
 
 
 def _filled(template: str, head: list[str], foot: list[str]) -> str:

@@ -215,7 +215,7 @@ const App = {
     get("gone").hidden = name !== "gone";
     get("single").hidden = name !== "single";
     get("hero").hidden = name === "single";
-    get("pick").hidden = name === "empty" || ((name === "error" || name === "gone") && !App.week);
+    get("pick").hidden = name === "empty" || (name !== "ready" && !App.week);
   }
 
   let turn = 0;
@@ -263,8 +263,6 @@ const App = {
       become("ready");
       drawTitle();
       Releases.draw();
-      if (!noFigures) Figures.drawHeadlines();
-      get("main").dataset.shown = String(mine);
       await showRest(isCurrent);
     } catch (error) {
       if (!isCurrent()) return;
@@ -275,10 +273,14 @@ const App = {
     /** What is further down the page. */
     async function showRest() {
       await Releases.drawn();
+      if (!isCurrent()) return;
+      if (!noFigures) Figures.drawHeadlines();
+      const asked = noFigures ? null : Promise.all([Page.ask(`weeks/${App.week.week}/figures`), App.history.length ? { history: App.history } : Page.ask("history"), Page.library()]);
+      if (asked) asked.catch(() => {}); // whoever waits for it is told
       await Releases.drawComparison();
       if (!isCurrent()) return;
-      if (!noFigures) {
-        const [figures, past] = await Promise.all([Page.ask(`weeks/${App.week.week}/figures`), App.history.length ? { history: App.history } : Page.ask("history")]);
+      if (asked) {
+        const [figures, past] = await asked;
         if (!isCurrent()) return;
         App.history = past.history;
         await Figures.draw(figures, isCurrent);

@@ -7,11 +7,11 @@ const Figures = (() => {
   const { PLURAL } = Releases;
   const LONGEST = 24; // half minutes; what is longer is counted in the last bar
   let figures = null; // the figures document of the week
-  let pairs = new Map();
+  let pairs = []; // by both markets: how many releases they share
 
   const counted = (releases, key) => releases.reduce((counts, release) => counts.set(key(release), (counts.get(key(release)) || 0) + 1), new Map());
   const sum = (values) => values.reduce((total, value) => total + value, 0);
-  const shared = (one, other) => pairs.get(`${one}-${other}`) || 0;
+  const shared = (one, other) => pairs[one][other] || 0;
 
   // --- headline figures --------------------------------------------------------------------------------------
 
@@ -256,7 +256,8 @@ const Figures = (() => {
     },
   };
 
-  async function drawFigure(name, figure) {
+  /** All of a figure but its chart, which is given as something yet to be done. */
+  function drawFrame(name, figure) {
     const holder = document.querySelector(`[data-figure="${name}"]`);
     if (!holder.childElementCount) {
       holder.append(
@@ -273,7 +274,7 @@ const Figures = (() => {
     const chart = holder.querySelector(".chart");
     holder.hidden = !rows.length;
     fillTable(name, figure, rows);
-    if (rows.length) await Page.draw(name, chart, rows, { click: figure.click, height: figure.height, label: `${question} ${answer}` });
+    return () => rows.length && Page.draw(name, chart, rows, { click: figure.click, height: figure.height, label: `${question} ${answer}` });
   }
 
   function fillTable(name, figure, rows = figure.rows()) {
@@ -290,10 +291,10 @@ const Figures = (() => {
   /** Draw what the week's figures say; `isCurrent` tells whether it is still asked for. */
   async function draw(found, isCurrent) {
     figures = found;
-    pairs = new Map();
-    for (const [one, other, both] of found.overlap) pairs.set(`${one}-${other}`, both).set(`${other}-${one}`, both);
-    for (const [name, figure] of Object.entries(FIGURES)) {
-      await drawFigure(name, figure);
+    pairs = App.week.markets.map(() => []);
+    for (const [one, other, both] of found.overlap) pairs[one][other] = pairs[other][one] = both;
+    for (const chart of Object.entries(FIGURES).map(([name, figure]) => drawFrame(name, figure))) {
+      await chart();
       if (!isCurrent()) return;
     }
   }

@@ -5,7 +5,7 @@ const Releases = (() => {
   const { get, make, number, day, marketName } = Page;
   const PLURAL = { album: "albums", single: "singles", compilation: "compilations" };
   const FIRST = 200;
-  const VISIBLE = 36; // more than a large screen shows; the others come with the next frame
+  const VISIBLE = 24; // what a large screen shows; the others come with the next frame
   const SIDE = 8; // of each side of a comparison
 
   /** An address of this page; `go` shows it without loading anew. */
@@ -72,7 +72,7 @@ const Releases = (() => {
     latest = drawing;
     get("rows").dataset.view = state.view;
     get("rows").replaceChildren(...cards(0, Math.min(shown, VISIBLE)));
-    rest = afterFrame().then(() => { if (latest === drawing) get("rows").append(...cards(VISIBLE, shown)); });
+    rest = afterFrame().then(() => { if (latest === drawing) get("rows").append(...cards(VISIBLE, shown)); }).then(afterFrame);
     get("count").textContent = `${number(releases.length)} of ${number(Week.listed(week, market).length)} releases`;
     get("none").hidden = releases.length > 0;
     get("more").hidden = releases.length <= shown;
@@ -82,7 +82,7 @@ const Releases = (() => {
   const afterFrame = () => new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
   let latest = null;
   let rest = null;
-  /** Until every card that is to be shown stands. */
+  /** Until every card that is to be shown stands there, painted. */
   const drawn = () => rest;
 
   async function more() {

@@ -3,13 +3,15 @@
 import asyncio
 import base64
 import csv
+import gzip
 import hashlib
 import io
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -96,16 +98,17 @@ class Client:
         self.configs: list[Any] = []
         self.error = error
 
-    def query(self, _sql: str, *, job_config: Any, timeout: float) -> Any:
+    def query_and_wait(self, _sql: str, *, job_config: Any, api_timeout: float, wait_timeout: float) -> Any:
+        assert api_timeout == wait_timeout == 3
         self.configs.append(job_config)
         if self.error:
             raise self.error
         return self
 
-    def result(self, timeout: float) -> list[Any]:
-        return [{"n": 1}]
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter([{"n": 1}])
 
-    total_bytes_billed = 0
+    total_bytes_processed = 0
 
 
 def warehouse(client: Client) -> BigQueryWarehouse:
@@ -283,6 +286,7 @@ class Table:
         self.asked: list[str] = []
         self.fails: Exception | None = None
         self.is_empty = False
+        self.releases: Sequence[Row] = RELEASES
 
     async def rows(self, query: Query) -> Sequence[Row]:
         self.asked.append(query.name)
@@ -293,7 +297,7 @@ class Table:
             return []
         if query.name == "weeks":
             return [week_row(day, "DK SE NO") for day in (WEEK, BEFORE)]
-        return RELEASES if query.name == "releases" else []
+        return self.releases if query.name == "releases" else []
 
 
 async def no_runs() -> list[dict[str, Any]]:
@@ -502,7 +506,7 @@ def test_an_exported_page_allows_exactly_what_it_holds() -> None:
     assert "connect-src" not in policy[1]  # falls to default-src 'none'
     style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)
     assert style
-    assert len(scripts_of(html)) == len(page.SCRIPTS["data"]) + 1
+    assert len(scripts_of(html)) == 2
     for text in (*scripts_of(html), style[1]):
         assert f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" in policy[1]
 
@@ -514,7 +518,32 @@ def test_what_is_put_into_a_page_cannot_end_its_script() -> None:
     block = re.search(r'id="documents">(.*?)</script>', html, re.DOTALL)
     assert block
     assert json.loads(block[1])["documents"]["weeks"]["title"] == title
-    assert len(scripts_of(html)) == len(page.SCRIPTS["data"]) + 1
+    assert len(scripts_of(html)) == 2
+
+
+@pytest.mark.parametrize("name", ["data", "runs"])
+def test_a_page_is_one_script_one_style_and_little_of_either(name: str) -> None:
+    """Before anything is shown a reader waits for three answers, the page, its styles, its script: not for charts."""
+    folder = Path(page.__file__).with_name("static")
+    loaded = Assets({file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()} | {"vega.js": ""})
+    html = page.served_page(loaded, name, TOLD)
+    assert re.findall(r'<(?:script [^>]*src|link rel="stylesheet" href)="/assets/([^?"]+)', html) == [
+        "style.css",
+        f"{name}-page.js",
+    ]
+    sizes = [len(gzip.compress(text.encode())) for text in (html, loaded["style.css"], loaded[f"{name}-page.js"])]
+    assert [size < limit for size, limit in zip(sizes, (4_000, 7_000, 24_000), strict=True)] == [True] * 3, sizes
+
+
+def test_a_chart_comes_as_vega_draws_it() -> None:
+    """No browser translates Vega-Lite: each chart is there for both themes, without a word for each of its marks."""
+    drawings = charts.drawings(theme.chart_configs())
+    assert set(drawings) == set(charts.CHARTS)
+    for drawing in drawings.values():
+        for name in ("light", "dark"):
+            assert drawing[name]["$schema"].startswith("https://vega.github.io/schema/vega/")
+            assert drawing[name]["data"][0]["name"] == charts.TABLE
+            assert '"description"' not in json.dumps(drawing[name]["marks"])
 
 
 def test_an_assets_address_changes_with_its_content() -> None:
@@ -533,10 +562,14 @@ async def no_fault() -> None:
 
 @asynccontextmanager
 async def serving(
-    table: Table, store: MemoryObjectStore, check: Any = no_fault, told: page.Told = TOLD
+    table: Table,
+    store: MemoryObjectStore,
+    check: Any = no_fault,
+    told: page.Told = TOLD,
+    books: Library | None = None,
 ) -> AsyncIterator[TestClient[Any, Any]]:
     clock = TestClock()
-    ports = Ports(library(table, clock), Runs(store, "b", clock), ASSETS, told, {"storage": check})
+    ports = Ports(books or library(table, clock), Runs(store, "b", clock), ASSETS, told, {"storage": check})
     app = web.Application(middlewares=[guard(told)])
     app.add_routes(routes(ports))
     async with TestClient(TestServer(app)) as client:
@@ -563,6 +596,55 @@ async def test_every_answer_carries_the_headers(path: str) -> None:
         assert response.headers["Content-Security-Policy"] == TOLD.policy
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert response.headers["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("path", ["/", "/runs", "/api/weeks", "/api/weeks/newest", "/assets/style.css"])
+async def test_what_a_browser_has_is_not_sent_again(path: str) -> None:
+    """Packed and named once: whoever names it in turn is told that nothing has changed, and gets no body."""
+    async with serving(Table(), MemoryObjectStore()) as client:
+        whole = await client.get(path)
+        assert (whole.status, whole.headers["Content-Encoding"]) == (200, "gzip")
+        again = await client.get(path, headers={"If-None-Match": whole.headers["ETag"]})
+        assert (again.status, await again.read()) == (304, b"")
+        assert again.headers["Content-Security-Policy"] == TOLD.policy
+        assert (await client.get(path, headers={"If-None-Match": '"another"'})).status == 200
+        plain = await client.get(path, headers={"Accept-Encoding": "identity"})
+        assert await plain.read() == await whole.read()
+
+
+async def test_a_table_that_has_changed_is_sent_again() -> None:
+    """What was packed for the table as it was is not taken for the table as it is, once a run has finished."""
+    table, clock, runs = Table(), TestClock(), [run_entry("2026-11-23", "loading")]
+
+    async def told() -> list[dict[str, Any]]:
+        return list(runs)
+
+    async with serving(table, MemoryObjectStore(), books=library(table, clock, runs=told)) as client:
+        before = await client.get("/api/weeks/newest")
+        known = {"If-None-Match": before.headers["ETag"]}
+        table.releases = [release("c", "DK")]
+        clock.advance(seconds=6)
+        assert (await client.get("/api/weeks/newest", headers=known)).status == 304
+        runs[0] = run_entry("2026-11-23", "loaded", landed_markets=["DK"])
+        clock.advance(seconds=6)
+        after = await client.get("/api/weeks/newest", headers=known)
+        assert after.status == 200
+        assert list(decoded(await after.json())) == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("address", "ahead"),
+    [
+        ("/", {"weeks", "weeks/newest"}),
+        ("/?market=DK", {"weeks", "weeks/newest"}),
+        ("/?week=2026-11-23", {"weeks"}),
+    ],
+)
+async def test_a_page_asks_ahead_for_what_it_will_show(address: str, ahead: set[str]) -> None:
+    """The newest week is under way before the script runs; one that will not be shown is not asked for."""
+    async with serving(Table(), MemoryObjectStore()) as client:
+        html = await (await client.get(address)).text()
+    assert set(re.findall(r'rel="preload" as="fetch" crossorigin href="/api/([^"]+)"', html)) == ahead
 
 
 @pytest.mark.parametrize(
