@@ -6,6 +6,7 @@ const Figures = (() => {
   const { weekdays: WEEKDAYS, types: TYPES, track_bins: TRACK_BINS, kinds: KINDS } = Page.lists;
   const { PLURAL } = Releases;
   const LONGEST = 24; // half minutes; what is longer is counted in the last bar
+  const hasFiles = !Page.told.left_out.includes("data");
   let figures = null; // the figures document of the week
   let pairs = new Map();
 
@@ -262,7 +263,7 @@ const Figures = (() => {
       holder.append(
         make("figcaption", {}, make("h3"), make("p", { class: "answer" })),
         make("div", { class: "chart" }),
-        make("details", {}, make("summary", {}, "As a table, and as a file"), make("p", { class: "files" }), make("div", { class: "scroll", tabindex: "0", role: "region" })),
+        make("details", {}, make("summary", {}, hasFiles ? "As a table, and as a file" : "As a table"), make("p", { class: "files" }), make("div", { class: "scroll", tabindex: "0", role: "region" })),
       );
       holder.querySelector("details").addEventListener("toggle", () => fillTable(name, figure));
     }
@@ -284,7 +285,7 @@ const Figures = (() => {
     region.setAttribute("aria-label", figure.question());
     region.replaceChildren(Page.smallTable(shown, figure.columns, figure.question()));
     const save = make("button", { type: "button", class: "link", onclick: () => Page.save(`new-releases-${App.week.week}-${name}.csv`, shown, figure.columns) }, "These rows as CSV");
-    details.querySelector(".files").replaceChildren(save, ...App.files(figure.set, "What they are made of: "));
+    if (hasFiles) details.querySelector(".files").replaceChildren(save, ...App.files(figure.set, "What they are made of: "));
   }
 
   /** Draw what the week's figures say; `isCurrent` tells whether it is still asked for. */

@@ -42,6 +42,8 @@ const Page = (() => {
   const percent = (value) => `${Math.round(value * 100)} %`;
   const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
   const day = (text) => days.format(new Date(`${text}T00:00:00Z`));
+  /** The same in short: 23 Nov 2026. */
+  const shortDay = (text) => day(text).replace(/ (\w{3})\w* /, " $1 ");
 
   const regions = new Intl.DisplayNames("en", { type: "region" });
   /** A market's name; an unknown code is its own name. */
@@ -225,5 +227,5 @@ const Page = (() => {
     get("content").hidden = name !== "ready";
   }
 
-  return { get, enter, make, number, percent, day, moment, listing, marketName, ask, theme, onTheme, draw, smallTable, save, keepFocus, spotify, cover, told, tiles: charts.tiles, lists: charts.lists, madeAt: documents && documents.made_at };
+  return { get, enter, make, number, percent, day, shortDay, moment, listing, marketName, ask, theme, onTheme, draw, smallTable, save, keepFocus, spotify, cover, told, tiles: charts.tiles, lists: charts.lists, madeAt: documents && documents.made_at };
 })();

@@ -7,6 +7,7 @@ const Singles = (() => {
 
   const listen = (kind, id, name) => make("a", { class: "listen", href: Page.spotify(kind, id), target: "_blank", rel: "noopener noreferrer" }, "Listen on Spotify", make("span", { class: "sr" }, `: ${name}`));
   const clock = (ms) => `${Math.floor(ms / 60_000)}:${String(Math.floor((ms % 60_000) / 1000)).padStart(2, "0")}`;
+  const heading = (name) => make("h1", { id: "single-title", tabindex: "-1", class: name.length > 60 ? "long" : null }, make("bdi", {}, name));
   const back = () => inner({ album: "", artist: "" }, "← The week's releases");
 
   /** In which market since when, and whether it is listed there still. `listed` is newest first. */
@@ -31,7 +32,7 @@ const Singles = (() => {
         "header",
         { class: "one" },
         Page.cover(release.images, release.image, name),
-        make("div", {}, make("p", { class: "kicker" }, release.type), make("h1", { id: "single-title", tabindex: "-1" }, make("bdi", {}, name)), make("p", { class: "by" }, ...credits(release)), make("p", { class: "meta" }, make("span", {}, `out ${released(release.released)}`), make("span", {}, `${tracks.length} ${tracks.length === 1 ? "track" : "tracks"}, ${length(release.ms)}`), make("span", {}, listed[0][0] === newest ? `in ${number(listed[0][1].length)} markets this week` : `not listed since the week of ${day(listed[0][0])}`)), make("p", {}, listen("album", id, name))),
+        make("div", {}, make("p", { class: "kicker" }, release.type), heading(name), make("p", { class: "by" }, ...credits(release)), make("p", { class: "meta" }, make("span", {}, `out ${released(release.released)}`), make("span", {}, `${tracks.length} ${tracks.length === 1 ? "track" : "tracks"}, ${length(release.ms)}`), make("span", {}, listed[0][0] === newest ? `in ${number(listed[0][1].length)} markets this week` : `not listed since the week of ${day(listed[0][0])}`)), make("p", {}, listen("album", id, name))),
       ),
       make(
         "div",
@@ -69,7 +70,7 @@ const Singles = (() => {
     const chart = make("div", { class: "chart" });
     get("single").replaceChildren(
       make("p", { class: "back" }, back()),
-      make("header", { class: "one plain" }, make("div", {}, make("p", { class: "kicker" }, "artist"), make("h1", { id: "single-title", tabindex: "-1" }, make("bdi", {}, found.name)), make("p", { class: "meta" }, make("span", {}, `${found.releases.length} ${found.releases.length === 1 ? "release" : "releases"} in the weeks of the table`)), make("p", {}, listen("artist", id, found.name)))),
+      make("header", { class: "one plain" }, make("div", {}, make("p", { class: "kicker" }, "artist"), heading(found.name), make("p", { class: "meta" }, make("span", {}, `${found.releases.length} ${found.releases.length === 1 ? "release" : "releases"} in the weeks of the table`)), make("p", {}, listen("artist", id, found.name)))),
       ...(Page.told.left_out.includes("figures") ? [] : [make("figure", { class: "card" }, make("figcaption", {}, make("h2", { class: "as-h3" }, "In how many markets, week by week?"), make("p", { class: "answer" }, answer)), chart, make("details", {}, make("summary", {}, "As a table"), make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Markets by week" }, Page.smallTable(rows, [["Week", (row) => row.week], ["Markets", (row) => (row.markets === null ? "not known" : row.markets)]], "Markets by week"))))]),
       make("section", { class: "card" }, make("h2", { class: "as-h3" }, "Releases"), cards(found.releases, found)),
     );

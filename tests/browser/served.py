@@ -36,6 +36,16 @@ def simulator(supervisor: Supervisor) -> str:
     return f"http://{LOOPBACK}:{port}/image"
 
 
+def started(supervisor: Supervisor, environment: Mapping[str, str]) -> str:
+    """A dashboard, ready; gives its address."""
+    port = supervisor.ports.take()
+    url = f"http://{LOOPBACK}:{port}"
+    command: list[str | Path] = [sys.executable, "-m", "dashboard"]
+    child = supervisor.start("dashboard", command, {**environment, "PORT": str(port)}, cwd=tools.ROOT)
+    child.wait_until(answers(f"{url}/health/ready"), within=60)
+    return url
+
+
 @contextmanager
 def dashboard(folder: Path, weeks: int, without: Mapping[date, str] = MappingProxyType({})) -> Iterator[Dashboard]:
     """Emulators, so many weeks (each `without` its market), and `python -m dashboard`; gone when the block is left."""
@@ -52,8 +62,6 @@ def dashboard(folder: Path, weeks: int, without: Mapping[date, str] = MappingPro
         year.furnish(warehouse)
         images = simulator(supervisor)
         rows = year.load(warehouse, weeks, without=without, images=images)
-        port = supervisor.ports.take()
-        url = f"http://{LOOPBACK}:{port}"
         environment = {
             **os.environ,
             "GOOGLE_CLOUD_PROJECT": PROJECT,
@@ -63,9 +71,5 @@ def dashboard(folder: Path, weeks: int, without: Mapping[date, str] = MappingPro
             "STORAGE_EMULATOR_HOST": storage.url,
             "SPOTIFY_IMAGES_URL": images,
             "HOST": LOOPBACK,
-            "PORT": str(port),
         }
-        command: list[str | Path] = [sys.executable, "-m", "dashboard"]
-        child = supervisor.start("dashboard", command, environment, cwd=tools.ROOT)
-        child.wait_until(answers(f"{url}/health/ready"), within=60)
-        yield Dashboard(url, images, rows, storage)
+        yield Dashboard(started(supervisor, environment), images, rows, storage)
