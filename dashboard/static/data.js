@@ -14,7 +14,7 @@ const App = {
   const { weekdays: WEEKDAYS, types: TYPES } = Page.lists;
   const { PLURAL } = Releases;
   const LOOK = 20_000; // milliseconds between two looks for a run that has finished
-  const DEFAULTS = { market: "", week: "", type: "", weekday: "", show: "", q: "", sort: "reach", view: "grid", with: "", album: "", artist: "" };
+  const DEFAULTS = { market: "", week: "", type: "", weekday: "", show: "", q: "", sort: "reach", view: Page.hasCovers ? "grid" : "list", with: "", album: "", artist: "" };
   const CHOICES = { type: TYPES, weekday: WEEKDAYS, show: ["new", "here", "everywhere"], sort: Week.ORDERS, view: ["grid", "list"] };
   const isEmbedded = document.documentElement.hasAttribute("data-embedded");
   const source = told.is_invented ? "Simulator" : "Spotify";
@@ -114,8 +114,6 @@ const App = {
   function drawBanners() {
     const all = [...(told.is_invented ? [["invented", make("b", {}, "Invented data."), " All of this comes from a simulator, not from Spotify."]] : []), ...(App.state.album || App.state.artist ? [] : warnings())];
     get("banners").replaceChildren(...all.map(([kind, ...parts]) => make("p", { class: `banner ${kind}` }, ...parts)));
-    get("source").hidden = get("source-real").hidden = told.is_invented;
-    get("source-invented").hidden = !told.is_invented;
   }
 
   const isGone = () => Boolean(App.state.market) && App.market() === null;
@@ -267,6 +265,7 @@ const App = {
     } catch (error) {
       if (!isCurrent()) return;
       get("error-text").textContent = `${error.message}.`;
+      get("lead").textContent = "";
       become("error");
     }
 
@@ -345,6 +344,8 @@ const App = {
   if (Page.madeAt) get("made").textContent = `Made ${Page.madeAt}.`;
   for (const part of told.left_out) for (const holder of document.querySelectorAll(`[data-part="${part}"]`)) holder.hidden = true;
   get("kicker").textContent = `${source}, week by week`;
+  get("source").hidden = get("source-real").hidden = told.is_invented;
+  get("source-invented").hidden = !told.is_invented;
   Page.onTheme(redraw);
   show().then(() => App.isServed && setTimeout(look, LOOK));
 })();

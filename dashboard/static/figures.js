@@ -56,7 +56,7 @@ const Figures = (() => {
           const gone = App.market() === null ? Object.keys(missing) : App.state.market in missing ? [App.state.market] : [];
           const note = !found ? "no list" : gone.length ? `without ${Page.listing(gone.map(marketName))}` : week === first ? "new by release date" : "";
           const counts = found ? [found.fresh, found.albums - found.fresh] : [null, null];
-          return KINDS.map((kind, order) => ({ week, kind, releases: counts[order], place: order, top: found ? found.albums : 0, note, mark: order === 0 && (!found || gone.length) ? "△" : "", isWhole: Boolean(found) && !gone.length, chosen: week === App.week.week }));
+          return KINDS.map((kind, order) => ({ week, kind, releases: counts[order], place: order, top: found ? found.albums : 0, note, mark: order === 0 && (!found || gone.length) ? "△" : "", isWhole: Boolean(found) && !gone.length && week !== first, chosen: week === App.week.week }));
         });
       },
       answer: (rows) => {
@@ -64,7 +64,7 @@ const Figures = (() => {
         const whole = fresh.filter((row) => row.isWhole);
         const now = fresh.find((row) => row.chosen && row.releases !== null);
         const said = [now ? `${number(now.releases)} are new this week` : "", whole.length > 1 ? `${number(Math.round(sum(whole.map((row) => row.releases)) / whole.length))} in an average week` : ""].filter(Boolean).join("; ");
-        const gaps = fresh.length - whole.length;
+        const gaps = fresh.filter((row) => row.mark).length;
         return `${said}.${gaps ? ` △ ${gaps} ${gaps === 1 ? "week lacks a market and is" : "weeks lack a market and are"} not in the average.` : ""}`;
       },
       columns: [["Week", (row) => row.week], ["Were", (row) => row.kind], ["Releases", (row) => (row.releases === null ? "not known" : row.releases)], ["", (row) => row.note]],
@@ -82,7 +82,7 @@ const Figures = (() => {
       },
       answer: (rows) => {
         const most = rows.reduce((best, row) => (row.releases > best.releases ? row : best));
-        return most.releases ? `Mostly ${PLURAL[most.type]}: ${percent(most.share)}.` : "None.";
+        return most.releases ? `${percent(most.share)} are ${PLURAL[most.type]}.` : "None.";
       },
       columns: [["Type", (row) => row.type], ["Releases", (row) => row.releases], ["Share", (row) => percent(row.share)]],
       click: (row) => App.go({ type: App.state.type === row.type ? "" : row.type }),

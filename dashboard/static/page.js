@@ -72,7 +72,7 @@ const Page = (() => {
     const asked = early.get(path) || fetch(`/api/${path}`, { headers: { Accept: "application/json" } });
     early.delete(path);
     const response = await asked.catch(() => {
-      throw new Error(navigator.onLine ? "the server does not answer" : "this device has no connection to the network; what is shown was asked for before");
+      throw new Error(navigator.onLine ? "the server does not answer" : "this device has no connection to the network");
     });
     const answer = await response.json().catch(() => ({}));
     if (!response.ok) throw new Error(answer.fault || `the server answered ${response.status}`);
@@ -215,7 +215,8 @@ const Page = (() => {
     else holder.append(blank(title));
     return holder;
   }
-  const blank = (title) => make("span", { class: "blank", "aria-hidden": "true" }, [...title.trim()][0] || "♪");
+  const hasCovers = Boolean(documents ? Object.keys(documents.documents.covers).length : told.images);
+  const blank = (title) => make("span", { class: "blank", "aria-hidden": "true" }, [...title].find((letter) => /[\p{L}\p{N}]/u.test(letter)) || "♪");
 
   /** Show the page as loading, empty, error or ready. */
   function enter(name) {
@@ -227,5 +228,5 @@ const Page = (() => {
     get("content").hidden = name !== "ready";
   }
 
-  return { get, enter, make, number, percent, day, shortDay, moment, listing, marketName, ask, theme, onTheme, draw, smallTable, save, keepFocus, spotify, cover, told, tiles: charts.tiles, lists: charts.lists, madeAt: documents && documents.made_at };
+  return { get, enter, make, number, percent, day, shortDay, moment, listing, marketName, ask, theme, onTheme, draw, smallTable, save, keepFocus, spotify, cover, hasCovers, told, tiles: charts.tiles, lists: charts.lists, madeAt: documents && documents.made_at };
 })();

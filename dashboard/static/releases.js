@@ -36,7 +36,7 @@ const Releases = (() => {
 
   const length = (ms) => {
     const minutes = Math.round(ms / 60_000);
-    return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+    return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
   };
 
   function card(release, week, market) {
@@ -48,7 +48,7 @@ const Releases = (() => {
       make(
         "div",
         { class: "about" },
-        make("h3", { class: "name", title: release.name }, way("album", release.id, make("bdi", {}, release.name))),
+        make("h3", { class: "name", dir: "auto", title: release.name }, way("album", release.id, release.name)),
         make("p", { class: "by", title: release.artists }, ...credits(release)),
         make("p", { class: "meta" }, make("span", {}, Week.isNew(release, market) ? make("span", { class: "badge" }, "new") : null, `${release.type} · ${briefly(release.released, week.week)}`), make("span", { class: release.isHere ? "only" : null, title: place }, place), make("span", { class: "wide" }, `${release.tracks} ${release.tracks === 1 ? "track" : "tracks"}, ${length(release.ms)}`)),
         make("a", { class: "listen", href: Page.spotify("album", release.id), target: "_blank", rel: "noopener noreferrer" }, "Listen on Spotify", make("span", { class: "sr" }, `: ${release.name}`)),
@@ -122,8 +122,8 @@ const Releases = (() => {
 
   function side(left, came, found, answer) {
     get("compare-answer").textContent = answer;
-    half("left", `Left: listed in the week of ${day(found.week)}, not in that of ${day(App.week.week)}`, left, found);
-    half("came", `Came: listed in the week of ${day(App.week.week)}, not in that of ${day(found.week)}`, came, App.week);
+    half("left", `Left: only in the week of ${day(found.week)}`, left, found);
+    half("came", `Came: only in the week of ${day(App.week.week)}`, came, App.week);
   }
 
   function half(id, title, releases, week) {

@@ -2,7 +2,7 @@
 "use strict";
 
 const Singles = (() => {
-  const { get, make, number, day, marketName } = Page;
+  const { get, make, number, day, shortDay, marketName } = Page;
   const { inner, credits, released, length } = Releases;
 
   const listen = (kind, id, name) => make("a", { class: "listen", href: Page.spotify(kind, id), target: "_blank", rel: "noopener noreferrer" }, "Listen on Spotify", make("span", { class: "sr" }, `: ${name}`));
@@ -57,7 +57,7 @@ const Singles = (() => {
   }
 
   const cards = (releases, artist) =>
-    make("ul", { class: "releases", "data-view": "list" }, ...releases.map((one) => make("li", { class: "release", "data-id": one.id }, Page.cover(artist.images, one.image, one.name || ""), make("div", { class: "about" }, make("h3", { class: "name" }, inner({ album: one.id, artist: "" }, make("bdi", {}, one.name || "(untitled)"))), make("p", { class: "meta" }, make("span", {}, one.type), make("span", {}, released(one.released)), make("span", {}, `${one.markets.length} ${one.markets.length === 1 ? "market" : "markets"}`), make("span", { class: "wide" }, one.first === one.last ? `in the week of ${day(one.first)}` : `${day(one.first)} to ${day(one.last)}`)), listen("album", one.id, one.name || "(untitled)")))));
+    make("ul", { class: "releases", "data-view": "list" }, ...releases.map((one) => make("li", { class: "release", "data-id": one.id }, Page.cover(artist.images, one.image, one.name || ""), make("div", { class: "about" }, make("h3", { class: "name", dir: "auto", title: one.name }, inner({ album: one.id, artist: "" }, one.name || "(untitled)")), make("p", { class: "meta" }, make("span", {}, `${one.type} · ${released(one.released, shortDay)}`), make("span", {}, `${one.markets.length} ${one.markets.length === 1 ? "market" : "markets"}`), make("span", { class: "wide" }, one.first === one.last ? `in the week of ${shortDay(one.first)}` : `${shortDay(one.first)} to ${shortDay(one.last)}`)), listen("album", one.id, one.name || "(untitled)")))));
 
   async function artist(id) {
     const found = await Page.ask(`artists/${id}`);

@@ -88,6 +88,18 @@ async def test_releases_are_sorted_as_asked_and_the_address_says_so(sheet: Sheet
     assert await sheet.page.locator("#rows .name").all_inner_texts() == names
 
 
+async def test_what_is_new_stands_before_what_is_not(sheet: Sheet) -> None:
+    """Of releases in as many markets, whoever comes back sees first what was not there last week."""
+    await sheet.visit()
+    document = await (await sheet.page.request.get(f"{sheet.home}/api/weeks/{NEWEST}")).json()
+    columns = document["columns"]
+    markets, is_new = columns.index("markets"), columns.index("is_new")
+    told = {row[0]: (-len(row[markets]), not row[is_new]) for row in document["releases"]}
+    cards = sheet.page.locator("#rows .release")
+    ids: list[str] = await cards.evaluate_all("all => all.map(one => one.dataset.id)")
+    assert [told[album] for album in ids] == sorted(told.values())[: len(ids)]
+
+
 async def test_a_release_opens_with_its_tracks_and_markets(sheet: Sheet, served: Served) -> None:
     """An address of its own: tracks as the table has them, where it is listed and since when; back leads back."""
     await sheet.visit(market="DK")
@@ -101,6 +113,7 @@ async def test_a_release_opens_with_its_tracks_and_markets(sheet: Sheet, served:
         f"WHERE load_date = @week AND album_id = '{album}'",
         week=NEWEST,
     )[0]
+    await expect(sheet.page.locator("#single .one img")).to_have_css("border-radius", "8px")
     tables = sheet.page.locator("#single table")
     await expect(tables.nth(0).locator("tbody tr")).to_have_count(told["tracks"])
     assert await tables.nth(1).locator("tbody tr", has_text="still there").count() == told["markets"]
@@ -183,6 +196,8 @@ async def test_odd_titles_are_text_and_stay_in_their_place(chromium: Browser, se
         await sheet.visit(market="DK")
         shown = await sheet.page.locator("#rows .name").first.inner_text()
         assert shown == (title or "(untitled)")
+        direction = "rtl" if title == ODD["right to left"] else "ltr"  # what is cut off is a title's end
+        await expect(sheet.page.locator("#rows .name").first).to_have_css("direction", direction)
         assert await sheet.page.locator('img[src="x"]').count() == 0
         assert await sheet.page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
         assert sheet.complaints == []
