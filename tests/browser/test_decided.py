@@ -54,6 +54,23 @@ async def test_what_is_left_out_is_on_no_page(chromium: Browser, decided: str) -
         assert (sheet.complaints, sheet.strangers) == ([], [])
 
 
+async def test_without_data_to_take_along_no_button_makes_a_file(chromium: Browser, served: Served) -> None:
+    """The figures stay, and so do their tables; nothing gives them away as a file."""
+    async with surf.sheet(chromium, served.url, images=served.images) as sheet:
+
+        async def without_data(route: Route) -> None:
+            page = await (await route.fetch()).text()
+            await route.fulfill(
+                body=page.replace('"left_out":[]', '"left_out":["data"]'), content_type="text/html"
+            )
+
+        await sheet.page.route(f"{served.url}/?*", without_data)
+        await sheet.visit(market="DK")
+        assert await sheet.figure("weekdays")
+        for part in ("a[href*='/data/']", "text=CSV"):
+            await expect(sheet.page.locator(part)).to_have_count(0)
+
+
 async def test_what_is_left_out_is_in_no_answer(chromium: Browser, served: Served, decided: str) -> None:
     """Who asks without the page gets no more: no cover's address, no figure, no artist, no file."""
     async with surf.sheet(chromium, decided) as sheet:
