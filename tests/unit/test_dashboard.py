@@ -202,6 +202,14 @@ def test_a_market_is_compared_with_its_own_last_list() -> None:
     assert compared_week(["DK", "NO", "SE"], before) == BEFORE
 
 
+def test_a_week_is_compared_with_the_one_most_of_its_markets_are() -> None:
+    """One market's later list does not speak for all; of two weeks with as many, the newer does."""
+    older = date(2026, 11, 9)
+    before = {"DK": older, "NO": older, "SE": BEFORE}
+    assert compared_week(["DK", "NO", "SE"], before) == older
+    assert compared_week(["DK", "SE"], before) == BEFORE
+
+
 @pytest.mark.parametrize(("days", "is_new"), [(0, True), (6, True), (7, False), (-1, False), (None, False)])
 def test_the_first_list_of_a_market_is_told_by_release_dates(days: int | None, is_new: bool) -> None:  # noqa: FBT001
     """Without a list before, the week before the run decides; a day that is not known is not new."""
@@ -231,6 +239,7 @@ def test_a_market_that_should_be_there_is_missed_with_its_reason() -> None:
     assert missing(WEEK, index, told) == {"FI": "its list landed and is not in the table", "SE": "403"}
     assert missing(WEEK, index, None) == {"SE": "no receipt tells why"}
     assert missing(BEFORE, index, None) == {}
+    assert missing(WEEK, [week_row(WEEK, "DK"), week_row(WEEK - timedelta(weeks=9), "SE")], None) == {}
 
 
 def test_runs_that_the_table_does_not_hold_are_told_of() -> None:
