@@ -17,6 +17,7 @@ _SNIPPET: Final = "window.vegaEmbed = vegaEmbed;"
 _OURS: Final = (
     "data.html",
     "runs.html",
+    "fault.html",
     STYLES,
     ICON,
     *dict.fromkeys(name for names in SCRIPTS.values() for name in names),

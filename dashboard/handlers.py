@@ -9,7 +9,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -19,7 +19,18 @@ from contracts.names import is_run_id
 from contracts.wording import shown
 from dashboard import files
 from dashboard.library import Library, UnknownReleaseError, UnknownWeekError
-from dashboard.page import CHART_LIBRARY, FIRST, ICON, SCRIPTS, STYLES, Assets, Told, served_page, version_of
+from dashboard.page import (
+    CHART_LIBRARY,
+    FIRST,
+    ICON,
+    SCRIPTS,
+    STYLES,
+    Assets,
+    Told,
+    fault_page,
+    served_page,
+    version_of,
+)
 from dashboard.runs import Runs
 from eventing.errors import Permanent, Retryable
 
@@ -82,40 +93,47 @@ _ASK_AGAIN_SECONDS = 10
 """What a client that asks over HTTP is told to wait; table and bucket are seldom away for longer."""
 
 
-def guard(told: Told) -> Any:
-    """The middleware with this policy."""
-    headers = {**HEADERS, "Content-Security-Policy": told.policy}
+def guard(ports: Ports) -> Any:
+    """The middleware with what an operator decided."""
+    headers = {**HEADERS, "Content-Security-Policy": ports.told.policy}
 
     @web.middleware
     async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Add the headers to every answer."""
-        response = await _answered(request, handler)
+        response = await _answered(request, handler, partial(_fault, request, ports.assets))
         response.headers.update(headers)
         return response
 
     return guarded
 
 
-async def _answered(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Tell faults as JSON that a page can show. The process's one broad except."""
+async def _answered(
+    request: web.Request, handler: _Handler, fault: Callable[[int, str], web.Response]
+) -> web.StreamResponse:
+    """Tell faults in words. The process's one broad except."""
     try:
         response = await handler(request)
     except web.HTTPException as error:
-        response = _fault(error.status, error.text or error.reason)
+        nowhere = request.match_info.http_exception is error and error.status == HTTPStatus.NOT_FOUND
+        reason = f"there is nothing at {shown(request.path)}" if nowhere else error.text or error.reason
+        response = fault(error.status, reason)
     except Retryable as error:
         log.warning("not_answered", extra={"path": request.path, "reason": str(error)})
-        response = _fault(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        response = fault(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         response.headers["Retry-After"] = str(_ASK_AGAIN_SECONDS)
     except Permanent as error:
         log.error("unreadable", extra={"path": request.path, "reason": str(error)})
-        response = _fault(HTTPStatus.BAD_GATEWAY, str(error))
+        response = fault(HTTPStatus.BAD_GATEWAY, str(error))
     except Exception:
         log.exception("unexpected", extra={"path": request.path})
-        response = _fault(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected fault; the dashboard's log tells more")
+        response = fault(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected fault; the dashboard's log tells more")
     return response
 
 
-def _fault(status: int, reason: str) -> web.Response:
+def _fault(request: web.Request, assets: Assets, status: int, reason: str) -> web.Response:
+    """JSON that a script can show; a page for whoever followed a link."""
+    if "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/api/"):
+        return web.Response(text=fault_page(assets, status, reason), status=status, content_type="text/html")
     return web.json_response({"fault": reason}, status=status)
 
 
@@ -213,7 +231,11 @@ def _figures(ports: Ports) -> _Find:
 
 
 def _artist(ports: Ports) -> _Find:
-    return lambda request: _single(request, ports.library.artist)
+    async def find(request: web.Request) -> Any:
+        found = await _single(request, ports.library.artist)
+        return {**found, "reach": []} if "figures" in ports.told.left_out else found
+
+    return find
 
 
 async def _single(request: web.Request, find: Callable[[str], Awaitable[Any]]) -> Any:
@@ -227,10 +249,12 @@ async def _single(request: web.Request, find: Callable[[str], Awaitable[Any]]) -
 
 
 def _file(ports: Ports) -> _Find:
+    sets = [files.RELEASES] if "figures" in ports.told.left_out else [*files.SETS]
+
     async def answer(request: web.Request) -> web.Response:
         name, _, kind = request.match_info["name"].rpartition(".")
-        if name not in files.SETS or kind not in files.KINDS:
-            offered = f"{', '.join(files.SETS)}, each as {', '.join(files.KINDS)}"
+        if name not in sets or kind not in files.KINDS:
+            offered = f"{', '.join(sets)}, each as {', '.join(files.KINDS)}"
             raise web.HTTPNotFound(text=f"there is no {shown(request.match_info['name'])}; there are {offered}")
         rows = await _week(request, lambda week: files.rows_of(name, week, ports.library))
         body = await asyncio.to_thread(files.KINDS[kind].write, rows)

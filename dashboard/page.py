@@ -6,9 +6,12 @@ nothing else. Both forbid inline handlers, `eval` and every address but the page
 
 import base64
 import hashlib
+import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -42,6 +45,8 @@ class Told:
     left_out: tuple[str, ...] = ()
     embed_in: str = ""
     """Sites that may show the page in a frame."""
+    logo: str = ""
+    """Spotify's, as a data address; empty where the name is written."""
     console: str = ""
     """Where logs, clusters and jobs can be seen; empty where they cannot."""
     project: str = ""
@@ -52,10 +57,11 @@ class Told:
         """The served page's: everything from here, covers from the one place where they lie."""
         host = urlsplit(self.images)
         covers = f" {host.scheme}://{host.netloc}" if self.images else ""
+        logo = " data:" if self.logo else ""
         framers = self.embed_in or "'none'"
         return (
             f"{_CLOSED}; frame-ancestors {framers}; script-src 'self'; style-src 'self'; "
-            f"img-src 'self'{covers}; connect-src 'self'"
+            f"img-src 'self'{covers}{logo}; connect-src 'self'"
         )
 
 
@@ -80,13 +86,31 @@ def served_page(assets: Assets, page: str, told: Told, ahead: Sequence[str] = ()
         ahead: Documents that its script will ask for, by path.
     """
     head = [
-        f'<link rel="icon" href="/assets/{ICON}" type="image/svg+xml">',
-        f'<link rel="stylesheet" href="/assets/{_stamped(assets, STYLES)}">',
+        *_looks(assets),
         f'<script defer src="/assets/{_stamped(assets, f"{page}-page.js")}"></script>',
         *(f'<link rel="preload" as="fetch" crossorigin href="/api/{path}">' for path in ahead),
     ]
     library = f"/assets/{_stamped(assets, CHART_LIBRARY)}"
-    return _filled(assets[f"{page}.html"], head, [_told(told, library)])
+    return _filled(assets[f"{page}.html"], head, [_told(told, library)], told)
+
+
+def fault_page(assets: Assets, status: int, reason: str) -> str:
+    """What a reader sees in place of a page that is not there."""
+    title = "There is no such page" if status == HTTPStatus.NOT_FOUND else "This cannot be shown"
+    filled = {
+        "head": "\n".join(_looks(assets)),
+        "status": str(status),
+        "title": title,
+        "reason": html.escape(reason),
+    }
+    return re.sub("<!-- (.+?) -->", lambda place: filled[place[1]], assets["fault.html"])
+
+
+def _looks(assets: Assets) -> list[str]:
+    return [
+        f'<link rel="icon" href="/assets/{ICON}" type="image/svg+xml">',
+        f'<link rel="stylesheet" href="/assets/{_stamped(assets, STYLES)}">',
+    ]
 
 
 def exported_page(assets: Assets, documents: Mapping[str, Any], told: Told, *, made_at: str) -> str:
@@ -111,7 +135,7 @@ def exported_page(assets: Assets, documents: Mapping[str, Any], told: Told, *, m
         _block("documents", {"made_at": made_at, "documents": documents}),
         *(f"<script>{script}</script>" for script in scripts),
     ]
-    return _filled(assets["data.html"], head, foot)
+    return _filled(assets["data.html"], head, foot, told)
 
 
 def _told(told: Told, library: str | None) -> str:
@@ -121,8 +145,11 @@ def _told(told: Told, library: str | None) -> str:
     return _block("told", {**fields, "lists": lists(), "tiles": TILES, "library": library})
 
 
-def _filled(template: str, head: list[str], foot: list[str]) -> str:
-    return template.replace("<!-- head -->", "\n".join(head)).replace("<!-- foot -->", "\n".join(foot))
+def _filled(template: str, head: list[str], foot: list[str], told: Told) -> str:
+    """The foot last: what is in the data is no place to be filled."""
+    name = f'<img src="{told.logo}" alt="Spotify">' if told.logo else "Spotify"
+    filled = template.replace("<!-- spotify -->", name).replace("<!-- head -->", "\n".join(head))
+    return filled.replace("<!-- foot -->", "\n".join(foot))
 
 
 def _block(name: str, content: Any) -> str:

@@ -31,6 +31,7 @@ def told(settings: Settings) -> Told:
         is_invented=settings.is_invented,
         left_out=settings.left_out,
         embed_in=settings.embed_in,
+        logo=settings.spotify_logo,
         console="" if settings.bigquery_emulator_host else settings.console_url,
         project=settings.google_cloud_project,
         region=settings.region,
@@ -115,7 +116,7 @@ async def ports(settings: Settings, *, clock: Clock = system_clock, warms: bool 
 
 async def build_app(ready: Ports) -> web.Application:
     """The application over its ports."""
-    app = web.Application(middlewares=[guard(ready.told)], client_max_size=1024)
+    app = web.Application(middlewares=[guard(ready)], client_max_size=1024)
     app.add_routes(routes(ready))
     return app
 

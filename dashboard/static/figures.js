@@ -6,6 +6,7 @@ const Figures = (() => {
   const { weekdays: WEEKDAYS, types: TYPES, track_bins: TRACK_BINS, kinds: KINDS } = Page.lists;
   const { PLURAL } = Releases;
   const LONGEST = 24; // half minutes; what is longer is counted in the last bar
+  const hasFiles = !Page.told.left_out.includes("data");
   let figures = null; // the figures document of the week
   let pairs = []; // by both markets: how many releases they share
 
@@ -55,7 +56,7 @@ const Figures = (() => {
           const gone = App.market() === null ? Object.keys(missing) : App.state.market in missing ? [App.state.market] : [];
           const note = !found ? "no list" : gone.length ? `without ${Page.listing(gone.map(marketName))}` : week === first ? "new by release date" : "";
           const counts = found ? [found.fresh, found.albums - found.fresh] : [null, null];
-          return KINDS.map((kind, order) => ({ week, kind, releases: counts[order], place: order, top: found ? found.albums : 0, note, mark: order === 0 && (!found || gone.length) ? "△" : "", isWhole: Boolean(found) && !gone.length, chosen: week === App.week.week }));
+          return KINDS.map((kind, order) => ({ week, kind, releases: counts[order], place: order, top: found ? found.albums : 0, note, mark: order === 0 && (!found || gone.length) ? "△" : "", isWhole: Boolean(found) && !gone.length && week !== first, chosen: week === App.week.week }));
         });
       },
       answer: (rows) => {
@@ -63,7 +64,7 @@ const Figures = (() => {
         const whole = fresh.filter((row) => row.isWhole);
         const now = fresh.find((row) => row.chosen && row.releases !== null);
         const said = [now ? `${number(now.releases)} are new this week` : "", whole.length > 1 ? `${number(Math.round(sum(whole.map((row) => row.releases)) / whole.length))} in an average week` : ""].filter(Boolean).join("; ");
-        const gaps = fresh.length - whole.length;
+        const gaps = fresh.filter((row) => row.mark).length;
         return `${said}.${gaps ? ` △ ${gaps} ${gaps === 1 ? "week lacks a market and is" : "weeks lack a market and are"} not in the average.` : ""}`;
       },
       columns: [["Week", (row) => row.week], ["Were", (row) => row.kind], ["Releases", (row) => (row.releases === null ? "not known" : row.releases)], ["", (row) => row.note]],
@@ -81,7 +82,7 @@ const Figures = (() => {
       },
       answer: (rows) => {
         const most = rows.reduce((best, row) => (row.releases > best.releases ? row : best));
-        return most.releases ? `Mostly ${PLURAL[most.type]}: ${percent(most.share)}.` : "None.";
+        return most.releases ? `${percent(most.share)} are ${PLURAL[most.type]}.` : "None.";
       },
       columns: [["Type", (row) => row.type], ["Releases", (row) => row.releases], ["Share", (row) => percent(row.share)]],
       click: (row) => App.go({ type: App.state.type === row.type ? "" : row.type }),
@@ -263,7 +264,7 @@ const Figures = (() => {
       holder.append(
         make("figcaption", {}, make("h3"), make("p", { class: "answer" })),
         make("div", { class: "chart" }),
-        make("details", {}, make("summary", {}, "As a table, and as a file"), make("p", { class: "files" }), make("div", { class: "scroll", tabindex: "0", role: "region" })),
+        make("details", {}, make("summary", {}, hasFiles ? "As a table, and as a file" : "As a table"), make("p", { class: "files" }), make("div", { class: "scroll", tabindex: "0", role: "region" })),
       );
       holder.querySelector("details").addEventListener("toggle", () => fillTable(name, figure));
     }
@@ -285,7 +286,7 @@ const Figures = (() => {
     region.setAttribute("aria-label", figure.question());
     region.replaceChildren(Page.smallTable(shown, figure.columns, figure.question()));
     const save = make("button", { type: "button", class: "link", onclick: () => Page.save(`new-releases-${App.week.week}-${name}.csv`, shown, figure.columns) }, "These rows as CSV");
-    details.querySelector(".files").replaceChildren(save, ...App.files(figure.set, "What they are made of: "));
+    if (hasFiles) details.querySelector(".files").replaceChildren(save, ...App.files(figure.set, "What they are made of: "));
   }
 
   /** Draw what the week's figures say; `isCurrent` tells whether it is still asked for. */

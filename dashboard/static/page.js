@@ -28,6 +28,8 @@ const Page = (() => {
   const percent = (value) => `${Math.round(value * 100)} %`;
   const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
   const day = (text) => days.format(new Date(`${text}T00:00:00Z`));
+  /** The same in short: 23 Nov 2026. */
+  const shortDay = (text) => day(text).replace(/ (\w{3})\w* /, " $1 ");
 
   const regions = new Intl.DisplayNames("en", { type: "region" });
   /** A market's name; an unknown code is its own name. */
@@ -54,7 +56,7 @@ const Page = (() => {
       throw new Error(`this file does not hold ${path}`);
     }
     const response = await fetch(`/api/${path}`).catch(() => {
-      throw new Error(navigator.onLine ? "the server does not answer" : "this device has no connection to the network; what is shown was asked for before");
+      throw new Error(navigator.onLine ? "the server does not answer" : "this device has no connection to the network");
     });
     const answer = await response.json().catch(() => ({}));
     if (!response.ok) throw new Error(answer.fault || `the server answered ${response.status}`);
@@ -197,7 +199,8 @@ const Page = (() => {
     else holder.append(blank(title));
     return holder;
   }
-  const blank = (title) => make("span", { class: "blank", "aria-hidden": "true" }, [...title.trim()][0] || "♪");
+  const hasCovers = Boolean(documents ? Object.keys(documents.documents.covers).length : told.images);
+  const blank = (title) => make("span", { class: "blank", "aria-hidden": "true" }, [...title].find((letter) => /[\p{L}\p{N}]/u.test(letter)) || "♪");
 
   /** Show the page as loading, empty, error or ready. */
   function enter(name) {
@@ -209,5 +212,5 @@ const Page = (() => {
     get("content").hidden = name !== "ready";
   }
 
-  return { get, enter, make, number, percent, day, moment, listing, marketName, ask, theme, onTheme, library, draw, smallTable, save, keepFocus, spotify, cover, told, tiles: told.tiles, lists: told.lists, madeAt: documents && documents.made_at };
+  return { get, enter, make, number, percent, day, shortDay, moment, listing, marketName, ask, theme, onTheme, library, draw, smallTable, save, keepFocus, spotify, cover, hasCovers, told, tiles: told.tiles, lists: told.lists, madeAt: documents && documents.made_at };
 })();

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from local import tools
 from local.bigquery import BigQuery
 from local.choices import BUCKET, DATASET, PROJECT
-from local.processes import LOOPBACK, Supervisor, answers
+from local.processes import LOOPBACK, Child, Supervisor, answers
 from local.storage import Storage
 from tests.browser import year
 
@@ -47,6 +47,20 @@ def simulator(supervisor: Supervisor) -> str:
     return f"http://{LOOPBACK}:{port}/image"
 
 
+def started(supervisor: Supervisor, environment: Mapping[str, str]) -> str:
+    """A dashboard, ready; gives its address."""
+    return _start(supervisor, environment, "dashboard")[1]
+
+
+def _start(supervisor: Supervisor, environment: Mapping[str, str], module: str) -> tuple[Child, str]:
+    port = supervisor.ports.take()
+    url = f"http://{LOOPBACK}:{port}"
+    command: list[str | Path] = [sys.executable, "-m", module]
+    child = supervisor.start("dashboard", command, {**environment, "PORT": str(port)}, cwd=tools.ROOT)
+    child.wait_until(answers(f"{url}/health/ready"), within=60)
+    return child, url
+
+
 @contextmanager
 def stack(folder: Path, weeks: int, without: Mapping[date, str] = MappingProxyType({})) -> Iterator[Stack]:
     """Emulators and so many weeks, each `without` its market; gone when the block is left."""
@@ -79,13 +93,8 @@ def stack(folder: Path, weeks: int, without: Mapping[date, str] = MappingProxyTy
 @contextmanager
 def serving(behind: Stack, module: str = "dashboard") -> Iterator[str]:
     """A dashboard over it, as this module starts it; gives its address."""
-    port = behind.supervisor.ports.take()
-    url = f"http://{LOOPBACK}:{port}"
-    command: list[str | Path] = [sys.executable, "-m", module]
-    environment = {**behind.environment, "PORT": str(port)}
-    child = behind.supervisor.start("dashboard", command, environment, cwd=tools.ROOT)
+    child, url = _start(behind.supervisor, behind.environment, module)
     try:
-        child.wait_until(answers(f"{url}/health/ready"), within=60)
         yield url
     finally:
         child.stop()

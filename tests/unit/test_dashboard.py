@@ -53,10 +53,12 @@ WEEK, BEFORE = date(2026, 11, 23), date(2026, 11, 16)
 VIEWS = Views("p", "d")
 IMAGES = "https://covers.example/image"
 TOLD = page.Told(images=IMAGES)
+LOGO = "data:image/svg+xml;base64,PHN2Zy8+"
 ASSETS = Assets(
     {
-        "data.html": "<head><!-- head --></head><!-- foot -->",
+        "data.html": "<head><!-- head --></head><!-- spotify --><!-- foot -->",
         "runs.html": "<head><!-- head --></head><!-- foot -->",
+        "fault.html": "<title><!-- title --></title><!-- head --><!-- status --> <!-- reason -->",
         "style.css": "p{}",
         **{name: f"'{name}';" for names in page.SCRIPTS.values() for name in names},
         "vega.js": "var x = '</script>';",
@@ -205,6 +207,14 @@ def test_a_market_is_compared_with_its_own_last_list() -> None:
     assert compared_week(["DK", "NO", "SE"], before) == BEFORE
 
 
+def test_a_week_is_compared_with_the_one_most_of_its_markets_are() -> None:
+    """One market's later list does not speak for all; of two weeks with as many, the newer does."""
+    older = date(2026, 11, 9)
+    before = {"DK": older, "NO": older, "SE": BEFORE}
+    assert compared_week(["DK", "NO", "SE"], before) == older
+    assert compared_week(["DK", "SE"], before) == BEFORE
+
+
 @pytest.mark.parametrize(("days", "is_new"), [(0, True), (6, True), (7, False), (-1, False), (None, False)])
 def test_the_first_list_of_a_market_is_told_by_release_dates(days: int | None, is_new: bool) -> None:  # noqa: FBT001
     """Without a list before, the week before the run decides; a day that is not known is not new."""
@@ -234,6 +244,7 @@ def test_a_market_that_should_be_there_is_missed_with_its_reason() -> None:
     assert missing(WEEK, index, told) == {"FI": "its list landed and is not in the table", "SE": "403"}
     assert missing(WEEK, index, None) == {"SE": "no receipt tells why"}
     assert missing(BEFORE, index, None) == {}
+    assert missing(WEEK, [week_row(WEEK, "DK"), week_row(WEEK - timedelta(weeks=9), "SE")], None) == {}
 
 
 def test_runs_that_the_table_does_not_hold_are_told_of() -> None:
@@ -553,6 +564,15 @@ def test_an_assets_address_changes_with_its_content() -> None:
     assert page.served_page(ASSETS, "runs", TOLD) == page.served_page(changed, "runs", TOLD)
 
 
+def test_the_logo_stands_where_else_the_name_does() -> None:
+    """Spotify asks for its logo beside its content; it is not ours to give away, so an operator brings it."""
+    assert "</head>Spotify<script" in page.served_page(ASSETS, "data", TOLD)
+    with_logo = page.Told(logo=LOGO)
+    shown = f'</head><img src="{LOGO}" alt="Spotify"><script'
+    assert shown in page.served_page(ASSETS, "data", with_logo)
+    assert shown in page.exported_page(ASSETS, {}, with_logo, made_at="now")
+
+
 # --- answers ---------------------------------------------------------------------------------------------------
 
 
@@ -570,7 +590,7 @@ async def serving(
 ) -> AsyncIterator[TestClient[Any, Any]]:
     clock = TestClock()
     ports = Ports(books or library(table, clock), Runs(store, "b", clock), ASSETS, told, {"storage": check})
-    app = web.Application(middlewares=[guard(told)])
+    app = web.Application(middlewares=[guard(ports)])
     app.add_routes(routes(ports))
     async with TestClient(TestServer(app)) as client:
         yield client
@@ -739,6 +759,17 @@ async def test_the_list_of_runs_tells_why_the_newest_are_not_well() -> None:
     assert store.reads - before > 2
 
 
+@pytest.mark.parametrize(("path", "is_page"), [("/data/2001-01-01/<b>.csv", True), ("/api/weeks/<b>", False)])
+async def test_whoever_follows_a_link_reads_a_page(path: str, is_page: bool) -> None:  # noqa: FBT001
+    """A browser shows what is wrong in words, with what the address held as text; a script gets JSON."""
+    async with serving(Table(), MemoryObjectStore()) as client:
+        response = await client.get(path, headers={"Accept": "text/html,*/*;q=0.8"})
+        assert (response.status, response.content_type == "text/html") == (404, is_page)
+        if is_page:
+            assert "&lt;b&gt;" in (told := await response.text())
+            assert "<b>" not in told
+
+
 async def test_a_document_that_cannot_be_read_is_named() -> None:
     """A broken document in the bucket is told by its name, not as an unexpected fault."""
     store = MemoryObjectStore()
@@ -778,6 +809,13 @@ async def test_what_is_left_out_is_not_given_either() -> None:
         assert (await client.get("/api/weeks/2026-11-23")).status == 200
 
 
+async def test_without_figures_no_file_has_them() -> None:
+    """The sets that the charts are made of go with the charts; the releases stay."""
+    async with serving(Table(), MemoryObjectStore(), told=page.Told(left_out=("figures",))) as client:
+        status = {name: (await client.get(f"/data/2026-11-23/{name}.csv")).status for name in files.SETS}
+    assert status == {name: 200 if name == "releases" else 404 for name in files.SETS}
+
+
 @pytest.mark.parametrize("name", files.SETS)
 async def test_every_set_is_given_in_every_format(name: str) -> None:
     """What the charts show can be had as CSV, Parquet and JSON, with the same rows."""
@@ -806,6 +844,7 @@ def test_a_spreadsheet_takes_no_title_for_a_formula() -> None:
     [
         (TOLD, "img-src 'self' https://covers.example;"),
         (page.Told(), "img-src 'self';"),
+        (page.Told(logo=LOGO), "img-src 'self' data:;"),
         (page.Told(embed_in="https://intranet.example"), "frame-ancestors https://intranet.example;"),
         (page.Told(), "frame-ancestors 'none';"),
     ],
@@ -872,10 +911,11 @@ def test_settings_name_every_fault() -> None:
                 "LEAVE_OUT": "covers,everything",
                 "EMBED_IN": "https://a.example; script-src *",
                 "SPOTIFY_IMAGES_URL": "https://a.example;b",
+                "SPOTIFY_LOGO": 'data:image/png;base64,"><script>',
             },
         )
     faults = {fault.field for fault in caught.value.faults}
-    wrong = {"MAXIMUM_BYTES_BILLED", "LOG_LEVEL", "LEAVE_OUT", "EMBED_IN", "SPOTIFY_IMAGES_URL"}
+    wrong = {"MAXIMUM_BYTES_BILLED", "LOG_LEVEL", "LEAVE_OUT", "EMBED_IN", "SPOTIFY_IMAGES_URL", "SPOTIFY_LOGO"}
     assert faults == {"GOOGLE_CLOUD_PROJECT", "BUCKET", *wrong}
 
 
