@@ -8,7 +8,7 @@ themselves, so those of a local stack are set before the first client is made, a
 import asyncio
 import os
 import shlex
-from collections.abc import AsyncIterator, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping
 from contextlib import AbstractContextManager, asynccontextmanager, closing
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -23,6 +23,8 @@ from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, Ref
 from google.auth.transport.requests import Request
 from google.cloud import bigquery, pubsub_v1, storage
 
+from contracts.documents import Order
+from contracts.events import OwnEvent
 from contracts.names import RAW_DAYS
 from contracts.wording import cut, shown
 from eventing.clients import anonymous
@@ -33,6 +35,7 @@ from eventing.ledger import RunLedger
 from eventing.objects import GcsObjectStore
 from eventing.publisher import PubSubPublisher
 from ops import record
+from ops.orders import Kind, give_order
 
 _PACKAGED: Final = Path(__file__).parent / "infra"
 INFRA: Final = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1] / "infra"
@@ -239,6 +242,16 @@ class Stack:
     ledger: RunLedger
     publisher: PubSubPublisher
     clock: Clock
+
+    async def ask(self, events: Iterable[OwnEvent]) -> None:
+        """Publish what an operator asks for."""
+        await self.publisher.publish(events, cause=f"operator/{self.clock().isoformat()}")
+
+    async def order(self, run_id: str, kind: Kind, reason: str) -> Order:
+        """Give an operator's order about a run; see `ops.orders`."""
+        return await give_order(
+            self.ledger, self.publisher, run_id=run_id, kind=kind, reason=reason, now=self.clock()
+        )
 
 
 @asynccontextmanager

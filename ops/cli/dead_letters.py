@@ -2,10 +2,12 @@
 
 import getpass
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
+from contracts import topology
 from contracts.documents import DeadLetter, Redrive
 from ops import dead_letters
 from ops.cli import render
@@ -18,10 +20,7 @@ from ops.cli.session import (
     InForm,
     Reason,
     Yes,
-    act,
-    acts,
-    console,
-    say,
+    answer,
 )
 from ops.dead_letters import Action, Filter, Refuse
 from ops.requests import RequestError, hours_of, market_of, run_id_of
@@ -49,8 +48,8 @@ def _filter(
 
 
 @app.command("list")
-def list_dead_letters(
-    context: typer.Context,
+async def list_dead_letters(
+    stack: Stack,
     *,
     subscription: Subscription = None,
     matching: Why = None,
@@ -60,42 +59,28 @@ def list_dead_letters(
     form: InForm = Form.TABLE,
 ) -> None:
     """Dead letters by subscription and reason; nothing is consumed."""
-
-    async def work(stack: Stack) -> None:
-        wanted = _filter(subscription, matching, run, market, within_hours)
-        found = dead_letters.select(await stack.ledger.dead_letters(), wanted, stack.clock())
-        if form.is_data:
-            say([_told(dead_letter) for dead_letter in found], form)
-        elif found:
-            console.print(render.dead_letters_table(dead_letters.grouped(found)))
-        else:
-            console.print("no dead letters")
-
-    act(context, work)
+    wanted = _filter(subscription, matching, run, market, within_hours)
+    found = dead_letters.select(await stack.ledger.dead_letters(), wanted, stack.clock())
+    table = render.dead_letters_table(dead_letters.grouped(found)) if found else "no dead letters"
+    answer(form, [_told(dead_letter) for dead_letter in found], table)
 
 
 @app.command()
-def show(
-    context: typer.Context,
+async def show(
+    stack: Stack,
     message_id: Annotated[str, typer.Argument(metavar="MESSAGE", help="Message id, as `list` shows it.")],
     *,
     form: InForm = Form.TABLE,
 ) -> None:
     """One dead letter, its data included."""
-
-    async def work(stack: Stack) -> None:
-        dead_letter = await _one(stack, message_id)
-        if form.is_data:
-            say(_told(dead_letter), form)
-        else:
-            console.print(render.fields_table(f"Dead letter {dead_letter.message_id}", _told(dead_letter)))
-
-    act(context, work)
+    (dead_letter,) = await _chosen(stack, [message_id])
+    told = _told(dead_letter)
+    answer(form, told, render.fields_table(f"Dead letter {message_id}", told))
 
 
 @app.command()
-def redrive(
-    context: typer.Context,
+async def redrive(
+    stack: Stack,
     message_ids: Annotated[
         list[str] | None, typer.Argument(metavar="[MESSAGE]...", help="Message ids; or choose by the options.")
     ] = None,
@@ -110,35 +95,26 @@ def redrive(
     force: Annotated[
         bool, typer.Option("--force", help="Also what was sent again before, or keeps coming back.")
     ] = False,
-    dry_run: DryRun = False,
+    _dry_run: DryRun = False,
     yes: Yes = False,
     form: InForm = Form.TABLE,
-) -> None:
+) -> int:
     """Send dead letters again, each to the one subscription that had given it up. Shows the plan unless --yes."""
-    doing = acts(yes=yes, dry_run=dry_run, unasked=False)
-
-    async def work(stack: Stack) -> int:
-        chosen = _filter(subscription, matching, run, market, within_hours)
-        if not message_ids and chosen == Filter() and not every:
-            raise RequestError("say which: message ids, an option such as --subscription, or --all")
-        found = dead_letters.select(await _chosen(stack, message_ids), chosen, stack.clock())
-        if not found:
-            raise CommandError(
-                "no dead letter is like that; see them with: releases dead-letter list", Exit.NOT_FOUND
-            )
-        actions = dead_letters.plan(found, dead_letters.topics_of(TOPOLOGY), force=force)
-        if doing:
-            mark = Redrive(at=stack.clock(), by=getpass.getuser(), reason=reason)
-            await dead_letters.carry_out(actions, stack.ledger, stack.publisher, mark=mark)
-        _tell(actions, doing=doing, form=form)
-        return Exit.FAILED if all(isinstance(action, Refuse) for action in actions) else Exit.DONE
-
-    act(context, work)
-
-
-async def _one(stack: Stack, message_id: str) -> DeadLetter:
-    (dead_letter,) = await _chosen(stack, [message_id])
-    return dead_letter
+    wanted = _filter(subscription, matching, run, market, within_hours)
+    if not message_ids and wanted == Filter() and not every:
+        raise RequestError("say which: message ids, an option such as --subscription, or --all")
+    found = dead_letters.select(await _chosen(stack, message_ids), wanted, stack.clock())
+    if not found:
+        raise CommandError("no dead letter is like that; see them with: releases dead-letter list", Exit.NOT_FOUND)
+    topics = {push.name: push.topic for push in topology.read(TOPOLOGY).push_subscriptions}
+    actions = dead_letters.plan(found, topics, force=force)
+    if yes:
+        mark = Redrive(at=stack.clock(), by=getpass.getuser(), reason=reason)
+        await dead_letters.carry_out(actions, stack.ledger, stack.publisher, mark=mark)
+    answer(
+        form, {"dry_run": not yes, "actions": [_action(action) for action in actions]}, *_lines(actions, done=yes)
+    )
+    return Exit.FAILED if all(isinstance(action, Refuse) for action in actions) else Exit.DONE
 
 
 async def _chosen(stack: Stack, message_ids: list[str] | None) -> list[DeadLetter]:
@@ -160,20 +136,16 @@ async def _chosen(stack: Stack, message_ids: list[str] | None) -> list[DeadLette
     return [by_id[message_id] for message_id in message_ids]
 
 
-def _tell(actions: tuple[Action, ...], *, doing: bool, form: Form) -> None:
-    if form.is_data:
-        say({"dry_run": not doing, "actions": [_action(action) for action in actions]}, form)
-        return
+def _lines(actions: tuple[Action, ...], *, done: bool) -> Iterator[str]:
     for action in actions:
         dead_letter = action.dead_letter
         if isinstance(action, Refuse):
-            console.print(f"{dead_letter.message_id} stays: {action.why}")
+            yield f"{dead_letter.message_id} stays: {action.why}"
         else:
-            done = "sent to" if doing else "would be sent to"
-            whose = f"{dead_letter.subscription} ({dead_letter.event or 'unreadable'})"
-            console.print(f"{dead_letter.message_id} {done} {whose}")
-    if not doing:
-        console.print("nothing was sent; add --yes to do it")
+            sent = "sent to" if done else "would be sent to"
+            yield f"{dead_letter.message_id} {sent} {dead_letter.subscription} ({dead_letter.event or 'unreadable'})"
+    if not done:
+        yield "nothing was sent; add --yes to do it"
 
 
 def _action(action: Action) -> dict[str, Any]:

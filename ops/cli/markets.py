@@ -12,7 +12,6 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 from contracts import names
 from contracts.events import RunRequested, SweepRequested
 from eventing.deadlines import CALL
-from ops import orders
 from ops import target as targets
 from ops.cli import render
 from ops.cli.session import (
@@ -25,12 +24,10 @@ from ops.cli.session import (
     Run,
     Timeout,
     Yes,
-    act,
-    acts,
+    answer,
     console,
     known_run,
     run_statuses,
-    say,
 )
 from ops.cli.watching import watch
 from ops.requests import (
@@ -51,8 +48,8 @@ from runs.status import RunStatus, UnreadableRun
 _MAXIMUM_BYTES = 10 * 1024**3  # one partition is some megabytes; a runaway query must not cost
 
 
-def replay(
-    context: typer.Context,
+async def replay(
+    stack: Stack,
     run: Run,
     *,
     reason: Reason,
@@ -62,32 +59,26 @@ def replay(
     everything: Annotated[bool, typer.Option("--all", help="All markets that the run expects.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Also read every album anew, past the cache.")] = False,
     dry_run: DryRun = False,
-    yes: Yes = False,
+    _yes: Yes = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the markets' rows are replaced.")] = False,
     timeout_seconds: Timeout = 3600,
     form: InForm = Form.TABLE,
 ) -> None:
     """Fetch markets of a run again and replace their rows."""
-    dry_run = not acts(yes=yes, dry_run=dry_run)
-
-    async def work(stack: Stack) -> int:
-        status = await known_run(stack, run)
-        requests = plan_replay(status, markets_of(market or []), fresh=fresh, reason=reason, everything=everything)
-        before = {request.market: _generation(status.market(request.market)) for request in requests}
-        if not dry_run:
-            await stack.publisher.publish(requests, cause=f"operator/{stack.clock().isoformat()}")
-        follow = wait and not dry_run
-        told = [request.model_dump(mode="json") for request in requests]
-        if form.is_data and not follow:
-            say({"run_id": status.run_id, "requests": told, "dry_run": dry_run}, form)
-        elif not form.is_data:
-            done = "would be fetched again" if dry_run else "is asked for again"
-            console.print(f"{' '.join(before)} of run {status.run_id} {done}{', past the cache' if fresh else ''}")
-        if follow:
-            await _until_replaced(stack, status.run_id, before, timeout_seconds, form=form)
-        return Exit.DONE
-
-    act(context, work)
+    status = await known_run(stack, run)
+    requests = plan_replay(status, markets_of(market or []), fresh=fresh, reason=reason, everything=everything)
+    generations = {found.market: found.generation for found in status.markets}
+    before = {request.market: generations[request.market] for request in requests}
+    if not dry_run:
+        await stack.ask(requests)
+    follow = wait and not dry_run
+    told = [request.model_dump(mode="json") for request in requests]
+    if not (follow and form.is_data):
+        done = "would be fetched again" if dry_run else "is asked for again"
+        line = f"{' '.join(before)} of run {status.run_id} {done}{', past the cache' if fresh else ''}"
+        answer(form, {"run_id": status.run_id, "requests": told, "dry_run": dry_run}, line)
+    if follow:
+        await _until_replaced(stack, status.run_id, before, timeout_seconds, form=form)
 
 
 async def _until_replaced(
@@ -110,38 +101,24 @@ async def _until_replaced(
         console.print(f"replaced: {' '.join(before)}, in revision {found.revision}")
 
 
-def _generation(market: Any) -> int | None:
-    return None if market is None else market.generation
-
-
-def why_market(
-    context: typer.Context,
+async def why_market(
+    stack: Stack,
     run: Run,
     market: Annotated[str, typer.Argument(metavar="MARKET", help="A market such as DK.")],
     *,
     form: InForm = Form.TABLE,
 ) -> None:
     """What happened to a market of a run, from the tick to the table, with ids and times."""
-
-    async def work(stack: Stack) -> None:
-        code = market_of(market)
-        status = await known_run(stack, run)
-        found = status.market(code)
-        if found is None:
-            expected = " ".join(known.market for known in status.markets)
-            raise CommandError(
-                f"run {status.run_id} does not expect {code}; it expects {expected}", Exit.NOT_FOUND
-            )
-        objects = await why.read_objects(status.run_id, code, stack.store)
-        story = why.story_of(
-            status, found, objects, await asyncio.to_thread(_rows, stack.target, status.run_id, code)
-        )
-        if form.is_data:
-            say(story.model_dump(mode="json", exclude_none=True), form)
-        else:
-            console.print(render.story_view(story, stack.target.named))
-
-    act(context, work)
+    code = market_of(market)
+    status = await known_run(stack, run)
+    found = status.market(code)
+    if found is None:
+        expected = " ".join(known.market for known in status.markets)
+        raise CommandError(f"run {status.run_id} does not expect {code}; it expects {expected}", Exit.NOT_FOUND)
+    objects = await why.read_objects(status.run_id, code, stack.store)
+    rows = await asyncio.to_thread(_rows, stack.target, status.run_id, code)
+    story = why.story_of(status, found, objects, rows)
+    answer(form, story.model_dump(mode="json", exclude_none=True), render.story_view(story, stack.target.named))
 
 
 def _rows(target: Target, run_id: str, market: str) -> int | str:
@@ -162,8 +139,8 @@ def _rows(target: Target, run_id: str, market: str) -> int | str:
     return int(row[0])
 
 
-def receipt(
-    context: typer.Context,
+async def receipt(
+    stack: Stack,
     run: Run,
     *,
     revision: Annotated[
@@ -172,61 +149,45 @@ def receipt(
     form: InForm = Form.TABLE,
 ) -> None:
     """The receipt of a run: what a decision became."""
-
-    async def work(stack: Stack) -> None:
-        status = await known_run(stack, run)
-        found = [entry.receipt for entry in status.revisions if entry.receipt is not None]
-        wanted = [one for one in found if revision is None or one.revision == revision]
-        if not wanted:
-            what = f"revision {revision}" if revision else "it"
-            raise CommandError(
-                f"run {status.run_id} is {status.state} and {what} has no receipt; follow it with: "
-                f"releases run watch {status.run_id}",
-                Exit.NOT_FOUND,
-            )
-        if form.is_data:
-            say(wanted[-1].model_dump(mode="json", exclude_none=True), form)
-        else:
-            decision = next(e.decision for e in status.revisions if e.receipt is wanted[-1])
-            console.print(render.receipt_view(wanted[-1], decision))
-            if wanted[-1] is found[-1]:
-                console.print(render.cause_text(cause_of(status), stack.target.named))
-
-    act(context, work)
+    status = await known_run(stack, run)
+    found = [(entry.receipt, entry.decision) for entry in status.revisions if entry.receipt is not None]
+    wanted = [pair for pair in found if revision is None or pair[0].revision == revision]
+    if not wanted:
+        what = f"revision {revision}" if revision else "it"
+        raise CommandError(
+            f"run {status.run_id} is {status.state} and {what} has no receipt; follow it with: "
+            f"releases run watch {status.run_id}",
+            Exit.NOT_FOUND,
+        )
+    cause = [render.cause_text(cause_of(status), stack.target.named)] if wanted[-1] is found[-1] else []
+    told = wanted[-1][0].model_dump(mode="json", exclude_none=True)
+    answer(form, told, render.receipt_view(*wanted[-1]), *cause)
 
 
-def backfill(
-    context: typer.Context,
+async def backfill(
+    stack: Stack,
     *,
     first: Annotated[str, typer.Option("--from", help="First run, such as 2026-10-05.")],
     last: Annotated[str, typer.Option("--to", help="Last run, included.")],
     reason: Reason = "backfill",
     dry_run: DryRun = False,
-    yes: Yes = False,
+    _yes: Yes = False,
     form: InForm = Form.TABLE,
 ) -> None:
     """Load runs again from what the raw bucket still holds; Spotify is not asked."""
-    dry_run = not acts(yes=yes, dry_run=dry_run)
-
-    async def work(stack: Stack) -> int:
-        raw = await _raw_markets(stack)
-        known = [index.run_id for index in await stack.ledger.indexes() if index.has_manifest]
-        span = (run_id_of(first), run_id_of(last))
-        found = await run_statuses(stack, [run_id for run_id in known if span[0] <= run_id <= span[1]])
-        unreadable = [run.run_id for run in found if isinstance(run, UnreadableRun)]
-        steps = plan_backfill(*span, raw=raw, known=known, gone=_gone_markets(found), unreadable=unreadable)
-        if not steps:
-            raise CommandError(f"the bucket holds nothing of a run from {first} to {last}", Exit.NOT_FOUND)
-        if not dry_run:
-            for step in steps:
-                await _backfill(stack, step, reason)
-        if form.is_data:
-            say([{"run_id": s.run_id, "action": s.action, "markets": s.markets} for s in steps], form)
-        else:
-            _tell_backfill(steps, dry_run=dry_run)
-        return Exit.DONE
-
-    act(context, work)
+    raw = await _raw_markets(stack)
+    known = [index.run_id for index in await stack.ledger.indexes() if index.has_manifest]
+    span = (run_id_of(first), run_id_of(last))
+    found = await run_statuses(stack, [run_id for run_id in known if span[0] <= run_id <= span[1]])
+    unreadable = [run.run_id for run in found if isinstance(run, UnreadableRun)]
+    steps = plan_backfill(*span, raw=raw, known=known, gone=_gone_markets(found), unreadable=unreadable)
+    if not steps:
+        raise CommandError(f"the bucket holds nothing of a run from {first} to {last}", Exit.NOT_FOUND)
+    if not dry_run:
+        for step in steps:
+            await _backfill(stack, step, reason)
+    told = [{"run_id": s.run_id, "action": s.action, "markets": s.markets} for s in steps]
+    answer(form, told, *_backfill_lines(steps, dry_run=dry_run))
 
 
 async def _raw_markets(stack: Stack) -> dict[str, list[str]]:
@@ -246,16 +207,13 @@ def _gone_markets(runs: list[RunStatus | UnreadableRun]) -> dict[str, list[str]]
 
 async def _backfill(stack: Stack, step: Backfill, reason: str) -> None:
     if step.action == "reload":
-        await orders.give_order(
-            stack.ledger, stack.publisher, run_id=step.run_id, kind="reload", reason=reason, now=stack.clock()
-        )
+        await stack.order(step.run_id, "reload", reason)
     elif step.action == "request":
         # Their parts are there: whatever they are, nobody has to fetch them.
-        event = RunRequested(run_id=step.run_id, markets=step.markets, reason=reason, force=True)
-        await stack.publisher.publish([event], cause=f"operator/{stack.clock().isoformat()}")
+        await stack.ask([RunRequested(run_id=step.run_id, markets=step.markets, reason=reason, force=True)])
 
 
-def _tell_backfill(steps: tuple[Backfill, ...], *, dry_run: bool) -> None:
+def _backfill_lines(steps: tuple[Backfill, ...], *, dry_run: bool) -> list[str]:
     be = "would be" if dry_run else "is"
     told = {
         "reload": f"{be} loaded again, as a new revision",
@@ -264,29 +222,21 @@ def _tell_backfill(steps: tuple[Backfill, ...], *, dry_run: bool) -> None:
         "nothing": "has no raw parts any more; nothing can be done",
         "unreadable": "cannot be read, see releases run list. Left",
     }
-    for step in steps:
-        console.print(f"run {step.run_id} {told[step.action]}: {len(step.markets)} markets")
+    return [f"run {step.run_id} {told[step.action]}: {len(step.markets)} markets" for step in steps]
 
 
-def sweep(
-    context: typer.Context,
+async def sweep(
+    stack: Stack,
     *,
     reason: Reason = "asked for by an operator",
     dry_run: DryRun = False,
-    yes: Yes = False,
+    _yes: Yes = False,
     form: InForm = Form.TABLE,
 ) -> None:
     """Look at every open run now and repair what a lost event left undone."""
-    doing = acts(yes=yes, dry_run=dry_run)
-
-    async def work(stack: Stack) -> None:
-        event = SweepRequested(reason=reason)
-        if doing:
-            await stack.publisher.publish([event], cause=f"operator/{stack.clock().isoformat()}")
-        if form.is_data:
-            say({"published": event.type, "reason": reason, "dry_run": not doing}, form)
-        else:
-            be = "is" if doing else "would be"
-            console.print(f"the sweep {be} asked for; `releases run list` shows what it changes")
-
-    act(context, work)
+    event = SweepRequested(reason=reason)
+    if not dry_run:
+        await stack.ask([event])
+    be = "would be" if dry_run else "is"
+    shown = f"the sweep {be} asked for; `releases run list` shows what it changes"
+    answer(form, {"published": event.type, "reason": reason, "dry_run": dry_run}, shown)

@@ -10,11 +10,14 @@ import unicodedata
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum, StrEnum
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
 import yaml
+from rich.console import RenderableType
 from typer.core import TyperCommand
 
 from contracts.faults import ContractError
@@ -52,15 +55,37 @@ class _Command(TyperCommand):
         return super().parse_args(ctx, ["--output=json" if word == "--json" else word for word in args])
 
 
+Work = Callable[..., Coroutine[Any, Any, int | None]]
+"""What a command does: a function of a `Stack` and what was typed; gives its exit status, where that is not 0."""
+
+
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
 class Commands(typer.Typer):
-    """A group of commands of this command line."""
+    """A group of commands, each of which works on a stack."""
 
     def command(self, name: str | None = None, **given: Any) -> Callable[[CommandT], CommandT]:
-        """See `Typer.command`."""
-        return super().command(name, cls=_Command, **given)
+        """See `Typer.command`; the decorated function's first argument is the opened stack, not something typed."""
+
+        def added(work: CommandT) -> CommandT:
+            super(Commands, self).command(name, cls=_Command, **given)(_typed(work))
+            return work
+
+        return added
+
+
+def _typed(work: Work) -> Callable[..., None]:
+    """The function that Typer calls: a command's own, with Typer's context in place of the stack."""
+
+    @wraps(work)
+    def command(context: typer.Context, **typed: Any) -> None:
+        act(context, lambda stack: work(stack, **typed))
+
+    _, *options = signature(work).parameters.values()
+    context = Parameter("context", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    command.__signature__ = signature(work).replace(parameters=[context, *options])  # type: ignore[attr-defined]
+    return command
 
 
 def _in_words(reason: str) -> str:
@@ -78,11 +103,30 @@ def _in_words(reason: str) -> str:
     return reason
 
 
+def not_both(*options: str) -> Callable[[typer.Context, bool], bool]:
+    """For flags of which one at most may be given: the callback of each, made with the flags of all."""
+    names = {option.removeprefix("--").replace("-", "_") for option in options}
+
+    def checked(context: typer.Context, asked: bool) -> bool:  # noqa: FBT001 -- Typer gives it by position
+        given = {name.lstrip("_") for name, value in context.params.items() if value}
+        if asked and given & names:
+            raise typer.BadParameter(f"{' and '.join(options)}: name one of them, not both")
+        return asked
+
+    return checked
+
+
+_NOT_BOTH: Final = not_both("--yes", "--dry-run")
 InForm = Annotated[Form, typer.Option("--output", "-o", help="How to answer; --json is short for json.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with what you asked for.", callback=_in_words)]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.", callback=_NOT_BOTH)
+]
 Yes = Annotated[
-    bool, typer.Option("--yes", "-y", help="Do it; what cannot be taken back is done with this alone.")
+    bool,
+    typer.Option(
+        "--yes", "-y", help="Do it; what cannot be taken back is done with this alone.", callback=_NOT_BOTH
+    ),
 ]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The run: a date such as 2026-11-23.")]
 Timeout = Annotated[
@@ -113,17 +157,6 @@ MEANINGS: Final = {
 STATUSES: Final = "Exit status: " + "; ".join(f"{status} {words}" for status, words in MEANINGS.items()) + "."
 
 
-def acts(*, yes: bool, dry_run: bool, unasked: bool = True) -> bool:
-    """Whether something is done, or only shown; `unasked`: whether it is done without a word, too.
-
-    Raises:
-        BadParameter: both are asked for.
-    """
-    if yes and dry_run:
-        raise typer.BadParameter("--yes and --dry-run: name one of them, not both")
-    return yes or (unasked and not dry_run)
-
-
 class CommandError(Exception):
     """A command that cannot do what it was asked; says what to do instead."""
 
@@ -132,12 +165,8 @@ class CommandError(Exception):
         self.status = status
 
 
-Work = Callable[[Stack], Coroutine[Any, Any, int | None]]
-"""What a command does with a stack; gives its exit status, where that is not 0."""
-
-
 def act(context: typer.Context, work: Work) -> None:
-    """Open the stack that is meant, do a command's work, and end with its status."""
+    """Open the stack that is meant, do a command's work on it, and end with its status."""
     with _errors_told():
         raise typer.Exit(asyncio.run(_on_stack(context, work)) or Exit.DONE)
 
@@ -206,6 +235,15 @@ async def run_statuses(stack: Stack, runs: Sequence[str]) -> list[RunStatus | Un
     """Runs as they are now; one that cannot be read says so."""
     bucket, now, days = stack.target.bucket, stack.clock(), stack.target.raw_days
     return await read_each(runs, store=stack.store, bucket=bucket, now=now, raw_days=days)
+
+
+def answer(form: Form, data: object, *shown: RenderableType) -> None:
+    """What a command answers: `data` for a script, or else what is shown to a person."""
+    if form.is_data:
+        say(data, form)
+        return
+    for part in shown:
+        console.print(part)
 
 
 def say(value: object, form: Form) -> None:
