@@ -10,11 +10,9 @@ subscriptions acknowledge unread, and with `redrives`, which counts and bounds t
 
 import base64
 import binascii
-import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final, Protocol
 
 from contracts.documents import DeadLetter
@@ -22,7 +20,7 @@ from contracts.documents import Redrive as Mark
 from contracts.envelope.dead_letters import DEAD_LETTER_SOURCE, REDRIVE_TO, REDRIVES
 from contracts.envelope.messages import Message
 from contracts.events import MarketRequested
-from contracts.wording import cut, shown
+from contracts.wording import shown
 from eventing.ledger import RunLedger
 
 MOST_REDRIVES: Final = 3
@@ -48,36 +46,25 @@ class Topics(Protocol):
 class Filter:
     """Which dead letters are meant; what is None does not matter."""
 
-    message_ids: Collection[str] | None = None
     subscription: str | None = None
     reason: str | None = None
     """Part of the reason, in any case."""
     run_id: str | None = None
     market: str | None = None
-    event: str | None = None
-    """Kind of event, such as `MarketRequested`."""
-    older_than: timedelta | None = None
-    """Dead-lettered at least so long ago."""
     younger_than: timedelta | None = None
-    waiting_only: bool = False
-    """Only those that were not redriven yet."""
+    """Dead-lettered at most so long ago."""
 
     def matches(self, dead_letter: DeadLetter, now: datetime) -> bool:
         """Whether a dead letter is meant."""
-        age = now - ended_at(dead_letter)
         exact = (
             (self.subscription, dead_letter.subscription),
             (self.run_id, dead_letter.run_id),
             (self.market, dead_letter.market),
-            (self.event, dead_letter.event),
         )
         return (
             all(wanted in (None, found) for wanted, found in exact)
-            and (self.message_ids is None or dead_letter.message_id in self.message_ids)
             and (self.reason is None or self.reason.lower() in dead_letter.reason.lower())
-            and (self.older_than is None or age >= self.older_than)
-            and (self.younger_than is None or age <= self.younger_than)
-            and not (self.waiting_only and dead_letter.redriven)
+            and (self.younger_than is None or now - ended_at(dead_letter) <= self.younger_than)
         )
 
 
@@ -124,22 +111,6 @@ def decoded(dead_letter: DeadLetter) -> bytes | None:
         return None
 
 
-def topics_of(topology: Path) -> dict[str, str]:
-    """The topic of each push subscription of `infra/topology.json`.
-
-    Raises:
-        OSError: the file is not there.
-        ValueError: it is not the topology.
-    """
-    try:
-        described = json.loads(topology.read_text(encoding="utf-8"))
-        return {entry["name"]: entry["topic"] for entry in described["push_subscriptions"]}
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"{topology} does not describe push subscriptions ({cut(repr(error), 300)}); give the topology"
-        ) from None
-
-
 # --- planning --------------------------------------------------------------------------------------------------
 
 
@@ -177,7 +148,7 @@ def plan(
 
     Args:
         dead_letters: Those that are meant (`select`).
-        topics: The topic of each push subscription (`topics_of`).
+        topics: The topic of each push subscription.
         force: Send also what was redriven already, or came back `MOST_REDRIVES` times.
     """
     return tuple(_action(dead_letter, topics, force=force) for dead_letter in dead_letters)
@@ -207,10 +178,8 @@ def _message(dead_letter: DeadLetter, data: bytes) -> Message:
 # --- acting ----------------------------------------------------------------------------------------------------
 
 
-async def carry_out(
-    actions: Iterable[Action], ledger: RunLedger, topics: Topics, *, mark: Mark
-) -> tuple[DeadLetter, ...]:
-    """Send what the plan says, one after the other, and write `mark` into each record; gives the new records.
+async def carry_out(actions: Iterable[Action], ledger: RunLedger, topics: Topics, *, mark: Mark) -> None:
+    """Send what the plan says, one after the other, and write `mark` into each record.
 
     A market's record of being given up goes first, so that its run waits for it again; the mark comes last, so that a
     message that was not accepted is not taken for sent.
@@ -218,16 +187,16 @@ async def carry_out(
     Raises:
         Retryable: bucket or Pub/Sub failed; what was done so far is marked, and the same plan may be made anew.
     """
-    return tuple([await _send(action, ledger, topics, mark) for action in actions if isinstance(action, Redrive)])
+    for action in actions:
+        if isinstance(action, Redrive):
+            await _send(action, ledger, topics, mark)
 
 
-async def _send(action: Redrive, ledger: RunLedger, topics: Topics, mark: Mark) -> DeadLetter:
+async def _send(action: Redrive, ledger: RunLedger, topics: Topics, mark: Mark) -> None:
     if action.asks_for is not None:
         await ledger.clear_given_up(*action.asks_for)
     await topics.forward(action.topic, action.message)
     # Read again: another operator may have written into it since the plan was made.
     planned = action.dead_letter
     dead_letter = await ledger.dead_letter(planned.subscription, planned.message_id) or planned
-    marked = dead_letter.model_copy(update={"redriven": (*dead_letter.redriven, mark)})
-    await ledger.replace_dead_letter(marked)
-    return marked
+    await ledger.replace_dead_letter(dead_letter.model_copy(update={"redriven": (*dead_letter.redriven, mark)}))

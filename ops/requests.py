@@ -5,7 +5,7 @@ A plan is shown by a dry run and carried out otherwise; both come from the same 
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Literal
 
 from contracts.events import MarketRequested, RunRequested
@@ -52,18 +52,6 @@ def market_of(text: str) -> str:
     if len(markets) != 1:
         raise RequestError(f"{shown(text)} is not one market; write two capital letters, such as DK")
     return markets[0]
-
-
-def hours_of(number: float) -> timedelta:
-    """So many hours.
-
-    Raises:
-        RequestError: they are more than there can be.
-    """
-    try:
-        return timedelta(hours=number)
-    except (OverflowError, ValueError):
-        raise RequestError(f"{number:g} hours are none; name a number such as 24") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import getpass
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -23,8 +24,10 @@ from ops.cli.session import (
     answer,
 )
 from ops.dead_letters import Action, Filter, Refuse
-from ops.requests import RequestError, hours_of, market_of, run_id_of
+from ops.requests import RequestError, market_of, run_id_of
 from ops.target import TOPOLOGY, Stack
+
+_CENTURY_HOURS = 100 * 365 * 24
 
 app = Commands(no_args_is_help=True, help="Look at what was given up, and send it again.")
 
@@ -32,7 +35,9 @@ Subscription = Annotated[str | None, typer.Option("--subscription", "-s", help="
 Why = Annotated[str | None, typer.Option("--matching", help="Only where the reason contains this.")]
 RunOption = Annotated[str | None, typer.Option("--run", help="Only of this run.")]
 MarketOption = Annotated[str | None, typer.Option("--market", "-m", help="Only of this market.")]
-Hours = Annotated[float | None, typer.Option("--within", min=0, help="Only of the last so many hours.")]
+Hours = Annotated[
+    float | None, typer.Option("--within", min=0, max=_CENTURY_HOURS, help="Only of the last so many hours.")
+]
 
 
 def _filter(
@@ -43,7 +48,7 @@ def _filter(
         reason=matching,
         run_id=None if run is None else run_id_of(run),
         market=None if market is None else market_of(market),
-        younger_than=None if within_hours is None else hours_of(within_hours),
+        younger_than=None if within_hours is None else timedelta(hours=within_hours),
     )
 
 
