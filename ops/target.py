@@ -267,9 +267,9 @@ async def opened(
     if target.folder is not None:
         await asyncio.to_thread(_require_running, target.folder)
         await asyncio.to_thread(_require_answer, target.environment["STORAGE_EMULATOR_HOST"])
-    credentials = anonymous() if target.kind == "local" else await asyncio.to_thread(_logged_in)
-    client = storage.Client(project=target.project, credentials=credentials)
-    publishing = pubsub_v1.PublisherClient(credentials=credentials if target.kind == "cloud" else None)
+    known = await asyncio.to_thread(credentials, target)
+    client = storage.Client(project=target.project, credentials=known)
+    publishing = pubsub_v1.PublisherClient(credentials=known if target.kind == "cloud" else None)
     store = GcsObjectStore(client, target.bucket)
     publisher = PubSubPublisher(publishing, project=target.project, source="operator", clock=clock)
     try:
@@ -279,15 +279,17 @@ async def opened(
         await store.aclose()
 
 
-def _logged_in() -> Credentials:
+def credentials(target: Target) -> Credentials:
     """The caller's credentials, with a token: with an expired login each client would try again for minutes.
 
     Raises:
-        TargetError: there are none, Google no longer accepts them, or it cannot be asked.
+        TargetError: there are none for a project, Google no longer accepts them, or it cannot be asked.
     """
+    if target.kind == "local":
+        return anonymous()
     try:
-        credentials, _ = google.auth.default(scopes=[_SCOPE])
-        credentials.refresh(partial(Request(), timeout=_TOKEN_SECONDS))
+        found, _ = google.auth.default(scopes=[_SCOPE])
+        found.refresh(partial(Request(), timeout=_TOKEN_SECONDS))
     except DefaultCredentialsError:
         raise TargetError(f"no credentials for Google Cloud; run: {_LOGIN}") from None
     except RefreshError as error:
@@ -296,7 +298,7 @@ def _logged_in() -> Credentials:
         raise TargetError(
             f"Google cannot be asked about the login ({_words(error)}); is there a network?"
         ) from error
-    return credentials
+    return found
 
 
 def expired(error: RefreshError) -> str:

@@ -5,7 +5,6 @@ Nobody knew any of it before the first run (docs/reality.md); a project that has
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -150,14 +149,6 @@ def judge_labels(job: str, asked: str, found: set[str]) -> list[Finding]:
 # --- pushes that were refused --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A push that was turned away, as Cloud Run's request log tells it."""
-
-    service: str
-    status: int
-
-
 _REFUSED = (
     'log_id("run.googleapis.com/requests") AND resource.type="cloud_run_revision" '
     'AND resource.labels.service_name=~"^new-releases-" AND resource.labels.service_name!="new-releases-dashboard" '
@@ -172,23 +163,21 @@ def refused_query(now: datetime) -> str:
 
 def refusals(site: Site, now: datetime) -> list[Finding]:
     """Nobody's push was refused within a day; right after a deployment new rights take minutes."""
-    return judge_refusals([_refusal(entry) for entry in entries(site, refused_query(now))])
+    seen = entries(site, refused_query(now))
+    return judge_refusals(
+        [(entry["resource"]["labels"]["service_name"], int(entry["httpRequest"]["status"])) for entry in seen]
+    )
 
 
-def _refusal(entry: Mapping[str, Any]) -> Refusal:
-    return Refusal(entry["resource"]["labels"]["service_name"], int(entry["httpRequest"]["status"]))
-
-
-def judge_refusals(seen: Sequence[Refusal]) -> list[Finding]:
-    """One finding for each service and status, or one that there is none."""
+def judge_refusals(seen: Sequence[tuple[str, int]]) -> list[Finding]:
+    """One finding for each service and the status it answered with, or one that there is none."""
     remedies = {
         401: "see its log for `refused`; who checks the signature is PUSH_SIGNATURE_CHECKED_BY (docs/security.md)",
         403: "Cloud Run's IAM let the caller not pass: see the findings about services, then run terraform apply",
     }
-    counted = sorted(Counter((one.service, one.status) for one in seen).items())
     return [
         warn("pushes", f"{service} answered {number} requests of the last day with {status}", remedies[status])
-        for (service, status), number in counted
+        for (service, status), number in sorted(Counter(seen).items())
     ] or [ok("pushes", "none was refused within a day")]
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from google.api_core.exceptions import DeadlineExceeded, GoogleAPIError, RetryError
 from google.cloud.storage import Blob, Bucket
@@ -24,6 +25,7 @@ from contracts.topology import PushSubscription
 from ops.doctor.findings import Finding, fail, ok, warn
 from ops.doctor.site import CALL_SECONDS, Site
 
+T = TypeVar("T")
 _TOPIC = "canary-topic"
 _ONE_DAY = timedelta(days=1)  # the least that a subscription may live unused
 _PULL_SECONDS = 5.0  # for one pull
@@ -75,12 +77,7 @@ def announcement(site: Site, canary_id: str, patience: Patience) -> Iterator[Fin
         return
     try:
         blob.upload_from_string(b"a canary of releases doctor", timeout=CALL_SECONDS)
-        end = patience.now() + patience.limit.total_seconds()
-        heard = False
-        while not heard and patience.now() < end:
-            heard = blob.name in _announced(site, listening)
-            if not heard:
-                patience.wait(_LOOK_SECONDS)
+        heard = any(_as_heard({blob.name: blob}, lambda sent: sent.name in _announced(site, listening), patience))
     finally:
         site.subscriber.delete_subscription(subscription=listening, timeout=CALL_SECONDS)
         blob.delete(timeout=CALL_SECONDS)
@@ -191,13 +188,11 @@ def _publish_one(site: Site, canary: Canary, topic: str) -> str:
     return ""
 
 
-def _as_heard(
-    pushes: Mapping[str, PushSubscription], is_heard: Callable[[PushSubscription], bool], patience: Patience
-) -> Iterator[str]:
+def _as_heard(awaited: Mapping[str, T], is_heard: Callable[[T], bool], patience: Patience) -> Iterator[str]:
     """Names in the order in which they are heard, until all are or the time is over."""
-    waiting, end = dict(pushes), patience.now() + patience.limit.total_seconds()
+    waiting, end = dict(awaited), patience.now() + patience.limit.total_seconds()
     while waiting:
-        for name in [name for name, push in waiting.items() if is_heard(push)]:
+        for name in [name for name, one in waiting.items() if is_heard(one)]:
             del waiting[name]
             yield name
         if not waiting or patience.now() >= end:

@@ -8,28 +8,27 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import google.auth
 import requests
-from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud import bigquery, dataproc_v1, pubsub_v1, secretmanager_v1, storage
 
 from contracts.topology import Topology
-from eventing.clients import anonymous
 from ops import target as targets
 from ops.target import Target
 
 CALL_SECONDS = 20.0
 """What the doctor gives one call."""
-_NOT_FOUND = 404
-_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
-class Rest(Protocol):
+class Rest:
     """Plain GETs, and POSTs of questions that are too long for an address."""
+
+    def __init__(self, session: requests.Session) -> None:
+        self._session = session
 
     def get(self, url: str) -> dict[str, Any] | None:
         """The JSON at an address, or None where there is nothing.
@@ -37,7 +36,8 @@ class Rest(Protocol):
         Raises:
             requests.RequestException: it was refused, or nobody answered.
         """
-        ...
+        response = self._session.get(url, timeout=CALL_SECONDS)
+        return None if response.status_code == HTTPStatus.NOT_FOUND else _answer(response)
 
     def post(self, url: str, question: Mapping[str, Any]) -> dict[str, Any]:
         """The JSON that answers a question; nothing is changed by it.
@@ -45,24 +45,6 @@ class Rest(Protocol):
         Raises:
             requests.RequestException: it was refused, or nobody answered.
         """
-        ...
-
-
-class HttpRest:
-    """`Rest` over a requests session, authorised or not."""
-
-    def __init__(self, session: requests.Session) -> None:
-        self._session = session
-
-    def get(self, url: str) -> dict[str, Any] | None:
-        """See `Rest.get`."""
-        response = self._session.get(url, timeout=CALL_SECONDS)
-        if response.status_code == _NOT_FOUND:
-            return None
-        return _answer(response)
-
-    def post(self, url: str, question: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Rest.post`."""
         return _answer(self._session.post(url, json=dict(question), timeout=CALL_SECONDS))
 
 
@@ -122,17 +104,11 @@ def opened(target: Target, topology: Topology, infra: Path) -> Iterator[Site]:
     Raises:
         TargetError: there are no credentials for the project.
     """
-    credentials = anonymous() if target.kind == "local" else None
+    credentials = targets.credentials(target)
+    store = storage.Client(project=target.project, credentials=credentials)
+    publisher = pubsub_v1.PublisherClient()
+    session = AuthorizedSession(credentials)
     with ExitStack() as opening:
-        try:
-            store = storage.Client(project=target.project, credentials=credentials)
-            publisher = pubsub_v1.PublisherClient()
-            secrets = None if target.kind == "local" else secretmanager_v1.SecretManagerServiceClient()
-            session = requests.Session() if target.kind == "local" else _authorised()
-        except GoogleAuthError:
-            raise targets.TargetError(
-                "no credentials for Google Cloud; run: gcloud auth application-default login"
-            ) from None
         opening.callback(store.close)
         opening.callback(publisher.stop)
         opening.callback(session.close)
@@ -148,14 +124,9 @@ def opened(target: Target, topology: Topology, infra: Path) -> Iterator[Site]:
             bigquery=opening.enter_context(targets.warehouse(target)),
             clusters=dataproc.clusters,
             jobs=dataproc.jobs,
-            secrets=secrets,
-            rest=HttpRest(session),
+            secrets=None if target.kind == "local" else secretmanager_v1.SecretManagerServiceClient(),
+            rest=Rest(session),
         )
-
-
-def _authorised() -> requests.Session:
-    credentials, _ = google.auth.default(scopes=[_SCOPE])
-    return AuthorizedSession(credentials)
 
 
 def _schema(infra: Path) -> tuple[Mapping[str, Any], ...]:

@@ -15,13 +15,15 @@ from contracts.topology import BucketNotification, PushSubscription, audience_of
 from local.tools import ROOT
 from ops.doctor import data, examination, messaging, project, proof, rights, running
 from ops.doctor.findings import Finding, is_healthy
-from ops.doctor.messaging import Edge, MessagingRights, Seen
+from ops.doctor.messaging import Seen
 
 TOPOLOGY = read(ROOT / "infra/topology.json")
 PUSH = next(push for push in TOPOLOGY.push_subscriptions if push.name == "cluster-manager-batch-ready")
 ACCOUNT = "new-releases-pusher@p.iam.gserviceaccount.com"
-CLOUD = Edge("https://cm.run.app", ACCOUNT)
+CLOUD: Any = {"endpoint": "https://cm.run.app", "account": ACCOUNT}
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+SITE: Any = None
+"""Where no check looks."""
 
 
 def as_described(push: PushSubscription, **changes: Any) -> Seen:
@@ -58,9 +60,9 @@ def test_missing_topics_are_named() -> None:
 
 def test_a_subscription_as_described_is_well() -> None:
     """In a project and on a local stack, whose emulator signs nothing and lets nothing expire."""
-    assert whats(messaging.judge_push(PUSH, as_described(PUSH), CLOUD)) == []
+    assert whats(messaging.judge_push(PUSH, as_described(PUSH), **CLOUD)) == []
     local = as_described(PUSH, audience="", account="", endpoint="http://127.0.0.1:1/", expires=True)
-    assert whats(messaging.judge_push(PUSH, local, Edge("http://127.0.0.1:1", None))) == []
+    assert whats(messaging.judge_push(PUSH, local, endpoint="http://127.0.0.1:1", account=None)) == []
 
 
 @pytest.mark.parametrize(
@@ -84,14 +86,16 @@ def test_a_subscription_as_described_is_well() -> None:
 )
 def test_each_difference_of_a_subscription_is_a_finding(change: dict[str, Any], complaint: str) -> None:
     """One wrong value loses messages, or brings them too often; the finding says which and what it should be."""
-    assert whats(messaging.judge_push(PUSH, as_described(PUSH, **change), CLOUD)) == [f"{PUSH.name}: {complaint}"]
+    assert whats(messaging.judge_push(PUSH, as_described(PUSH, **change), **CLOUD)) == [
+        f"{PUSH.name}: {complaint}"
+    ]
 
 
 def test_what_ends_a_subscription_is_a_finding() -> None:
     """Gone, detached, or about to expire after a quiet month."""
-    assert "does not exist" in whats(messaging.judge_push(PUSH, None, CLOUD))[0]
-    assert "is detached" in whats(messaging.judge_push(PUSH, as_described(PUSH, is_detached=True), CLOUD))[0]
-    assert "expires" in whats(messaging.judge_push(PUSH, as_described(PUSH, expires=True), CLOUD))[0]
+    assert "does not exist" in whats(messaging.judge_push(PUSH, None, **CLOUD))[0]
+    assert "is detached" in whats(messaging.judge_push(PUSH, as_described(PUSH, is_detached=True), **CLOUD))[0]
+    assert "expires" in whats(messaging.judge_push(PUSH, as_described(PUSH, expires=True), **CLOUD))[0]
 
 
 def test_a_pull_subscription_must_not_push() -> None:
@@ -110,10 +114,10 @@ def test_dead_lettering_needs_both_rights_everywhere() -> None:
     agent = rights.pubsub_agent("42")
     topics = {topic: frozenset({("roles/pubsub.publisher", agent)}) for topic in TOPOLOGY.dead_letter_topics}
     pushes = {push.name: frozenset({("roles/pubsub.subscriber", agent)}) for push in TOPOLOGY.push_subscriptions}
-    assert whats(messaging.judge_dead_lettering(TOPOLOGY, MessagingRights(topics, pushes), agent)) == []
+    assert whats(messaging.judge_dead_lettering(TOPOLOGY, topics, pushes, agent)) == []
     topics["batch-ready-dead"] = frozenset({("roles/pubsub.publisher", "serviceAccount:other")})
     pushes[PUSH.name] = frozenset({("roles/pubsub.viewer", agent)})
-    lacking = whats(messaging.judge_dead_lettering(TOPOLOGY, MessagingRights(topics, pushes), agent))
+    lacking = whats(messaging.judge_dead_lettering(TOPOLOGY, topics, pushes, agent))
     assert lacking == [
         "Pub/Sub may not publish to batch-ready-dead: dead letters stay where they are",
         f"Pub/Sub may not acknowledge on {PUSH.name}: nothing is dead-lettered",
@@ -399,7 +403,7 @@ def test_what_cannot_be_looked_at_is_neither_well_nor_broken() -> None:
     def refused(_: Any) -> list[Finding]:
         raise requests.HTTPError("403 Client Error: Forbidden")
 
-    [finding] = examination._guarded("apis", lambda: refused(None))
+    [finding] = examination._guarded("apis", refused, SITE)
     assert (finding.status, finding.check) == ("unreachable", "apis")
     assert "403" in finding.what
     assert not is_healthy([finding])
@@ -409,11 +413,11 @@ def test_what_cannot_be_looked_at_is_neither_well_nor_broken() -> None:
 def test_a_login_that_expires_ends_the_examination() -> None:
     """It is no lack of rights: twenty checks that ask for another account hide the one command that helps."""
 
-    def expired() -> list[Finding]:
+    def expired(_: Any) -> list[Finding]:
         raise RefreshError("invalid_grant")
 
     with pytest.raises(RefreshError):
-        examination._guarded("apis", expired)
+        examination._guarded("apis", expired, SITE)
 
 
 # --- proof ---------------------------------------------------------------------------------------------------------
