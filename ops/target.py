@@ -29,8 +29,6 @@ from contracts.names import RAW_DAYS
 from contracts.wording import cut, shown
 from eventing.clients import anonymous
 from eventing.clock import Clock, system_clock
-from eventing.dataproc import Dataproc
-from eventing.dataproc import dataproc as clients
 from eventing.ledger import RunLedger
 from eventing.objects import GcsObjectStore
 from eventing.publisher import PubSubPublisher
@@ -337,20 +335,10 @@ def _require_answer(url: str) -> None:
         raise TargetError(f"the local stack does not answer at {url}; start it again: `make down`, then `make up`")
 
 
-def subscriber() -> AbstractContextManager[pubsub_v1.SubscriberClient]:
-    """The subscriptions of the target that this process follows."""
-    return closing(pubsub_v1.SubscriberClient())
-
-
 def warehouse(target: Target) -> AbstractContextManager[bigquery.Client]:
     """The table; call `follow` first."""
     credentials = anonymous() if target.kind == "local" else None
     return closing(bigquery.Client(project=target.project, credentials=credentials))
-
-
-def dataproc(target: Target) -> AbstractContextManager[Dataproc]:
-    """Clusters and jobs."""
-    return clients(target.region, target.environment.get("DATAPROC_EMULATOR_HOST"))
 
 
 GOOGLE_ERRORS: Final = (GoogleAPIError, GoogleAuthError, requests.RequestException)

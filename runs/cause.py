@@ -5,11 +5,11 @@ something failed; the command is one that helps with this cause, complete but fo
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Final
 
-from contracts.documents import BadRecord, Document, Part, PartResult
+from contracts.documents import Document, Part, PartResult
 from runs.status import MarketState, MarketStatus, RunStatus
 
 _SHOWN: Final = 5  # markets or records that are named
@@ -46,7 +46,7 @@ def cause_of(run: RunStatus) -> Cause | None:
 
 
 def _failed(run: RunStatus) -> Cause | None:
-    receipt = run.newest.receipt if run.newest else None
+    receipt = run.receipt
     if run.state != "failed" or receipt is None:
         return None
     what = receipt.error or f"revision {receipt.revision} failed, and its receipt does not say why"
@@ -57,14 +57,13 @@ def _failed(run: RunStatus) -> Cause | None:
 
 def _after_failure(run: RunStatus) -> str:
     """A bad part is fetched again, what landed is loaded, lack of machines waited out; else it is the stack."""
-    newest = run.newest
-    load = newest.load if newest else None
+    newest, load, receipt = run.newest, run.load, run.receipt
     if load and load.error and load.error.endswith(_JUDGED):
         bad = [part.market for part in _left_out(run)] or _quarantined_markets(run)
         return _replay(run, bad or [market.market for market in run.markets])
     if newest and newest.decision.verdict == "fail":
         return _after_verdict(run, newest.decision.parts)
-    if newest and newest.receipt and newest.receipt.refusals and newest.receipt.job_id is None:
+    if receipt and receipt.refusals and receipt.job_id is None:
         return f'releases backfill --from {run.run_id} --to {run.run_id} --reason "there are machines again"'
     return "releases doctor --problems"
 
@@ -142,7 +141,7 @@ def _throttled(run: RunStatus) -> Cause | None:
 
 
 def _partial(run: RunStatus) -> Cause | None:
-    receipt = run.newest.receipt if run.newest else None
+    receipt = run.receipt
     if run.state != "partial" or receipt is None or not receipt.missing:
         return None
     away = _few([f"{gone.market}: {gone.reason}" for gone in receipt.missing])
@@ -159,7 +158,7 @@ def _after_loss(run: RunStatus) -> str:
 
 
 def _doubtful(run: RunStatus) -> Cause | None:
-    receipt = run.newest.receipt if run.newest else None
+    receipt = run.receipt
     if receipt is None or not receipt.warnings:
         return None
     return Cause(what=receipt.warnings[0], details=receipt.warnings[1:], command=f"releases receipt {run.run_id}")
@@ -182,8 +181,7 @@ def _table(run: RunStatus) -> str:
 
 
 def _parts(run: RunStatus, wanted: Callable[[PartResult], object]) -> list[PartResult]:
-    load = run.newest.load if run.newest else None
-    return [part for part in (load.parts if load else ()) if wanted(part)]
+    return [part for part in (run.load.parts if run.load else ()) if wanted(part)]
 
 
 def _left_out(run: RunStatus) -> list[PartResult]:
@@ -199,15 +197,13 @@ def _bad_parts(run: RunStatus) -> tuple[str, ...]:
 
 
 def _examples(run: RunStatus) -> tuple[str, ...]:
-    load = run.newest.load if run.newest else None
-    examples: Iterable[BadRecord] = load.examples if load else ()
+    examples = run.load.examples if run.load else ()
     return tuple(f"{bad.market}, line {bad.line}: {bad.reason}" for bad in examples)
 
 
 def _away(run: RunStatus) -> tuple[str, ...]:
-    receipt = run.newest.receipt if run.newest else None
     told = {part.market for part in _left_out(run)}
-    missing = receipt.missing if receipt else ()
+    missing = run.receipt.missing if run.receipt else ()
     return _few([f"{gone.market}: {gone.reason}" for gone in missing if gone.market not in told])
 
 

@@ -134,6 +134,16 @@ class RunStatus(Document):
         return self.newest.decision.revision if self.newest else None
 
     @property
+    def receipt(self) -> Receipt | None:
+        """Its receipt."""
+        return self.newest.receipt if self.newest else None
+
+    @property
+    def load(self) -> LoadResult | None:
+        """What its Spark job counted."""
+        return self.newest.load if self.newest else None
+
+    @property
     def stage(self) -> Span | None:
         """The stage under way."""
         return next((span for span in self.spans if span.end is None), None)

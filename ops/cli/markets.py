@@ -1,17 +1,16 @@
 """`releases replay | why | receipt | backfill | sweep`: one market, one receipt, many runs."""
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Annotated, Any
+from datetime import date
+from typing import Annotated
 
 import typer
-from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
-from google.cloud.bigquery.retry import DEFAULT_RETRY
 
 from contracts import names
 from contracts.events import RunRequested, SweepRequested
-from eventing.deadlines import CALL
+from eventing.bigquery import BigQuery
+from eventing.errors import Retryable
 from ops import target as targets
 from ops.cli import render
 from ops.cli.session import (
@@ -40,12 +39,10 @@ from ops.requests import (
     plan_replay,
     run_id_of,
 )
-from ops.target import GOOGLE_ERRORS, LoginExpired, Stack, Target
+from ops.target import Stack
 from runs import why
 from runs.cause import cause_of
 from runs.status import RunStatus, UnreadableRun
-
-_MAXIMUM_BYTES = 10 * 1024**3  # one partition is some megabytes; a runaway query must not cost
 
 
 async def replay(
@@ -116,27 +113,21 @@ async def why_market(
         expected = " ".join(known.market for known in status.markets)
         raise CommandError(f"run {status.run_id} does not expect {code}; it expects {expected}", Exit.NOT_FOUND)
     objects = await why.read_objects(status.run_id, code, stack.store)
-    rows = await asyncio.to_thread(_rows, stack.target, status.run_id, code)
-    story = why.story_of(status, found, objects, rows)
+    story = why.story_of(status, found, objects, await _rows(stack, status.run_id, code))
     answer(form, story.model_dump(mode="json", exclude_none=True), render.story_view(story, stack.target.named))
 
 
-def _rows(target: Target, run_id: str, market: str) -> int | str:
-    """How many there are; or why that is not known: a story is read at night, when it may be the table that is away."""
-    question = f"SELECT COUNT(*) FROM `{target.table_id}` WHERE load_date = @run AND market = @market"  # noqa: S608 -- a table's name cannot be a parameter
-    wanted = [ScalarQueryParameter("run", "DATE", run_id), ScalarQueryParameter("market", "STRING", market)]
-    config = QueryJobConfig(query_parameters=wanted, maximum_bytes_billed=_MAXIMUM_BYTES)
-    patience = DEFAULT_RETRY.with_timeout(CALL.retries_seconds)
-    bounds: dict[str, Any] = {"retry": patience, "job_retry": None, "api_timeout": CALL.attempt_seconds}
+async def _rows(stack: Stack, run_id: str, market: str) -> int | str:
+    """How many rows of a market the table holds; or why that is not known, which may be what one is called for."""
+    question = (
+        f"SELECT market, COUNT(*) AS n FROM `{stack.target.table_id}` WHERE load_date = @run GROUP BY market"  # noqa: S608 -- a table's name cannot be a parameter
+    )
     try:
-        with targets.warehouse(target) as client:
-            (row,) = client.query_and_wait(question, job_config=config, wait_timeout=CALL.seconds, **bounds)
-    except LoginExpired:
-        raise
-    except (*GOOGLE_ERRORS, TimeoutError) as error:
-        why_not = getattr(error, "cause", None) or error
-        return f"its rows in the table were not counted: BigQuery does not answer ({type(why_not).__name__})"
-    return int(row[0])
+        with targets.warehouse(stack.target) as client:
+            found = await BigQuery(client).rows("the count", question, {"run": date.fromisoformat(run_id)})
+    except Retryable as error:
+        return f"its rows in the table were not counted: {error}"
+    return next((int(row["n"]) for row in found if row["market"] == market), 0)
 
 
 async def receipt(

@@ -120,8 +120,9 @@ def _notes(status: RunStatus) -> list[str]:
 
 
 def _took(status: RunStatus) -> str:
-    receipt = status.newest.receipt if status.newest else None
-    return duration((receipt.finished_at - status.requested_at).total_seconds()) if receipt else _NONE
+    if status.receipt is None:
+        return _NONE
+    return duration((status.receipt.finished_at - status.requested_at).total_seconds())
 
 
 def run_view(

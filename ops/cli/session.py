@@ -184,9 +184,7 @@ async def _on_stack(context: typer.Context, work: Work) -> int | None:
 def _errors_told() -> Iterator[None]:
     try:
         yield
-    except RequestError as error:
-        _end(str(error), Exit.USAGE)
-    except UnclearTargetError as error:
+    except (RequestError, UnclearTargetError) as error:
         _end(str(error), Exit.USAGE)
     except TargetError as error:
         _end(str(error), Exit.UNREACHABLE)

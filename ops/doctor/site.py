@@ -6,7 +6,7 @@ their answers are small.
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -17,6 +17,7 @@ from google.auth.transport.requests import AuthorizedSession
 from google.cloud import bigquery, dataproc_v1, pubsub_v1, secretmanager_v1, storage
 
 from contracts.topology import Topology
+from eventing.dataproc import dataproc
 from ops import target as targets
 from ops.target import Target
 
@@ -112,18 +113,18 @@ def opened(target: Target, topology: Topology, infra: Path) -> Iterator[Site]:
         opening.callback(store.close)
         opening.callback(publisher.stop)
         opening.callback(session.close)
-        dataproc = opening.enter_context(targets.dataproc(target))
+        found = opening.enter_context(dataproc(target.region, target.environment.get("DATAPROC_EMULATOR_HOST")))
         yield Site(
             target=target,
             topology=topology,
             schema=_schema(infra),
             views=tuple(sorted(path.stem for path in infra.glob("bigquery/views/*.sql"))),
             publisher=publisher,
-            subscriber=opening.enter_context(targets.subscriber()),
+            subscriber=opening.enter_context(closing(pubsub_v1.SubscriberClient())),
             storage=store,
             bigquery=opening.enter_context(targets.warehouse(target)),
-            clusters=dataproc.clusters,
-            jobs=dataproc.jobs,
+            clusters=found.clusters,
+            jobs=found.jobs,
             secrets=None if target.kind == "local" else secretmanager_v1.SecretManagerServiceClient(),
             rest=Rest(session),
         )
