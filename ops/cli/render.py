@@ -319,7 +319,7 @@ def fields_table(title: str, fields: Mapping[str, object]) -> Table:
 
 def dead_letters_table(groups: Iterable[DeadLetterGroup]) -> Table:
     """Dead letters by subscription and reason."""
-    table = Table("subscription", "reason", "letters", "waiting", "newest message", title="Dead letters")
+    table = Table("subscription", "reason", "dead letters", "waiting", "newest message", title="Dead letters")
     for group in groups:
         newest = group.dead_letters[-1]
         what = " ".join(filter(None, (newest.message_id, newest.run_id, newest.market)))
