@@ -1,4 +1,4 @@
-"""`releases dead-letter …`: what was given up, and sending it again to the one subscription that had given it up."""
+"""`releases dead-letter …`: shows messages that were given up, and sends them again to the subscription that did so."""
 
 import getpass
 import json
@@ -29,14 +29,14 @@ from ops.target import TOPOLOGY, Stack
 
 _CENTURY_HOURS = 100 * 365 * 24
 
-app = Commands(no_args_is_help=True, help="Look at what was given up, and send it again.")
+app = Commands(no_args_is_help=True, help="Look at messages that were given up, and send them again.")
 
-Subscription = Annotated[str | None, typer.Option("--subscription", "-s", help="Only of this subscription.")]
-Why = Annotated[str | None, typer.Option("--matching", help="Only where the reason contains this.")]
-RunOption = Annotated[str | None, typer.Option("--run", help="Only of this run.")]
-MarketOption = Annotated[str | None, typer.Option("--market", "-m", help="Only of this market.")]
+Subscription = Annotated[str | None, typer.Option("--subscription", "-s", help="Only those of this subscription.")]
+Why = Annotated[str | None, typer.Option("--matching", help="Only those whose reason contains this.")]
+RunOption = Annotated[str | None, typer.Option("--run", help="Only those of this run.")]
+MarketOption = Annotated[str | None, typer.Option("--market", "-m", help="Only those of this market.")]
 Hours = Annotated[
-    float | None, typer.Option("--within", min=0, max=_CENTURY_HOURS, help="Only of the last so many hours.")
+    float | None, typer.Option("--within", min=0, max=_CENTURY_HOURS, help="Only those of the last so many hours.")
 ]
 
 
@@ -87,10 +87,10 @@ async def show(
 async def redrive(
     stack: Stack,
     message_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[MESSAGE]...", help="Message ids; or choose by the options.")
+        list[str] | None, typer.Argument(metavar="[MESSAGE]...", help="Message ids, or choose by the options.")
     ] = None,
     *,
-    every: Annotated[bool, typer.Option("--all", help="All that were not sent again yet.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All that were not sent again so far.")] = False,
     subscription: Subscription = None,
     matching: Why = None,
     run: RunOption = None,
@@ -98,19 +98,19 @@ async def redrive(
     within_hours: Hours = None,
     reason: Reason = "asked for by an operator",
     force: Annotated[
-        bool, typer.Option("--force", help="Also what was sent again before, or keeps coming back.")
+        bool, typer.Option("--force", help="Also those that were sent again before, or keep coming back.")
     ] = False,
     _dry_run: DryRun = False,
     yes: Yes = False,
     form: InForm = Form.TABLE,
 ) -> int:
-    """Send dead letters again, each to the one subscription that had given it up. Shows the plan unless --yes."""
+    """Send dead letters again, each only to the subscription that gave it up. Shows the plan unless --yes."""
     wanted = _filter(subscription, matching, run, market, within_hours)
     if not message_ids and wanted == Filter() and not every:
         raise RequestError("say which: message ids, an option such as --subscription, or --all")
     found = dead_letters.select(await _chosen(stack, message_ids), wanted, stack.clock())
     if not found:
-        raise CommandError("no dead letter is like that; see them with: releases dead-letter list", Exit.NOT_FOUND)
+        raise CommandError("no dead letter matches; see them with: releases dead-letter list", Exit.NOT_FOUND)
     topics = {push.name: push.topic for push in topology.read(TOPOLOGY).push_subscriptions}
     actions = dead_letters.plan(found, topics, force=force)
     if yes:
@@ -123,10 +123,10 @@ async def redrive(
 
 
 async def _chosen(stack: Stack, message_ids: list[str] | None) -> list[DeadLetter]:
-    """The dead letters with these ids, or all.
+    """The dead letters with these ids, or all of them.
 
     Raises:
-        CommandError: one is not there.
+        CommandError: one of the ids is not known.
     """
     recorded = await stack.ledger.dead_letters()
     if not message_ids:
@@ -159,7 +159,7 @@ def _action(action: Action) -> dict[str, Any]:
 
 
 def _told(dead_letter: DeadLetter) -> dict[str, Any]:
-    """The record, with its data as text or JSON where it is."""
+    """The record, and its data decoded: as JSON where they are JSON, else as text; not at all where not base64."""
     told = dead_letter.model_dump(mode="json", exclude_none=True)
     if (data := dead_letters.decoded(dead_letter)) is not None:
         try:

@@ -1,4 +1,4 @@
-"""`releases doctor`: is the stack as it is described, and does every edge carry?"""
+"""`releases doctor`: is the stack as described, and does every edge deliver?"""
 
 import secrets
 from collections.abc import Iterator
@@ -36,11 +36,11 @@ async def doctor(
             "--canary", help="Send a canary through every edge and look at nothing else.", callback=_NOT_BOTH
         ),
     ] = False,
-    problems: Annotated[bool, typer.Option("--problems", help="Show only what wants a person's eye.")] = False,
+    problems: Annotated[bool, typer.Option("--problems", help="Show only what somebody has to look at.")] = False,
     timeout_seconds: Timeout = 120,
     form: InForm = Form.TABLE,
 ) -> int:
-    """Compare the stack with its description and say what to fix. Changes nothing, but for the canaries."""
+    """Compare the stack with its description and say what to fix. Changes nothing, apart from the canaries."""
     findings: list[Finding] = []
     told: list[dict[str, Any]] = []
     patience = proof.Patience(timedelta(seconds=timeout_seconds))

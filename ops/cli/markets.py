@@ -1,4 +1,4 @@
-"""`releases replay | why | receipt | backfill | sweep`: one market, one receipt, many runs."""
+"""`releases replay | why | receipt | backfill | sweep`."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -54,7 +54,9 @@ async def replay(
         list[str] | None, typer.Option("--market", "-m", help="A market such as DK; repeat for more.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All markets that the run expects.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Also read every album anew, past the cache.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Also read every album anew, not from the cache.")
+    ] = False,
     dry_run: DryRun = False,
     _yes: Yes = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the markets' rows are replaced.")] = False,
@@ -72,7 +74,7 @@ async def replay(
     told = [request.model_dump(mode="json") for request in requests]
     if not (follow and form.is_data):
         done = "would be fetched again" if dry_run else "is asked for again"
-        line = f"{' '.join(before)} of run {status.run_id} {done}{', past the cache' if fresh else ''}"
+        line = f"{' '.join(before)} of run {status.run_id} {done}{', not from the cache' if fresh else ''}"
         answer(form, {"run_id": status.run_id, "requests": told, "dry_run": dry_run}, line)
     if follow:
         await _until_replaced(stack, status.run_id, before, timeout_seconds, form=form)
@@ -81,7 +83,11 @@ async def replay(
 async def _until_replaced(
     stack: Stack, run_id: str, before: Mapping[str, int | None], seconds: float, *, form: Form
 ) -> None:
-    """Follow a run until the parts of these generations are replaced in the table."""
+    """Follow a run until the parts with these generations are replaced in the table.
+
+    Raises:
+        CommandError: the revision that should replace them failed.
+    """
     found = await watch(
         stack,
         run_id,
@@ -135,11 +141,11 @@ async def receipt(
     run: Run,
     *,
     revision: Annotated[
-        int | None, typer.Option(min=1, help="Which one; the newest where it is not given.")
+        int | None, typer.Option(min=1, help="Of which revision; the newest unless given.")
     ] = None,
     form: InForm = Form.TABLE,
 ) -> None:
-    """The receipt of a run: what a decision became."""
+    """The receipt of a run: what came of a decision."""
     status = await known_run(stack, run)
     found = [(entry.receipt, entry.decision) for entry in status.revisions if entry.receipt is not None]
     wanted = [pair for pair in found if revision is None or pair[0].revision == revision]
@@ -191,7 +197,7 @@ async def _raw_markets(stack: Stack) -> dict[str, list[str]]:
 
 
 def _gone_markets(runs: list[RunStatus | UnreadableRun]) -> dict[str, list[str]]:
-    """Markets that were decided and have no raw part any more, by run."""
+    """Markets of a decision whose raw part is no longer there, by run."""
     readable = [run for run in runs if isinstance(run, RunStatus)]
     return {run.run_id: [market.market for market in run.markets if market.is_gone] for run in readable}
 
@@ -200,7 +206,7 @@ async def _backfill(stack: Stack, step: Backfill, reason: str) -> None:
     if step.action == "reload":
         await stack.order(step.run_id, "reload", reason)
     elif step.action == "request":
-        # Their parts are there: whatever they are, nobody has to fetch them.
+        # Forced: their parts are there, so nothing is fetched, whichever markets they are.
         await stack.ask([RunRequested(run_id=step.run_id, markets=step.markets, reason=reason, force=True)])
 
 
@@ -224,7 +230,7 @@ async def sweep(
     _yes: Yes = False,
     form: InForm = Form.TABLE,
 ) -> None:
-    """Look at every open run now and repair what a lost event left undone."""
+    """Look at every open run now, and do what was left undone because an event was lost."""
     event = SweepRequested(reason=reason)
     if not dry_run:
         await stack.ask([event])

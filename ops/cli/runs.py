@@ -43,18 +43,18 @@ Wait = Annotated[bool, typer.Option("--wait", help="Follow the run until it is f
 async def start(
     stack: Stack,
     *,
-    date: Annotated[str | None, typer.Option(help="The run; today in --time-zone where it is not given.")] = None,
+    date: Annotated[str | None, typer.Option(help="The run; today in --time-zone unless given.")] = None,
     market: Markets = None,
     force: Annotated[bool, typer.Option("--force", help="Accept markets outside the pipeline's own.")] = False,
     reason: Reason = "asked for by an operator",
-    time_zone: Annotated[str, typer.Option(envvar="TIME_ZONE", help="The schedule's own zone.")] = _ZONE,
+    time_zone: Annotated[str, typer.Option(envvar="TIME_ZONE", help="The time zone of the schedule.")] = _ZONE,
     dry_run: DryRun = False,
     _yes: Yes = False,
     wait: Wait = False,
     timeout_seconds: Timeout = 3600,
     form: InForm = Form.TABLE,
 ) -> int:
-    """Ask for a run; one that stands already is completed or widened, never doubled."""
+    """Ask for a run. A run that exists is completed or widened, never doubled."""
     run_id = run_id_of(date) if date else _today(time_zone)
     standing, today = await run_status(stack, run_id), stack.clock().date()
     plan = plan_start(run_id, markets_of(market or []), reason, standing, today=today, force=force)
@@ -80,9 +80,9 @@ def _tell_start(run_id: str, plan: StartPlan, *, dry_run: bool, follow: bool) ->
     if plan.lands_in == "new":
         console.print(f"run {run_id} {done}: {' '.join(plan.asks) or 'all configured markets'}")
     elif plan.asks:
-        console.print(f"run {run_id} stands already; what has not landed {done} again: {' '.join(plan.asks)}")
+        console.print(f"run {run_id} exists; what has not landed {done} again: {' '.join(plan.asks)}")
     else:
-        console.print(f"run {run_id} stands already and all its markets have landed; nothing will be fetched")
+        console.print(f"run {run_id} exists and all its markets have landed; nothing will be fetched")
     if not (dry_run or follow):
         console.print(f"follow it with: releases run watch {run_id}")
 
@@ -102,7 +102,7 @@ async def list_runs(
     limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 12,
     form: InForm = Form.TABLE,
 ) -> None:
-    """The runs there are, the newest first."""
+    """List the runs, the newest first."""
     known = [index.run_id for index in await stack.ledger.indexes() if index.has_manifest]
     statuses = await run_statuses(stack, sorted(known, reverse=True)[:limit])
     none = "no run is known yet; ask for one with: releases run start"
@@ -128,7 +128,7 @@ async def watch_run(
     stack: Stack,
     run: Run,
     *,
-    revision: Annotated[int, typer.Option(min=1, help="Wait for this one at least.")] = 1,
+    revision: Annotated[int, typer.Option(min=1, help="Wait for this revision or a later one.")] = 1,
     timeout_seconds: Timeout = _DAY,
     form: InForm = Form.TABLE,
 ) -> int:
@@ -174,14 +174,16 @@ async def discard(
     yes: Yes = False,
     form: InForm = Form.TABLE,
 ) -> None:
-    """Take back a run that was a mistake: it is left alone. Says how to remove its rows; reopen takes it back.
+    """Discard a run that was a mistake: it is left alone. Says how to remove its rows; reopen undoes this.
 
-    Shows what it would do unless --yes.
+    Shows what would be done unless --yes.
     """
     await _order(stack, run, "discard", reason, dry_run=not yes, form=form)
     if form.is_data:
         return
-    console.print("rows it has are removed by:", removal(stack.target.table_id, run_id_of(run)), soft_wrap=True)
+    console.print(
+        "its rows in the table are removed by:", removal(stack.target.table_id, run_id_of(run)), soft_wrap=True
+    )
     if not yes:
         console.print("nothing was done; add --yes to do it")
 

@@ -1,7 +1,4 @@
-"""What every command shares: which stack it speaks to, how it ends, how it answers.
-
-What an exit status means stands in `MEANINGS`.
-"""
+"""What every command shares: the stack it works on, its exit status (`MEANINGS`), and how it answers."""
 
 import asyncio
 import json
@@ -36,7 +33,7 @@ console: Final = Terminal(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
 
 
 class Form(StrEnum):
-    """In which form a command answers."""
+    """The form of a command's answer."""
 
     TABLE = "table"
     JSON = "json"
@@ -44,12 +41,12 @@ class Form(StrEnum):
 
     @property
     def is_data(self) -> bool:
-        """Whether a script reads it, not a person."""
+        """Whether it is for a script, not a person."""
         return self is not Form.TABLE
 
 
 class _Command(TyperCommand):
-    """A command that takes `--json` for `--output json`, as it always did."""
+    """A command that also takes `--json`, for `--output json`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, ["--output=json" if word == "--json" else word for word in args])
@@ -89,17 +86,17 @@ def _typed(work: Work) -> Callable[..., None]:
 
 
 def _in_words(reason: str) -> str:
-    """A reason that an event and a document can hold.
+    """A reason that fits into an event and a document.
 
     Raises:
-        BadParameter: it is empty, too long, or no text.
+        BadParameter: it is empty, too long, or not valid text.
     """
     if not reason.strip():
         raise typer.BadParameter("is empty; say in a few words why")
     if len(reason) > MOST_REASON:
         raise typer.BadParameter(f"has {len(reason)} characters; say it in {MOST_REASON}")
     if any(unicodedata.category(letter) == "Cs" for letter in reason):
-        raise typer.BadParameter("is no text in UTF-8; write it anew")
+        raise typer.BadParameter("is not valid UTF-8; write it again")
     return reason
 
 
@@ -117,16 +114,18 @@ def not_both(*options: str) -> Callable[[typer.Context, bool], bool]:
 
 
 _NOT_BOTH: Final = not_both("--yes", "--dry-run")
-InForm = Annotated[Form, typer.Option("--output", "-o", help="How to answer; --json is short for json.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept with what you asked for.", callback=_in_words)]
+InForm = Annotated[
+    Form, typer.Option("--output", "-o", help="Form of the answer; --json is short for --output json.")
+]
+Reason = Annotated[
+    str, typer.Option("--reason", help="Why; it is kept with what you asked for.", callback=_in_words)
+]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.", callback=_NOT_BOTH)
+    bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.", callback=_NOT_BOTH)
 ]
 Yes = Annotated[
     bool,
-    typer.Option(
-        "--yes", "-y", help="Do it; what cannot be taken back is done with this alone.", callback=_NOT_BOTH
-    ),
+    typer.Option("--yes", "-y", help="Do it; what cannot be undone is only done with this.", callback=_NOT_BOTH),
 ]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The run: a date such as 2026-11-23.")]
 Timeout = Annotated[
@@ -135,7 +134,7 @@ Timeout = Annotated[
 
 
 class Exit(IntEnum):
-    """How a command ends."""
+    """Exit statuses of commands."""
 
     DONE = 0
     FAILED = 1
@@ -148,17 +147,17 @@ class Exit(IntEnum):
 MEANINGS: Final = {
     Exit.DONE: "done",
     Exit.FAILED: "it failed, or something is wrong",
-    Exit.USAGE: "what was written makes no sense, or would do nothing as things stand",
+    Exit.USAGE: "what was typed makes no sense, or would change nothing at the moment",
     Exit.UNREACHABLE: "the stack cannot be reached, or the login has expired",
     Exit.TIMEOUT: "it took longer than --timeout",
-    Exit.NOT_FOUND: "there is no such thing",
+    Exit.NOT_FOUND: "what was named does not exist",
 }
 """What each exit status means; the help and docs/runbook.md say it in these words."""
 STATUSES: Final = "Exit status: " + "; ".join(f"{status} {words}" for status, words in MEANINGS.items()) + "."
 
 
 class CommandError(Exception):
-    """A command that cannot do what it was asked; says what to do instead."""
+    """A command cannot do what it was asked to; says what to do instead."""
 
     def __init__(self, message: str, status: Exit = Exit.FAILED) -> None:
         super().__init__(message)
@@ -209,8 +208,8 @@ async def known_run(stack: Stack, run: str) -> RunStatus:
     """A run that has a manifest.
 
     Raises:
-        RequestError: it is not a run id.
-        CommandError: the run is not known.
+        RequestError: `run` is not a run id.
+        CommandError: there is no such run.
     """
     status = await run_status(stack, run_id_of(run))
     if status is None:
@@ -223,14 +222,14 @@ async def known_run(stack: Stack, run: str) -> RunStatus:
 
 
 async def run_status(stack: Stack, run_id: str) -> RunStatus | None:
-    """A run as it is now, or None where it is not known."""
+    """A run as it is now; None where there is none."""
     return await read(
         run_id, store=stack.store, bucket=stack.target.bucket, now=stack.clock(), raw_days=stack.target.raw_days
     )
 
 
 async def run_statuses(stack: Stack, runs: Sequence[str]) -> list[RunStatus | UnreadableRun]:
-    """Runs as they are now; one that cannot be read says so."""
+    """Runs as they are now; one that cannot be read is an `UnreadableRun`."""
     bucket, now, days = stack.target.bucket, stack.clock(), stack.target.raw_days
     return await read_each(runs, store=stack.store, bucket=bucket, now=now, raw_days=days)
 
@@ -263,5 +262,5 @@ def say_next(value: object, form: Form) -> None:
 
 
 def _plain_data(value: object) -> object:
-    """The same without types that only Python has."""
+    """The same, made of the types that JSON has."""
     return json.loads(json.dumps(value, default=str))
