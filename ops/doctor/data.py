@@ -1,4 +1,4 @@
-"""Bucket, table and views: there, and as described."""
+"""Bucket, table and views: whether they exist, and are as described."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ _APPLY = "run terraform apply; on a local stack: make down, make up"
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What a bucket announces."""
+    """One notification of a bucket: to which topic, and for which objects and events."""
 
     topic: str
     prefix: str
@@ -28,13 +28,13 @@ class Notification:
 
 
 def bucket(site: Site) -> list[Finding]:
-    """The bucket of the runs is there."""
+    """The bucket of the runs exists."""
     found = site.storage.bucket(site.target.bucket).exists(timeout=CALL_SECONDS)
     return judge_bucket(site.target.bucket, exists=found)
 
 
 def judge_bucket(name: str, *, exists: bool) -> list[Finding]:
-    """It exists, or nothing works."""
+    """It exists; without it nothing works."""
     return [ok("bucket", name) if exists else fail("bucket", f"{name} does not exist or is not ours", _APPLY)]
 
 
@@ -53,7 +53,7 @@ def notification(site: Site) -> list[Finding]:
 
 
 def judge_notifications(wanted: BucketNotification, seen: Sequence[Notification]) -> list[Finding]:
-    """Exactly one, with the prefix: without one nothing is ever loaded, with two every part is looked at twice."""
+    """Exactly one, with the prefix: without one nothing is ever loaded, with two every part is handled twice."""
     ours = [found for found in seen if found.topic == wanted.topic]
     if not ours:
         return [
@@ -88,7 +88,7 @@ def judge_notifications(wanted: BucketNotification, seen: Sequence[Notification]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The table as BigQuery shows it."""
+    """The table as BigQuery describes it."""
 
     fields: tuple[Mapping[str, Any], ...]
     partition: str | None
@@ -118,7 +118,7 @@ def _table(found: bigquery.Table) -> Table:
 
 
 def judge_table(name: str, wanted: Sequence[Mapping[str, Any]], seen: Table | None) -> list[Finding]:
-    """Every column that is missing, other or too much; how it is partitioned and clustered."""
+    """Every column that is missing, different or not in the schema file; how it is partitioned and clustered."""
     if seen is None:
         return [fail("table", f"{name} does not exist", _APPLY)]
     should, is_now = {str(c["name"]): _kind(c) for c in wanted}, {str(c["name"]): _kind(c) for c in seen.fields}
@@ -130,7 +130,7 @@ def judge_table(name: str, wanted: Sequence[Mapping[str, Any]], seen: Table | No
     if seen.partition != PARTITION:
         what = f"{name}: partitioned by {seen.partition or 'nothing'}, should be {PARTITION}"
         findings.append(
-            fail("table", what, "partitioning cannot be changed: copy the rows away, and make it anew")
+            fail("table", what, "partitioning cannot be changed: copy the rows elsewhere and make the table anew")
         )
     if seen.clustering != CLUSTERING:
         what = f"{name}: clustered by {', '.join(seen.clustering) or 'nothing'}, should be {', '.join(CLUSTERING)}"
@@ -155,20 +155,20 @@ def _difference(wanted: tuple[str, str] | None, seen: tuple[str, str] | None) ->
 
 
 LABEL, NEVER = "partition_expiration_days", "never"
-"""What Terraform asked for is written on the table itself: a load must not change it, and only a label would tell."""
+"""A label of the table says what Terraform set: a load that changed the expiration would not be noticed otherwise."""
 
 
 def expiration(site: Site) -> list[Finding]:
-    """A run's rows stay for as long as was asked."""
+    """A run's rows stay as long as Terraform set."""
     found = site.bigquery.get_table(site.target.table_id, timeout=CALL_SECONDS)
     by = found.time_partitioning
     return judge_expiration(found.labels.get(LABEL), by.expiration_ms if by else None)
 
 
 def judge_expiration(asked: str | None, seen: int | None) -> list[Finding]:
-    """The partitions' time to live is the label's, in days."""
+    """The partitions' time to live is what the label says, in days; `seen` is in milliseconds, None where unlimited."""
     if asked is None:
-        return [fail("expiration", f"the table has no label {LABEL}: nobody knows what was asked for", _APPLY)]
+        return [fail("expiration", f"the table has no label {LABEL}: nobody knows what it should be", _APPLY)]
     days = NEVER if seen is None else f"{seen / _DAY_MILLISECONDS:g}"
     if days == asked:
         return [ok("expiration", f"partitions expire after days: {asked}")]
@@ -180,7 +180,7 @@ _DAY_MILLISECONDS = 24 * 60 * 60 * 1000
 
 
 def views(site: Site) -> list[Finding]:
-    """Every view is there."""
+    """Every view exists."""
     listed = site.bigquery.list_tables(f"{site.target.project}.{site.target.dataset}", timeout=CALL_SECONDS)
     return judge_views(site.views, {found.table_id for found in listed if found.table_type == "VIEW"})
 

@@ -1,4 +1,4 @@
-"""The whole examination: every check, and what is said where one cannot look. Changes nothing."""
+"""The whole examination: every check, and what is said where one could not be made. Changes nothing."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -24,11 +24,11 @@ CLOUD_ONLY: dict[str, Check] = {
     "job labels": last_run.labels,
     "pushes": lambda site: last_run.refusals(site, datetime.now(UTC)),
 }
-"""Checks of what a local stack does not have, or does not show."""
+"""Checks of what a local stack lacks, or does not show."""
 
 
 def examine(site: Site, now: datetime) -> Iterator[Finding]:
-    """Every finding, as soon as it is there."""
+    """Every finding, as soon as it is known."""
     for name, check in _everywhere(now).items():
         yield from _guarded(name, check, site)
     for name, check in CLOUD_ONLY.items():
@@ -63,12 +63,12 @@ def _everywhere(now: datetime) -> dict[str, Check]:
 
 
 def _guarded(name: str, check: Check, site: Site) -> list[Finding]:
-    """What could not be looked at is neither well nor broken: it is said, with why."""
+    """A check that could not be made is neither passed nor failed: the finding says why it was not."""
     try:
         return check(site)
     except LoginExpired:
-        raise  # no other check could look either, and no other account is wanted
+        raise  # no other check could be made either, and another account would not help
     except (*GOOGLE_ERRORS, LookupError) as error:
         why = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
-        remedy = "look again with an account that may look at it (roles/viewer and roles/iam.securityReviewer do)"
+        remedy = "look again with an account that may read it (roles/viewer and roles/iam.securityReviewer do)"
         return [Finding(name, f"could not be looked at: {why}", "unreachable", remedy)]

@@ -124,9 +124,9 @@ def judge_push(
 
 
 def judge_pull(name: str, topic: str, seen: Seen | None, *, is_local: bool) -> list[Finding]:
-    """The same for what a person pulls from."""
+    """The same for a subscription that a person pulls from."""
     if seen is None:
-        return [fail("subscriptions", f"{name} does not exist: what it should keep is lost", _APPLY)]
+        return [fail("subscriptions", f"{name} does not exist: the messages that it should keep are lost", _APPLY)]
     compared: dict[str, tuple[object, object]] = {
         "topic": (seen.topic, topic),
         "push endpoint": (seen.endpoint, ""),
@@ -146,7 +146,7 @@ def _differences(
     if seen.is_detached:
         found.append(fail("subscriptions", f"{name} is detached from its topic", f"delete it, then {_APPLY}"))
     if seen.expires and not is_local:
-        found.append(fail("subscriptions", f"{name} expires when nobody uses it for a while", _APPLY))
+        found.append(fail("subscriptions", f"{name} expires when it is not used for a while", _APPLY))
     return found or [ok("subscriptions", name)]
 
 
@@ -154,7 +154,7 @@ def _differences(
 
 
 def dead_lettering(site: Site, project_number: str) -> list[Finding]:
-    """Pub/Sub may do its part of dead-lettering; without it messages are delivered for ever, or vanish."""
+    """Pub/Sub has the rights it needs for dead-lettering; without them messages are delivered for ever, or vanish."""
     wanted = site.topology
     names = (push.name for push in wanted.push_subscriptions)
     topics = {topic: _grants(site.publisher, site.topic(topic)) for topic in sorted(wanted.dead_letter_topics)}

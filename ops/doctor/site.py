@@ -1,7 +1,7 @@
-"""The stack under examination and the clients that look at it; the one place of the doctor that builds any.
+"""The stack under examination and the clients that read it; the only module of the doctor that builds clients.
 
-Beside Google's clients there is one authorised session for plain questions: the APIs it asks have no client here, and
-their answers are small.
+Beside Google's clients there is one authorised session for plain REST calls, to APIs that have no client here and whose
+answers are small.
 """
 
 import json
@@ -22,17 +22,17 @@ from ops import target as targets
 from ops.target import Target
 
 CALL_SECONDS = 20.0
-"""What the doctor gives one call."""
+"""How long one call of the doctor may take."""
 
 
 class Rest:
-    """Plain GETs, and POSTs of questions that are too long for an address."""
+    """Plain GETs, and POSTs of queries that are too long for a URL."""
 
     def __init__(self, session: requests.Session) -> None:
         self._session = session
 
     def get(self, url: str) -> dict[str, Any] | None:
-        """The JSON at an address, or None where there is nothing.
+        """The JSON at a URL, or None where there is nothing.
 
         Raises:
             requests.RequestException: it was refused, or nobody answered.
@@ -41,7 +41,7 @@ class Rest:
         return None if response.status_code == HTTPStatus.NOT_FOUND else _answer(response)
 
     def post(self, url: str, question: Mapping[str, Any]) -> dict[str, Any]:
-        """The JSON that answers a question; nothing is changed by it.
+        """The JSON that answers a query; nothing is changed by it.
 
         Raises:
             requests.RequestException: it was refused, or nobody answered.
@@ -57,7 +57,7 @@ def _answer(response: requests.Response) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A stack and everything that looks at it."""
+    """A stack, and everything that reads it."""
 
     target: Target
     topology: Topology
@@ -72,7 +72,7 @@ class Site:
     clusters: dataproc_v1.ClusterControllerClient
     jobs: dataproc_v1.JobControllerClient
     secrets: secretmanager_v1.SecretManagerServiceClient | None
-    """None on a local stack, whose stand-in can only give a secret away, which is not to be asked for."""
+    """None on a local stack, whose stand-in can only return a secret's value, which the doctor must not read."""
     rest: Rest
 
     @property
