@@ -1,11 +1,11 @@
-"""Dead letters: which there are, and sending them again, each to the one subscription that had given it up.
+"""Dead letters: which there are, and sending them again, each only to the subscription that gave it up.
 
-Everything is read from the records that the batch trigger makes; no message is consumed. A plan is a pure function of
-the records and can be shown before anything happens; carrying it out takes the plan and nothing else. Records are
+Everything is read from the records that the batch trigger writes; no message is consumed. A plan is a pure function of
+the records and can be shown before anything happens; carrying it out does what it says and nothing else. Records are
 never deleted: what was done is written into them.
 
-A redriven message goes to the topic of its subscription with the attribute `redrive_to`, which the topic's other
-subscriptions acknowledge unread, and with `redrives`, which counts and bounds the rounds.
+A redriven message goes to its subscription's topic. Its attribute `redrive_to` makes the topic's other subscriptions
+acknowledge it unread; `redrives` counts the rounds and limits them.
 """
 
 import base64
@@ -24,11 +24,11 @@ from contracts.wording import shown
 from eventing.ledger import RunLedger
 
 MOST_REDRIVES: Final = 3
-"""A message that came back so often will come back again; only force sends it once more."""
+"""A message that has come back this often is only sent again by force."""
 
 
 class Topics(Protocol):
-    """Where messages are sent as they are."""
+    """Publishes messages as they are."""
 
     async def forward(self, topic: str, message: Message) -> None:
         """Publish a message unchanged.
@@ -44,15 +44,15 @@ class Topics(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which dead letters are meant; what is None does not matter."""
+    """Which dead letters are meant; None matches all."""
 
     subscription: str | None = None
     reason: str | None = None
-    """Part of the reason, in any case."""
+    """Part of the reason; upper and lower case are the same."""
     run_id: str | None = None
     market: str | None = None
     younger_than: timedelta | None = None
-    """Dead-lettered at most so long ago."""
+    """Dead-lettered at most this long ago."""
 
     def matches(self, dead_letter: DeadLetter, now: datetime) -> bool:
         """Whether a dead letter is meant."""
@@ -70,7 +70,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterGroup:
-    """Dead letters of one subscription that ended for one reason."""
+    """Dead letters of one subscription with the same reason."""
 
     subscription: str
     reason: str
@@ -79,12 +79,12 @@ class DeadLetterGroup:
 
     @property
     def waiting(self) -> int:
-        """How many were not redriven yet."""
+        """How many were never redriven."""
         return sum(not dead_letter.redriven for dead_letter in self.dead_letters)
 
 
 def ended_at(dead_letter: DeadLetter) -> datetime:
-    """When Pub/Sub gave the message up, or, if it does not say, when that was recorded."""
+    """When Pub/Sub gave the message up; when that was recorded, if Pub/Sub does not say."""
     return dead_letter.dead_lettered_at or dead_letter.recorded_at
 
 
@@ -124,7 +124,7 @@ class Redrive:
 
     @property
     def asks_for(self) -> tuple[str, str] | None:
-        """Run and market whose record of being given up is removed first; None where it is another kind."""
+        """Run and market whose record of being given up is removed first; None for other events."""
         is_request = self.dead_letter.event == MarketRequested.__name__
         run_id, market = self.dead_letter.run_id, self.dead_letter.market
         return (run_id, market) if is_request and run_id and market else None
@@ -144,12 +144,12 @@ Action = Redrive | Refuse
 def plan(
     dead_letters: Iterable[DeadLetter], topics: Mapping[str, str], *, force: bool = False
 ) -> tuple[Action, ...]:
-    """What redriving these dead letters does, one action for each, in their order.
+    """What redriving these dead letters would do: one action for each, in their order.
 
     Args:
         dead_letters: Those that are meant (`select`).
         topics: The topic of each push subscription.
-        force: Send also what was redriven already, or came back `MOST_REDRIVES` times.
+        force: Also send what was redriven before, or came back `MOST_REDRIVES` times.
     """
     return tuple(_action(dead_letter, topics, force=force) for dead_letter in dead_letters)
 
@@ -170,7 +170,7 @@ def _action(dead_letter: DeadLetter, topics: Mapping[str, str], *, force: bool) 
 
 
 def _message(dead_letter: DeadLetter, data: bytes) -> Message:
-    """The message as it was published first, with whom it is for now."""
+    """The message as it was first published, and the subscription that it is now for."""
     own = {name: text for name, text in dead_letter.attributes.items() if not name.startswith(DEAD_LETTER_SOURCE)}
     return Message(data, {**own, REDRIVE_TO: dead_letter.subscription, REDRIVES: str(dead_letter.redrives + 1)})
 
@@ -181,11 +181,11 @@ def _message(dead_letter: DeadLetter, data: bytes) -> Message:
 async def carry_out(actions: Iterable[Action], ledger: RunLedger, topics: Topics, *, mark: Mark) -> None:
     """Send what the plan says, one after the other, and write `mark` into each record.
 
-    A market's record of being given up goes first, so that its run waits for it again; the mark comes last, so that a
-    message that was not accepted is not taken for sent.
+    A market's record of being given up is removed first, so that its run waits for it again; the mark is written last,
+    so that a message that was not accepted does not count as sent.
 
     Raises:
-        Retryable: bucket or Pub/Sub failed; what was done so far is marked, and the same plan may be made anew.
+        Retryable: bucket or Pub/Sub failed; what was sent is marked, and making and carrying out a new plan is safe.
     """
     for action in actions:
         if isinstance(action, Redrive):
@@ -196,7 +196,7 @@ async def _send(action: Redrive, ledger: RunLedger, topics: Topics, mark: Mark) 
     if action.asks_for is not None:
         await ledger.clear_given_up(*action.asks_for)
     await topics.forward(action.topic, action.message)
-    # Read again: another operator may have written into it since the plan was made.
+    # Read again: another operator may have marked it since the plan was made.
     planned = action.dead_letter
     dead_letter = await ledger.dead_letter(planned.subscription, planned.message_id) or planned
     await ledger.replace_dead_letter(dead_letter.model_copy(update={"redriven": (*dead_letter.redriven, mark)}))

@@ -37,7 +37,7 @@ from ops.orders import Kind, give_order
 
 _PACKAGED: Final = Path(__file__).parent / "infra"
 INFRA: Final = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1] / "infra"
-"""Describes what a stack should be like: when installed, in the package (by pyproject.toml); else in the clone."""
+"""The description of a stack: in the package when installed (by pyproject.toml), else in the clone."""
 TOPOLOGY: Final = INFRA / "topology.json"
 _LOGIN: Final = "gcloud auth application-default login"
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
@@ -54,7 +54,7 @@ _EMULATORS: Final = (
 
 
 class TargetError(Exception):
-    """No stack was found, or it cannot be used; says what to do."""
+    """There is no stack, or it cannot be used; says what to do."""
 
 
 class UnclearTargetError(TargetError):
@@ -77,11 +77,11 @@ class Target:
     """URL of each service of a local stack; empty for a project, whose services take no caller but Pub/Sub."""
     dashboard: str | None = None
     folder: Path | None = None
-    """Where the record of a local stack lies; None for a project."""
+    """The folder with the record of a local stack; None for a project."""
     raw_days: int = RAW_DAYS
-    """How long a part lives there; older runs are archived."""
+    """Days that raw parts are kept; older runs are archived."""
     named: str = ""
-    """The options by which the caller named it: a command that speaks to the same stack needs them, too."""
+    """The options by which the caller named it; further commands to the same stack need them, too."""
 
     @property
     def table_id(self) -> str:
@@ -90,17 +90,17 @@ class Target:
 
     @property
     def described(self) -> str:
-        """In one line, for a person."""
+        """One line for a person."""
         place = f"the local stack of {self.folder}" if self.kind == "local" else f"project {self.project}"
         return f"{place}, bucket {self.bucket}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What the caller named; None where nothing was."""
+    """What the caller named; None where nothing."""
 
     stack: Path | None = None
-    """The state file of a local stack, or the folder it lies in."""
+    """The state file of a local stack, or its folder."""
     project: str | None = None
     bucket: str | None = None
     region: str | None = None
@@ -124,7 +124,7 @@ def find(wanted: Wanted, environment: Mapping[str, str], *, folder: Path) -> Tar
     RAW_DAYS).
 
     Raises:
-        TargetError: there is none, or what was named is not one.
+        TargetError: there is none, or what was named is none.
     """
     return replace(_find(wanted, environment, folder), named=wanted.words)
 
@@ -142,7 +142,7 @@ def _find(wanted: Wanted, environment: Mapping[str, str], folder: Path) -> Targe
 
 
 def _agreed(target: Target, environment: Mapping[str, str]) -> Target:
-    """The stack of this folder, unless the environment names another: nobody must mistake one for the other.
+    """The stack of this folder, unless the environment names another, so that nobody mistakes one for the other.
 
     Raises:
         UnclearTargetError: the environment names another.
@@ -163,7 +163,7 @@ def _is_there(file: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except PermissionError:
-        return True  # reading it will say that it may not be read
+        return True  # reading it will fail and say so
     return True
 
 
@@ -226,7 +226,7 @@ def _raw_days(environment: Mapping[str, str]) -> int:
     told = environment.get("RAW_DAYS") or str(RAW_DAYS)
     if not told.isdecimal():
         raise TargetError(
-            f"RAW_DAYS: {shown(told)} is no number of days; `raw_days` of the stack's Terraform tells it"
+            f"RAW_DAYS: {shown(told)} is not a number of days; `raw_days` of the stack's Terraform tells it"
         )
     return int(told)
 
@@ -300,7 +300,7 @@ def credentials(target: Target) -> Credentials:
 
 
 def expired(error: RefreshError) -> str:
-    """What is said of a login that ends, before a command or under it."""
+    """The error for a login that expired before a command or during it."""
     return f"Google no longer accepts the login ({_words(error)}); run: {_LOGIN}"
 
 
@@ -316,7 +316,11 @@ def follow(target: Target, process_environment: MutableMapping[str, str]) -> Non
 
 
 def _require_running(folder: Path) -> None:
-    """A stack that is gone may leave its record behind; clients would retry for a long time."""
+    """Check that the stack of a record runs: clients of one that is gone would retry for a long time.
+
+    Raises:
+        TargetError: it does not.
+    """
     try:
         record.running(folder)
     except (record.NotRunningError, record.RecordError) as error:
@@ -326,7 +330,11 @@ def _require_running(folder: Path) -> None:
 
 
 def _require_answer(url: str) -> None:
-    """A stack with a hanging process must not be waited for; nor may another stack on its port answer for it."""
+    """Check that storage answers: one process may hang, or another program may have taken its port.
+
+    Raises:
+        TargetError: it does not.
+    """
     try:
         is_storage = requests.get(f"{url}/storage/v1/b?project=any", timeout=5).json()["kind"] == "storage#buckets"
     except (requests.RequestException, ValueError, LookupError, TypeError):
@@ -342,9 +350,9 @@ def warehouse(target: Target) -> AbstractContextManager[bigquery.Client]:
 
 
 GOOGLE_ERRORS: Final = (GoogleAPIError, GoogleAuthError, requests.RequestException)
-"""What the clients above raise when Google, or an emulator, does not do what it was asked."""
+"""What the clients above raise when Google, or an emulator, does not do what it was asked to."""
 LoginExpired = RefreshError
-"""One of them: nothing will be done until the caller has logged in anew."""
+"""One of them: nothing works until the caller has logged in again."""
 
 
 def process_environment() -> MutableMapping[str, str]:
