@@ -19,6 +19,7 @@ from ops.cli.session import (
     Exit,
     Form,
     InForm,
+    Markets,
     Reason,
     Run,
     Timeout,
@@ -50,9 +51,7 @@ async def replay(
     run: Run,
     *,
     reason: Reason,
-    market: Annotated[
-        list[str] | None, typer.Option("--market", "-m", help="A market such as DK; repeat for more.")
-    ] = None,
+    market: Markets = None,
     everything: Annotated[bool, typer.Option("--all", help="All markets that the run expects.")] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Also read every album anew, not from the cache.")

@@ -14,6 +14,7 @@ from ops.cli.session import (
     Exit,
     Form,
     InForm,
+    Markets,
     Reason,
     Run,
     Timeout,
@@ -35,9 +36,6 @@ app = Commands(no_args_is_help=True, help="Ask for runs, look at them, close and
 _ZONE = "Europe/Copenhagen"  # the scheduler's default
 _DAY = 24 * 3600.0
 
-Markets = Annotated[list[str] | None, typer.Option("--market", "-m", help="A market such as DK; repeat for more.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Follow the run until it is finished.")]
-
 
 @app.command()
 async def start(
@@ -50,7 +48,7 @@ async def start(
     time_zone: Annotated[str, typer.Option(envvar="TIME_ZONE", help="The time zone of the schedule.")] = _ZONE,
     dry_run: DryRun = False,
     _yes: Yes = False,
-    wait: Wait = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the run until it is finished.")] = False,
     timeout_seconds: Timeout = 3600,
     form: InForm = Form.TABLE,
 ) -> int:

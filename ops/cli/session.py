@@ -127,6 +127,7 @@ Yes = Annotated[
     bool,
     typer.Option("--yes", "-y", help="Do it; what cannot be undone is only done with this.", callback=_NOT_BOTH),
 ]
+Markets = Annotated[list[str] | None, typer.Option("--market", "-m", help="A market such as DK; repeat for more.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The run: a date such as 2026-11-23.")]
 Timeout = Annotated[
     float, typer.Option("--timeout", min=1, max=_LONGEST_WAIT_SECONDS, help="Seconds to wait at most.")

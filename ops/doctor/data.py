@@ -1,6 +1,6 @@
 """Bucket, table and views: whether they exist, and are as described."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ from google.cloud import bigquery
 
 from contracts.topology import BucketNotification
 from contracts.wording import shown
-from ops.doctor.findings import Finding, fail, ok
+from ops.doctor.findings import Finding, each_exists, fail, ok
 from ops.doctor.site import CALL_SECONDS, Site
 
 _APPLY = "run terraform apply; on a local stack: make down, make up"
@@ -28,14 +28,10 @@ class Notification:
 
 
 def bucket(site: Site) -> list[Finding]:
-    """The bucket of the runs exists."""
-    found = site.storage.bucket(site.target.bucket).exists(timeout=CALL_SECONDS)
-    return judge_bucket(site.target.bucket, exists=found)
-
-
-def judge_bucket(name: str, *, exists: bool) -> list[Finding]:
-    """It exists; without it nothing works."""
-    return [ok("bucket", name) if exists else fail("bucket", f"{name} does not exist or is not ours", _APPLY)]
+    """The bucket of the runs exists; without it nothing works."""
+    name = site.target.bucket
+    seen = [name] if site.storage.bucket(name).exists(timeout=CALL_SECONDS) else []
+    return each_exists("bucket", [name], seen, _APPLY)
 
 
 def notification(site: Site) -> list[Finding]:
@@ -59,28 +55,21 @@ def judge_notifications(wanted: BucketNotification, seen: Sequence[Notification]
         return [
             fail("notification", f"the bucket announces nothing to {wanted.topic}: parts land unheard", _APPLY)
         ]
+    should = _announced({wanted.event}, wanted.object_prefix)
+    announced = [_announced(found.events, found.prefix) for found in ours]
     findings = [
-        fail(
-            "notification",
-            f"announces {shown(found.prefix or 'everything')}, should announce {shown(wanted.object_prefix)}",
-            _APPLY,
-        )
-        for found in ours
-        if found.prefix != wanted.object_prefix
-    ]
-    findings += [
-        fail(
-            "notification",
-            f"announces {', '.join(sorted(found.events)) or 'every event'}, should be {wanted.event}",
-            _APPLY,
-        )
-        for found in ours
-        if found.events != {wanted.event}
+        fail("notification", f"announces {what}, should announce {should}", _APPLY)
+        for what in announced
+        if what != should
     ]
     if len(ours) > 1:
         remedy = "delete all but one: gcloud storage buckets notifications list, then delete"
         findings.append(fail("notification", f"{len(ours)} notifications to {wanted.topic}", remedy))
     return findings or [ok("notification", f"{wanted.event} of {wanted.object_prefix} to {wanted.topic}")]
+
+
+def _announced(events: Iterable[str], prefix: str) -> str:
+    return f"{', '.join(sorted(events)) or 'every event'} of {shown(prefix) if prefix else 'every object'}"
 
 
 # --- table -------------------------------------------------------------------------------------------------------
@@ -182,12 +171,5 @@ _DAY_MILLISECONDS = 24 * 60 * 60 * 1000
 def views(site: Site) -> list[Finding]:
     """Every view exists."""
     listed = site.bigquery.list_tables(f"{site.target.project}.{site.target.dataset}", timeout=CALL_SECONDS)
-    return judge_views(site.views, {found.table_id for found in listed if found.table_type == "VIEW"})
-
-
-def judge_views(wanted: Sequence[str], seen: set[str]) -> list[Finding]:
-    """One finding for each view."""
-    return [
-        ok("views", name) if name in seen else fail("views", f"view {name} does not exist", _APPLY)
-        for name in wanted
-    ]
+    seen = {found.table_id for found in listed if found.table_type == "VIEW"}
+    return each_exists("views", site.views, seen, _APPLY)

@@ -1,6 +1,6 @@
 """What the doctor reports: one finding for each thing that it checked. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,6 +39,11 @@ def fail(check: str, what: str, remedy: str) -> Finding:
 def warn(check: str, what: str, remedy: str) -> Finding:
     """The pipeline works, but somebody should look."""
     return Finding(check, what, "warn", remedy)
+
+
+def each_exists(check: str, wanted: Iterable[str], seen: Container[str], remedy: str) -> list[Finding]:
+    """One finding for each name that should exist."""
+    return [ok(check, name) if name in seen else fail(check, f"{name} does not exist", remedy) for name in wanted]
 
 
 def is_healthy(findings: Iterable[Finding]) -> bool:

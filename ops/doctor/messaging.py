@@ -7,7 +7,7 @@ from google.api_core.exceptions import NotFound
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
 from contracts.topology import PUSHER, PushSubscription, Seconds, Topology, audience_of
-from ops.doctor.findings import Finding, fail, ok
+from ops.doctor.findings import Finding, each_exists, fail, ok
 from ops.doctor.rights import Grants, of_policy, pubsub_agent
 from ops.doctor.site import CALL_SECONDS, Site
 
@@ -21,15 +21,7 @@ def topics(site: Site) -> list[Finding]:
     """Every topic exists."""
     request = {"project": f"projects/{site.target.project}"}
     listed = site.publisher.list_topics(request=request, timeout=CALL_SECONDS)
-    return judge_topics({topic.name.rsplit("/", 1)[-1] for topic in listed}, site.topology)
-
-
-def judge_topics(found: set[str], wanted: Topology) -> list[Finding]:
-    """One finding for each topic of the description."""
-    return [
-        ok("topics", topic) if topic in found else fail("topics", f"{topic} does not exist", _APPLY)
-        for topic in wanted.topics
-    ]
+    return each_exists("topics", site.topology.topics, {topic.name.rsplit("/", 1)[-1] for topic in listed}, _APPLY)
 
 
 # --- subscriptions -----------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from google.auth.exceptions import RefreshError
 from contracts.topology import BucketNotification, PushSubscription, audience_of, read
 from local.tools import ROOT
 from ops.doctor import data, examination, messaging, project, proof, rights, running
-from ops.doctor.findings import Finding, is_healthy
+from ops.doctor.findings import Finding, each_exists, is_healthy
 from ops.doctor.messaging import Seen
 
 TOPOLOGY = read(ROOT / "infra/topology.json")
@@ -54,8 +54,8 @@ def whats(findings: list[Finding]) -> list[str]:
 def test_missing_topics_are_named() -> None:
     """Each by name: a list of what is there would leave the comparing to the reader."""
     found = set(TOPOLOGY.topics) - {"batch-ready"}
-    assert whats(messaging.judge_topics(found, TOPOLOGY)) == ["batch-ready does not exist"]
-    assert whats(messaging.judge_topics(set(TOPOLOGY.topics), TOPOLOGY)) == []
+    assert whats(each_exists("topics", TOPOLOGY.topics, found, "make it")) == ["batch-ready does not exist"]
+    assert whats(each_exists("topics", TOPOLOGY.topics, set(TOPOLOGY.topics), "make it")) == []
 
 
 def test_a_subscription_as_described_is_well() -> None:
@@ -136,12 +136,12 @@ WELL = data.Notification("raw-finalized", "raw/", frozenset({"OBJECT_FINALIZE"})
     [
         ([], "announces nothing to raw-finalized"),
         ([replace(WELL, topic="other")], "announces nothing to raw-finalized"),
-        ([replace(WELL, prefix="")], "announces 'everything', should announce 'raw/'"),
+        ([replace(WELL, prefix="")], "of every object, should announce OBJECT_FINALIZE of 'raw/'"),
         (
             [replace(WELL, events=frozenset({"OBJECT_DELETE"}))],
-            "announces OBJECT_DELETE, should be OBJECT_FINALIZE",
+            "announces OBJECT_DELETE of 'raw/', should announce OBJECT_FINALIZE of",
         ),
-        ([replace(WELL, events=frozenset())], "announces every event"),
+        ([replace(WELL, events=frozenset())], "announces every event of 'raw/'"),
         ([WELL, WELL], "2 notifications to raw-finalized"),
     ],
 )
@@ -154,8 +154,6 @@ def test_a_bucket_that_announces_otherwise_is_a_finding(seen: list[data.Notifica
 def test_a_bucket_as_described_is_well() -> None:
     """A notification to somebody else's topic is not ours to judge."""
     assert whats(data.judge_notifications(WANTED, [WELL, replace(WELL, topic="theirs")])) == []
-    assert whats(data.judge_bucket("b", exists=True)) == []
-    assert whats(data.judge_bucket("b", exists=False)) == ["b does not exist or is not ours"]
 
 
 COLUMNS = ({"name": "market", "type": "STRING", "mode": "NULLABLE"}, {"name": "duration_ms", "type": "INT64"})
@@ -189,8 +187,13 @@ def test_a_table_with_the_same_columns_by_older_names_is_well() -> None:
 
 
 def test_missing_views_are_named() -> None:
-    """A report on a view that is not there shows nothing but an error."""
-    assert whats(data.judge_views(("a", "b"), {"b", "c"})) == ["view a does not exist"]
+    """A report on a view that is not there shows nothing but an error; a table of its name is no view."""
+    listed = [SimpleNamespace(table_id=name, table_type=kind) for name, kind in (("a", "TABLE"), ("b", "VIEW"))]
+    target = SimpleNamespace(project="p", dataset="d")
+    site: Any = SimpleNamespace(
+        target=target, views=("a", "b"), bigquery=SimpleNamespace(list_tables=lambda *_, **__: listed)
+    )
+    assert whats(data.views(site)) == ["a does not exist"]
 
 
 # --- the project ---------------------------------------------------------------------------------------------------
