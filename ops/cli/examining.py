@@ -67,10 +67,6 @@ def _findings(stack: Stack, patience: proof.Patience, *, prove: bool, canary: bo
         if not canary:
             yield from examination.examine(opened, stack.clock())
         if prove or canary:
-            yield from proof.quick(opened, _new_id, patience)
+            yield from proof.quick(opened, secrets.token_hex(8), patience)
         if prove:
-            yield from proof.dead_letters(opened, _new_id(), patience)
-
-
-def _new_id() -> str:
-    return secrets.token_hex(8)
+            yield from proof.dead_letters(opened, secrets.token_hex(8), patience)

@@ -247,7 +247,8 @@ def answer(form: Form, data: object, *shown: RenderableType) -> None:
 def say(value: object, form: Form) -> None:
     """One document on stdout."""
     if form is Form.YAML:
-        sys.stdout.write(yaml.safe_dump(_plain_data(value), sort_keys=False, allow_unicode=True))
+        plain_data = json.loads(json.dumps(value, default=str))  # made of the types that JSON has
+        sys.stdout.write(yaml.safe_dump(plain_data, sort_keys=False, allow_unicode=True))
     else:
         sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
@@ -260,8 +261,3 @@ def say_next(value: object, form: Form) -> None:
     else:
         sys.stdout.write(json.dumps(value, default=str) + "\n")
     sys.stdout.flush()
-
-
-def _plain_data(value: object) -> object:
-    """The same, made of the types that JSON has."""
-    return json.loads(json.dumps(value, default=str))
