@@ -77,7 +77,7 @@ bench: setup peers ## every benchmark, about a quarter of an hour; rewrites docs
 bench-check: main ## the ratios last measured, against the committed ones
 	@exec $(RUN) -m benchmarks --check
 
-bench-%: setup peers # one of them: install transform storage publish barrier receive overload demo cost fetch
+bench-%: setup peers # one of them: install transform storage publish barrier receive overload demo cost fetch look
 	@exec $(RUN) -m benchmarks $*
 
 picture: setup browser ## the dashboard's pictures, of a year of made-up weeks: docs/images, .local/screenshots

@@ -34,6 +34,7 @@ NAMES: Final = (
     "barrier",
     "receive",
     "overload",
+    "look",
     "demo",
     "cost",
     "fetch",

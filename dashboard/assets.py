@@ -1,18 +1,23 @@
 """Loads what the pages are made of: our own files beside this one, and the chart library out of its package."""
 
+import json
 import tempfile
+from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Final
 
 import vl_convert
 
+from dashboard.charts import drawings
 from dashboard.page import CHART_LIBRARY, ICON, SCRIPTS, STYLES, Assets
+from dashboard.theme import chart_configs
 
 _SNIPPET: Final = "window.vegaEmbed = vegaEmbed;"
 _OURS: Final = (
     "data.html",
     "runs.html",
+    "fault.html",
     STYLES,
     ICON,
     *dict.fromkeys(name for names in SCRIPTS.values() for name in names),
@@ -31,8 +36,14 @@ def load(keep: Path | None = None) -> Assets:
     folder = resources.files("dashboard") / "static"
     texts = {name: (folder / name).read_text(encoding="utf-8") for name in _OURS}
     # In a function of its own: its hundreds of names would otherwise be those of our scripts.
-    texts[CHART_LIBRARY] = f"(function(){{{_kept_bundle(keep) if keep else _bundle()}}})();"
+    texts[CHART_LIBRARY] = f"{_charts()}(function(){{{_kept_bundle(keep) if keep else _bundle()}}})();"
     return Assets(texts)
+
+
+@cache
+def _charts() -> str:
+    """The same for every page; Altair checks each specification against its schema, which takes half a second."""
+    return f"window.charts={json.dumps(drawings(chart_configs()), separators=(',', ':'))};\n"
 
 
 def _bundle() -> str:

@@ -1,4 +1,4 @@
-"""The charts as Vega-Lite specifications. Pure: no data, no colour; the page puts both in.
+"""The charts as Vega-Lite specifications. Pure: no data, no colour; the theme and the page put them in.
 
 Each chart reads one small table by its name, which the page makes and also shows as a table to whoever prefers one.
 A datum with `faded` true is out of the choice made in another chart.
@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import altair as alt
+import vl_convert
 
 from dashboard.europe import COLUMNS, ROWS
 
@@ -45,6 +46,23 @@ def lists() -> dict[str, Any]:
 def specifications() -> dict[str, Spec]:
     """Every chart of both pages, by its name."""
     return {name: _finished(make()) for name, make in CHARTS.items()}
+
+
+def drawings(configs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Each chart as Vega draws it, by its name: its height, and a specification for each theme by the theme's name.
+
+    Made of Vega-Lite's here and once, and not in the browser of each reader. Width, height and rows come there.
+    """
+    return {
+        name: {"height": spec["height"]} | {theme: _compiled(spec, config) for theme, config in configs.items()}
+        for name, spec in specifications().items()
+    }
+
+
+def _compiled(spec: Spec, config: Any) -> Spec:
+    size = {"width": 1, "height": 1}
+    compiled: Spec = vl_convert.vegalite_to_vega(spec | size, config=config)
+    return compiled
 
 
 def _finished(chart: Chart) -> Spec:
@@ -132,9 +150,10 @@ def _overlap() -> Chart:
     base = _chart().encode(
         x=alt.X("other:N", sort=alt.EncodingSortField("other_place", "min"), axis=_market_axis(angle=-90)),
         y=alt.Y("market:N", sort=alt.EncodingSortField("place", "min"), axis=_market_axis(angle=0)),
-        tooltip=[alt.Tooltip("pair:N", title="markets"), alt.Tooltip("meaning:N", title=" ")],
     )
-    cells = base.mark_rect(cursor="pointer").encode(
+    # Two thousand cells: each is drawn, not made an element of, and its tooltip is no more than two fields.
+    tooltip = alt.ExprRef("{markets: datum.pair, ' ': datum.meaning}")
+    cells = base.mark_rect(cursor="pointer", tooltip=tooltip).encode(
         color=alt.Color(
             "share:Q",
             title="releases in common",
@@ -144,7 +163,8 @@ def _overlap() -> Chart:
     chosen = base.transform_filter("datum.chosen").mark_rect(
         fillOpacity=0, style="outline", strokeWidth=1, strokeOpacity=0.6
     )
-    return (cells + chosen).properties(width="container", height=560)
+    canvas = {"embedOptions": {"renderer": "canvas"}}
+    return (cells + chosen).properties(width="container", height=560, usermeta=canvas)
 
 
 def _market_axis(*, angle: int) -> alt.Axis:

@@ -18,7 +18,7 @@ from eventing.clock import Clock, system_clock
 from eventing.errors import Retryable
 
 WEEKS: Final = 8
-"""Weeks in the file, at about 150 KiB each; the history of all weeks is in it anyway."""
+"""Weeks in the file, at about 150 KiB each."""
 _AT_ONCE: Final = 8
 _LONGEST: Final = 20.0  # seconds
 
@@ -41,7 +41,8 @@ async def to_file(
     """
     async with wiring.opened(settings, clock=clock) as (library, _):
         loaded, documents = await asyncio.gather(
-            asyncio.to_thread(assets.load, keep), documents_of(library, weeks)
+            asyncio.to_thread(assets.load, keep),
+            documents_of(library, weeks, has_figures="figures" not in settings.left_out),
         )
     told = replace(wiring.told(settings), images="", embed_in="")
     documents["covers"] = await _covers(documents) if covers else {}
@@ -55,20 +56,16 @@ def _write(file: Path, page: bytes) -> None:
     file.write_bytes(page)
 
 
-async def documents_of(library: Library, weeks: int) -> dict[str, Json]:
+async def documents_of(library: Library, weeks: int, *, has_figures: bool) -> dict[str, Json]:
     """What the page would ask a server for, by path; only the newest weeks are offered."""
-    index, history = await asyncio.gather(library.weeks(), library.history())
+    index = await library.weeks()
     offered = index["weeks"][:weeks]
     dates = [date.fromisoformat(entry["week"]) for entry in offered]
-    found, figures = await asyncio.gather(
-        asyncio.gather(*map(library.week, dates)), asyncio.gather(*map(library.figures, dates))
-    )
-    return {
-        "weeks": {**index, "weeks": offered},
-        "history": history,
-        **{f"weeks/{day}": document for day, document in zip(dates, found, strict=True)},
-        **{f"weeks/{day}/figures": document for day, document in zip(dates, figures, strict=True)},
-    }
+    asked = {f"weeks/{day}": library.week(day) for day in dates}
+    if has_figures:
+        asked |= {"history": library.history()} | {f"weeks/{day}/figures": library.figures(day) for day in dates}
+    found = await asyncio.gather(*asked.values())
+    return {"weeks": {**index, "weeks": offered}, **dict(zip(asked, found, strict=True))}
 
 
 async def _covers(documents: dict[str, Json]) -> dict[str, str]:

@@ -79,6 +79,8 @@ def _named(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Rows:
 SETS: Final[Mapping[str, Callable[[Json, Json, Json], Rows]]] = {
     make.__name__: make for make in (releases, history, overlap, artists, lengths, delays)
 }
+RELEASES: Final = releases.__name__
+"""The one set that is no figures."""
 
 
 def as_csv(rows: Rows) -> bytes:

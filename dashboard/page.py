@@ -6,25 +6,29 @@ nothing else. Both forbid inline handlers, `eval` and every address but the page
 
 import base64
 import hashlib
+import html
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from dashboard.charts import lists, specifications
+from dashboard.charts import lists
 from dashboard.europe import TILES
-from dashboard.theme import chart_configs, stylesheet_variables
+from dashboard.theme import stylesheet_variables
 
 STYLES: Final = "style.css"
 SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "data": ("page.js", "week.js", "releases.js", "figures.js", "singles.js", "data.js"),
-    "runs": ("page.js", "runs.js"),
+    "data-page.js": ("page.js", "week.js", "releases.js", "figures.js", "singles.js", "data.js"),
+    "runs-page.js": ("page.js", "runs.js"),
 }
-"""In the order in which they run."""
+"""What each page's script is made of, in the order in which it runs: a page asks for one, not for six."""
+FIRST: Final = ("weeks", "weeks/newest")
+"""What the data page shows first, where its address asks for nothing else: on its way before the script is."""
 CHART_LIBRARY: Final = "vega.js"
-"""Large: a served page asks for it once its first view stands."""
+"""Large: a served page asks for it once its first view stands. The charts' specifications come with it."""
 ICON: Final = "icon.svg"
 
 _CLOSED: Final = "default-src 'none'; base-uri 'none'; form-action 'none'"
@@ -41,6 +45,8 @@ class Told:
     left_out: tuple[str, ...] = ()
     embed_in: str = ""
     """Sites that may show the page in a frame."""
+    logo: str = ""
+    """Spotify's, as a data address; empty where the name is written."""
     console: str = ""
     """Where logs, clusters and jobs can be seen; empty where they cannot."""
     project: str = ""
@@ -51,10 +57,11 @@ class Told:
         """The served page's: everything from here, covers from the one place where they lie."""
         host = urlsplit(self.images)
         covers = f" {host.scheme}://{host.netloc}" if self.images else ""
+        logo = " data:" if self.logo else ""
         framers = self.embed_in or "'none'"
         return (
             f"{_CLOSED}; frame-ancestors {framers}; script-src 'self'; style-src 'self'; "
-            f"img-src 'self'{covers}; connect-src 'self'"
+            f"img-src 'self'{covers}{logo}; connect-src 'self'"
         )
 
 
@@ -65,21 +72,45 @@ class Assets:
     texts: Mapping[str, str]
 
     def __getitem__(self, name: str) -> str:
-        return STYLES_HEAD + self.texts[name] if name == STYLES else self.texts[name]
+        text = "\n".join(self.texts[part] for part in SCRIPTS.get(name, (name,)))
+        return stylesheet_variables() + text if name == STYLES else text
 
 
-STYLES_HEAD: Final = stylesheet_variables()
+def served_page(assets: Assets, page: str, told: Told, ahead: Sequence[str] = ()) -> str:
+    """A page whose script and styles are asked from the server.
 
-
-def served_page(assets: Assets, page: str, told: Told) -> str:
-    """A page whose scripts and styles are asked from the server; `page` is data or runs."""
+    Args:
+        assets: See `Assets`.
+        page: data or runs.
+        told: What an operator decided.
+        ahead: Documents that its script will ask for, by path.
+    """
     head = [
-        f'<link rel="icon" href="/assets/{ICON}" type="image/svg+xml">',
-        f'<link rel="stylesheet" href="/assets/{_stamped(assets, STYLES)}">',
-        *(f'<script defer src="/assets/{_stamped(assets, name)}"></script>' for name in SCRIPTS[page]),
+        *_looks(assets),
+        f'<script defer src="/assets/{_stamped(assets, f"{page}-page.js")}"></script>',
+        *(f'<link rel="preload" as="fetch" crossorigin href="/api/{path}">' for path in ahead),
     ]
     library = f"/assets/{_stamped(assets, CHART_LIBRARY)}"
-    return _filled(assets[f"{page}.html"], head, [_charts(), _told(told, library)])
+    return _filled(assets[f"{page}.html"], head, [_told(told, library)], told)
+
+
+def fault_page(assets: Assets, status: int, reason: str) -> str:
+    """What a reader sees in place of a page that is not there."""
+    title = "There is no such page" if status == HTTPStatus.NOT_FOUND else "This cannot be shown"
+    filled = {
+        "head": "\n".join(_looks(assets)),
+        "status": str(status),
+        "title": title,
+        "reason": html.escape(reason),
+    }
+    return re.sub("<!-- (.+?) -->", lambda place: filled[place[1]], assets["fault.html"])
+
+
+def _looks(assets: Assets) -> list[str]:
+    return [
+        f'<link rel="icon" href="/assets/{ICON}" type="image/svg+xml">',
+        f'<link rel="stylesheet" href="/assets/{_stamped(assets, STYLES)}">',
+    ]
 
 
 def exported_page(assets: Assets, documents: Mapping[str, Any], told: Told, *, made_at: str) -> str:
@@ -91,7 +122,7 @@ def exported_page(assets: Assets, documents: Mapping[str, Any], told: Told, *, m
         told: What an operator decided; `images` is empty or "data:", where covers are in the documents themselves.
         made_at: When it was made, for the reader.
     """
-    styles, scripts = assets[STYLES], [_closable(assets[name]) for name in (*SCRIPTS["data"], CHART_LIBRARY)]
+    styles, scripts = assets[STYLES], [_closable(assets[name]) for name in ("data-page.js", CHART_LIBRARY)]
     policy = f"{_CLOSED}; script-src {' '.join(map(_digest, scripts))}; style-src {_digest(styles)}; img-src data:"
     icon = base64.b64encode(assets[ICON].encode()).decode()
     head = [
@@ -100,35 +131,25 @@ def exported_page(assets: Assets, documents: Mapping[str, Any], told: Told, *, m
         f"<style>{styles}</style>",
     ]
     foot = [
-        _charts(),
         _told(told, None),
         _block("documents", {"made_at": made_at, "documents": documents}),
         *(f"<script>{script}</script>" for script in scripts),
     ]
-    return _filled(assets["data.html"], head, foot)
+    return _filled(assets["data.html"], head, foot, told)
 
 
 def _told(told: Told, library: str | None) -> str:
     fields = {
         name: getattr(told, name) for name in ("images", "is_invented", "left_out", "console", "project", "region")
     }
-    return _block("told", {**fields, "library": library})
+    return _block("told", {**fields, "lists": lists(), "tiles": TILES, "library": library})
 
 
-@cache
-def _charts() -> str:
-    """The same for every page; Altair checks each specification against its schema, which takes half a second."""
-    content = {
-        "specifications": specifications(),
-        "configs": chart_configs(),
-        "tiles": TILES,
-        "lists": lists(),
-    }
-    return _block("charts", content)
-
-
-def _filled(template: str, head: list[str], foot: list[str]) -> str:
-    return template.replace("<!-- head -->", "\n".join(head)).replace("<!-- foot -->", "\n".join(foot))
+def _filled(template: str, head: list[str], foot: list[str], told: Told) -> str:
+    """The foot last: what is in the data is no place to be filled."""
+    name = f'<img src="{told.logo}" alt="Spotify">' if told.logo else "Spotify"
+    filled = template.replace("<!-- spotify -->", name).replace("<!-- head -->", "\n".join(head))
+    return filled.replace("<!-- foot -->", "\n".join(foot))
 
 
 def _block(name: str, content: Any) -> str:

@@ -62,6 +62,12 @@ class Settings(BaseModel):
         description="What the page does not show, by comma: covers, figures (charts and counts), artists (pages of "
         "artists), comparison (weeks side by side), data (files to download).",
     )
+    spotify_logo: str = Field(
+        default="",
+        pattern=r"^(data:image/(svg\+xml|png);base64,[A-Za-z0-9+/]+=*)?$",
+        description="Spotify's full logo, as Spotify gives it away, as a data address (data:image/svg+xml;base64,…); "
+        "the name is written where it is not set.",
+    )
     embed_in: str = Field(
         default="",
         pattern="^(https://[A-Za-z0-9.*-]+(:[0-9]+)?( https://[A-Za-z0-9.*-]+(:[0-9]+)?)*)?$",

@@ -88,6 +88,7 @@ def chart_config(palette: Palette) -> dict[str, Any]:
     """A Vega-Lite config: the specifications name no colour, so that one serves both themes."""
     text = {"labelColor": palette.muted, "titleColor": palette.muted}
     return {
+        "aria": False,  # a chart is one picture, which the page itself tells
         "background": "transparent",
         "font": FONT,
         "padding": 2,

@@ -2,6 +2,8 @@
 # and somebody to look. A viewer opens it with `terraform output -raw dashboard_command`.
 locals {
   has_dashboard = local.runs && length(var.dashboard_viewers) > 0
+  logo_kind     = endswith(coalesce(var.dashboard_logo, ".png"), ".svg") ? "svg+xml" : "png"
+  logo          = var.dashboard_logo == null ? "" : "data:image/${local.logo_kind};base64,${filebase64(var.dashboard_logo)}"
 }
 
 resource "google_service_account" "dashboard" {
@@ -81,7 +83,9 @@ resource "google_cloud_run_v2_service" "dashboard" {
           GOOGLE_CLOUD_PROJECT = var.project_id
           BUCKET               = google_storage_bucket.data.name
           BIGQUERY_DATASET     = google_bigquery_dataset.music.dataset_id
+          EMBED_IN             = join(" ", var.dashboard_embed_in)
           LEAVE_OUT            = join(",", var.dashboard_leave_out)
+          SPOTIFY_LOGO         = local.logo
           REGION               = var.region
         }
 

@@ -106,6 +106,18 @@ variable "dashboard_viewers" {
   }
 }
 
+variable "dashboard_embed_in" {
+  description = "Sites that may show the dashboard in a frame, such as [\"https://intranet.example.com\"]; with none no site may."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for site in var.dashboard_embed_in : can(regex("^https://[A-Za-z0-9.*-]+(:[0-9]+)?$", site))])
+    error_message = "Each of dashboard_embed_in must be https:// and a host, without a path, such as https://intranet.example.com."
+  }
+}
+
 variable "dashboard_leave_out" {
   description = "What the dashboard does not show: covers, figures, artists, comparison, data. docs/spotify-terms.md says why one would leave something out."
   type        = list(string)
@@ -115,6 +127,23 @@ variable "dashboard_leave_out" {
   validation {
     condition     = length(setsubtract(var.dashboard_leave_out, ["covers", "figures", "artists", "comparison", "data"])) == 0
     error_message = "Each of dashboard_leave_out must be covers, figures, artists, comparison or data."
+  }
+}
+
+variable "dashboard_logo" {
+  description = "File with Spotify's full logo, .svg or .png, as Spotify gives it away (docs/spotify-terms.md); with none the dashboard writes the name."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.dashboard_logo == null || can(regex("[.](svg|png)$", var.dashboard_logo))
+    error_message = "The file of dashboard_logo must end in .svg or .png, as Spotify gives its logo away."
+  }
+
+  validation {
+    # What Cloud Run takes as the value of a variable: 32 kB.
+    condition     = var.dashboard_logo == null || try(length(filebase64(var.dashboard_logo)), 0) < 32000
+    error_message = "The file of dashboard_logo must be smaller than 24,000 bytes: take the .svg, or a smaller .png."
   }
 }
 

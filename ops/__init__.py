@@ -1,1 +1,1 @@
-"""The operator's toolbox: which stack, what may be done about it, and the command line."""
+"""The operator's tools: which stack is meant, what can be done with it, and the command line."""

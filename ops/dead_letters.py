@@ -1,20 +1,18 @@
-"""Dead letters: which there are, and sending them again, each to the one subscription that had given it up.
+"""Dead letters: which there are, and sending them again, each only to the subscription that gave it up.
 
-Everything is read from the records that the batch trigger makes; no message is consumed. A plan is a pure function of
-the records and can be shown before anything happens; carrying it out takes the plan and nothing else. Records are
+Everything is read from the records that the batch trigger writes; no message is consumed. A plan is a pure function of
+the records and can be shown before anything happens; carrying it out does what it says and nothing else. Records are
 never deleted: what was done is written into them.
 
-A redriven message goes to the topic of its subscription with the attribute `redrive_to`, which the topic's other
-subscriptions acknowledge unread, and with `redrives`, which counts and bounds the rounds.
+A redriven message goes to its subscription's topic. Its attribute `redrive_to` makes the topic's other subscriptions
+acknowledge it unread; `redrives` counts the rounds and limits them.
 """
 
 import base64
 import binascii
-import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final, Protocol
 
 from contracts.documents import DeadLetter
@@ -22,15 +20,15 @@ from contracts.documents import Redrive as Mark
 from contracts.envelope.dead_letters import DEAD_LETTER_SOURCE, REDRIVE_TO, REDRIVES
 from contracts.envelope.messages import Message
 from contracts.events import MarketRequested
-from contracts.wording import cut, shown
+from contracts.wording import shown
 from eventing.ledger import RunLedger
 
 MOST_REDRIVES: Final = 3
-"""A message that came back so often will come back again; only force sends it once more."""
+"""A message that has come back this often is only sent again by force."""
 
 
 class Topics(Protocol):
-    """Where messages are sent as they are."""
+    """Publishes messages as they are."""
 
     async def forward(self, topic: str, message: Message) -> None:
         """Publish a message unchanged.
@@ -46,44 +44,33 @@ class Topics(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which dead letters are meant; what is None does not matter."""
+    """Which dead letters are meant; None matches all."""
 
-    message_ids: Collection[str] | None = None
     subscription: str | None = None
     reason: str | None = None
-    """Part of the reason, in any case."""
+    """Part of the reason; upper and lower case are the same."""
     run_id: str | None = None
     market: str | None = None
-    event: str | None = None
-    """Kind of event, such as `MarketRequested`."""
-    older_than: timedelta | None = None
-    """Dead-lettered at least so long ago."""
     younger_than: timedelta | None = None
-    waiting_only: bool = False
-    """Only those that were not redriven yet."""
+    """Dead-lettered at most this long ago."""
 
     def matches(self, dead_letter: DeadLetter, now: datetime) -> bool:
         """Whether a dead letter is meant."""
-        age = now - ended_at(dead_letter)
         exact = (
             (self.subscription, dead_letter.subscription),
             (self.run_id, dead_letter.run_id),
             (self.market, dead_letter.market),
-            (self.event, dead_letter.event),
         )
         return (
             all(wanted in (None, found) for wanted, found in exact)
-            and (self.message_ids is None or dead_letter.message_id in self.message_ids)
             and (self.reason is None or self.reason.lower() in dead_letter.reason.lower())
-            and (self.older_than is None or age >= self.older_than)
-            and (self.younger_than is None or age <= self.younger_than)
-            and not (self.waiting_only and dead_letter.redriven)
+            and (self.younger_than is None or now - ended_at(dead_letter) <= self.younger_than)
         )
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterGroup:
-    """Dead letters of one subscription that ended for one reason."""
+    """Dead letters of one subscription with the same reason."""
 
     subscription: str
     reason: str
@@ -92,12 +79,12 @@ class DeadLetterGroup:
 
     @property
     def waiting(self) -> int:
-        """How many were not redriven yet."""
+        """How many were never redriven."""
         return sum(not dead_letter.redriven for dead_letter in self.dead_letters)
 
 
 def ended_at(dead_letter: DeadLetter) -> datetime:
-    """When Pub/Sub gave the message up, or, if it does not say, when that was recorded."""
+    """When Pub/Sub gave the message up; when that was recorded, if Pub/Sub does not say."""
     return dead_letter.dead_lettered_at or dead_letter.recorded_at
 
 
@@ -124,22 +111,6 @@ def decoded(dead_letter: DeadLetter) -> bytes | None:
         return None
 
 
-def topics_of(topology: Path) -> dict[str, str]:
-    """The topic of each push subscription of `infra/topology.json`.
-
-    Raises:
-        OSError: the file is not there.
-        ValueError: it is not the topology.
-    """
-    try:
-        described = json.loads(topology.read_text(encoding="utf-8"))
-        return {entry["name"]: entry["topic"] for entry in described["push_subscriptions"]}
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"{topology} does not describe push subscriptions ({cut(repr(error), 300)}); give the topology"
-        ) from None
-
-
 # --- planning --------------------------------------------------------------------------------------------------
 
 
@@ -153,7 +124,7 @@ class Redrive:
 
     @property
     def asks_for(self) -> tuple[str, str] | None:
-        """Run and market whose record of being given up is removed first; None where it is another kind."""
+        """Run and market whose record of being given up is removed first; None for other events."""
         is_request = self.dead_letter.event == MarketRequested.__name__
         run_id, market = self.dead_letter.run_id, self.dead_letter.market
         return (run_id, market) if is_request and run_id and market else None
@@ -173,12 +144,12 @@ Action = Redrive | Refuse
 def plan(
     dead_letters: Iterable[DeadLetter], topics: Mapping[str, str], *, force: bool = False
 ) -> tuple[Action, ...]:
-    """What redriving these dead letters does, one action for each, in their order.
+    """What redriving these dead letters would do: one action for each, in their order.
 
     Args:
         dead_letters: Those that are meant (`select`).
-        topics: The topic of each push subscription (`topics_of`).
-        force: Send also what was redriven already, or came back `MOST_REDRIVES` times.
+        topics: The topic of each push subscription.
+        force: Also send what was redriven before, or came back `MOST_REDRIVES` times.
     """
     return tuple(_action(dead_letter, topics, force=force) for dead_letter in dead_letters)
 
@@ -199,7 +170,7 @@ def _action(dead_letter: DeadLetter, topics: Mapping[str, str], *, force: bool) 
 
 
 def _message(dead_letter: DeadLetter, data: bytes) -> Message:
-    """The message as it was published first, with whom it is for now."""
+    """The message as it was first published, and the subscription that it is now for."""
     own = {name: text for name, text in dead_letter.attributes.items() if not name.startswith(DEAD_LETTER_SOURCE)}
     return Message(data, {**own, REDRIVE_TO: dead_letter.subscription, REDRIVES: str(dead_letter.redrives + 1)})
 
@@ -207,27 +178,25 @@ def _message(dead_letter: DeadLetter, data: bytes) -> Message:
 # --- acting ----------------------------------------------------------------------------------------------------
 
 
-async def carry_out(
-    actions: Iterable[Action], ledger: RunLedger, topics: Topics, *, mark: Mark
-) -> tuple[DeadLetter, ...]:
-    """Send what the plan says, one after the other, and write `mark` into each record; gives the new records.
+async def carry_out(actions: Iterable[Action], ledger: RunLedger, topics: Topics, *, mark: Mark) -> None:
+    """Send what the plan says, one after the other, and write `mark` into each record.
 
-    A market's record of being given up goes first, so that its run waits for it again; the mark comes last, so that a
-    message that was not accepted is not taken for sent.
+    A market's record of being given up is removed first, so that its run waits for it again; the mark is written last,
+    so that a message that was not accepted does not count as sent.
 
     Raises:
-        Retryable: bucket or Pub/Sub failed; what was done so far is marked, and the same plan may be made anew.
+        Retryable: bucket or Pub/Sub failed; what was sent is marked, and making and carrying out a new plan is safe.
     """
-    return tuple([await _send(action, ledger, topics, mark) for action in actions if isinstance(action, Redrive)])
+    for action in actions:
+        if isinstance(action, Redrive):
+            await _send(action, ledger, topics, mark)
 
 
-async def _send(action: Redrive, ledger: RunLedger, topics: Topics, mark: Mark) -> DeadLetter:
+async def _send(action: Redrive, ledger: RunLedger, topics: Topics, mark: Mark) -> None:
     if action.asks_for is not None:
         await ledger.clear_given_up(*action.asks_for)
     await topics.forward(action.topic, action.message)
-    # Read again: another operator may have written into it since the plan was made.
+    # Read again: another operator may have marked it since the plan was made.
     planned = action.dead_letter
     dead_letter = await ledger.dead_letter(planned.subscription, planned.message_id) or planned
-    marked = dead_letter.model_copy(update={"redriven": (*dead_letter.redriven, mark)})
-    await ledger.replace_dead_letter(marked)
-    return marked
+    await ledger.replace_dead_letter(dead_letter.model_copy(update={"redriven": (*dead_letter.redriven, mark)}))

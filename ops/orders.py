@@ -1,6 +1,6 @@
-"""An operator's orders about a run: written to the bucket first, then the barrier is woken.
+"""An operator's orders about a run: each is written to the bucket, then the barrier is woken.
 
-An order that was written but not announced is found by the next sweep, so nothing is lost between the two.
+The next sweep finds an order that was written but not announced, so that none is lost in between.
 """
 
 from datetime import datetime
@@ -17,7 +17,7 @@ Kind = Literal["close", "reopen", "reload", "discard"]
 async def give_order(
     ledger: RunLedger, publisher: Publisher, *, run_id: str, kind: Kind, reason: str, now: datetime
 ) -> Order:
-    """Write the run's next order and wake the barrier; gives the order.
+    """Write the run's next order, wake the barrier, and return the order.
 
     Raises:
         Retryable: the bucket or Pub/Sub cannot be reached; giving the order again is safe.
@@ -29,7 +29,7 @@ async def give_order(
 
 
 async def _numbered(ledger: RunLedger, *, run_id: str, kind: Kind, reason: str, now: datetime) -> Order:
-    """Two operators may order at once: the number that is taken is another's, and the next is tried."""
+    """Create the order under the next free number, which another operator may take at the same moment."""
     while True:
         index = await ledger.index(run_id)
         number = index.orders[-1] + 1 if index.orders else 1

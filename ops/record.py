@@ -1,7 +1,7 @@
-"""What a local stack that keeps running says about itself in a file, and whether it still runs.
+"""The record that a local stack writes about itself, and whether that stack still runs.
 
-Whoever holds the stack locks a file beside the record for as long as it lives, however it ends. That lock alone says
-that there is a stack: the record may have outlived it, and the number of its process may be another's by now.
+The process of the stack holds a lock on a file beside the record as long as it lives. Only the lock shows that the
+stack runs: the record may be left over, and its process id may by now be another process's.
 """
 
 import fcntl
@@ -20,28 +20,28 @@ class Record(BaseModel, frozen=True):
 
     pid: int
     home: Path
-    """Where its data and logs lie."""
+    """The folder of its data and logs."""
     environment: dict[str, str]
-    """With these any Google client reaches it."""
+    """Variables with which any Google client reaches it."""
     services: dict[str, str]
     spotify: str | None = None
     dashboard: str | None = None
 
 
 class RecordError(Exception):
-    """A record that says nothing: damaged, of another version, or not to be read; says what to do."""
+    """A record that is damaged, of another version, or may not be read; says what to do."""
 
 
 class NotRunningError(RuntimeError):
-    """There is no stack to talk to; says what to do."""
+    """No stack is running; says what to do."""
 
 
 def read(file: Path) -> Record:
-    """What a stack said about itself, whether it still runs or not.
+    """The record, whether its stack still runs or not.
 
     Raises:
         FileNotFoundError: there is no record.
-        RecordError: it says nothing.
+        RecordError: it cannot be read.
     """
     try:
         return Record.model_validate_json(file.read_bytes())
@@ -58,8 +58,8 @@ def running(folder: Path) -> Record:
     """The record of the stack that is up.
 
     Raises:
-        NotRunningError: there is none, or it is gone, or on its way.
-        RecordError: nobody can tell how to reach it.
+        NotRunningError: none is up, or one is just starting or ending.
+        RecordError: its record cannot be read.
     """
     pid = holder(folder / LOCK)
     try:
@@ -77,7 +77,7 @@ def running(folder: Path) -> Record:
 
 
 def holder(lock: Path) -> int | None:
-    """The process that holds a lock file; None where nobody does, 0 where the file does not tell its number."""
+    """Id of the process that holds a lock file; None where none does, 0 where the file does not say which."""
     try:
         with lock.open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,11 +1,11 @@
-"""What an operator may ask for, as plans: which events a command would publish, and why not. Pure.
+"""What an operator may ask for, as plans: which events a command would publish, or why none. Pure.
 
-A plan is shown by a dry run and carried out otherwise; both come from the same function.
+A dry run shows the plan, otherwise it is carried out; both come from the same function.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Literal
 
 from contracts.events import MarketRequested, RunRequested
@@ -15,7 +15,7 @@ from runs.status import RevisionStatus, RunStatus
 
 
 class RequestError(ValueError):
-    """What was asked for makes no sense; names the argument and the remedy."""
+    """What was asked for cannot be done; names the argument and the remedy."""
 
 
 def run_id_of(text: str) -> str:
@@ -54,27 +54,15 @@ def market_of(text: str) -> str:
     return markets[0]
 
 
-def hours_of(number: float) -> timedelta:
-    """So many hours.
-
-    Raises:
-        RequestError: they are more than there can be.
-    """
-    try:
-        return timedelta(hours=number)
-    except (OverflowError, ValueError):
-        raise RequestError(f"{number:g} hours are none; name a number such as 24") from None
-
-
 @dataclass(frozen=True, slots=True)
 class StartPlan:
     """What asking for a run does."""
 
     event: RunRequested
     asks: tuple[str, ...]
-    """Markets the scheduler will ask for; empty stands for all that it is configured with."""
+    """Markets that the scheduler will ask for; empty means all that it is configured with."""
     lands_in: Literal["new", "standing"]
-    """standing: the run has its manifest already, and only what has not landed is asked for."""
+    """standing: the run has its manifest, and only what has not landed is asked for."""
 
 
 def plan_start(
@@ -86,7 +74,7 @@ def plan_start(
     today: date,
     force: bool = False,
 ) -> StartPlan:
-    """Plan a run; one that stands is widened by what it does not expect yet.
+    """Plan a run; one that exists is widened by the markets that it does not expect yet.
 
     Raises:
         RequestError: its date is too far ahead, or the pipeline does not know a market.
@@ -108,18 +96,18 @@ def plan_start(
 
 
 def _not_there(status: RunStatus) -> tuple[str, ...]:
-    """Markets without a part in the bucket: those that never landed, and those whose part has gone since."""
+    """Markets without a part in the bucket: those that never landed, and those whose part was deleted since."""
     return tuple(market.market for market in status.markets if market.state != "landed" or market.is_gone)
 
 
 def plan_replay(
     status: RunStatus, markets: tuple[str, ...], *, fresh: bool, reason: str, everything: bool = False
 ) -> tuple[MarketRequested, ...]:
-    """One single-market message for each market, to be fetched again.
+    """One event for each market that is to be fetched again.
 
     Raises:
-        RequestError: no market is named, the run does not expect one, or the run is archived and cannot be loaded
-            without the others.
+        RequestError: no market is named, the run does not expect one, or the run is archived and the raw parts that a
+            load needs beside these are gone.
     """
     if everything and markets:
         raise RequestError("--market and --all: name some markets or ask for all, not both")
@@ -164,15 +152,15 @@ def has_failed(status: RunStatus, before: Mapping[str, int | None]) -> bool:
     if status.newest is None or status.state != "failed":
         return False
     decided = {part.market: part.generation for part in status.newest.decision.parts}
-    # Generations of an object grow: one that is merely another may be older than what was there when it was asked.
+    # Generations of an object grow: a different one may still be older than the part that was there before the replay.
     return all(decided.get(market, 0) > (generation or 0) for market, generation in before.items())
 
 
 def effect_of(kind: Literal["close", "reopen", "discard"], status: RunStatus) -> str:
-    """What an order does to a run as it stands, in a sentence.
+    """What an order would do to a run, in a sentence.
 
     Raises:
-        RequestError: it would do nothing.
+        RequestError: it would change nothing.
     """
     run_id = status.run_id
     missing = _not_there(status)
@@ -200,18 +188,18 @@ def effect_of(kind: Literal["close", "reopen", "discard"], status: RunStatus) ->
 
 
 def removal(table: str, run_id: str) -> str:
-    """The command that empties a run's partition; a person gives it, since nothing brings the rows back but a load."""
+    """The command that deletes a run's rows; a person gives it, since only a load brings them back."""
     sql = f'DELETE FROM `{table}` WHERE load_date = "{run_id}"'  # noqa: S608 -- shown, and both are checked names
     return f"bq query --use_legacy_sql=false '{sql}'"
 
 
 def _stands(newest: RevisionStatus) -> bool:
-    """Whether the decision is to load, and its job has not refused to."""
+    """Whether the decision is to load, and its job has not refused."""
     return newest.decision.verdict == "load" and (newest.load is None or newest.load.loaded)
 
 
 def _has_news(status: RunStatus) -> bool:
-    """Whether what lies in the bucket is not what was decided."""
+    """Whether the parts in the bucket are not those of the newest decision."""
     known = {part.market: part.generation for part in status.revisions[-1].decision.parts}
     there = {market.market: market.generation for market in status.markets if not market.is_gone}
     return known != {market: generation for market, generation in there.items() if generation is not None}
@@ -219,7 +207,7 @@ def _has_news(status: RunStatus) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """What loading one run again from the raw bucket does."""
+    """What loading one run again from the raw parts would do."""
 
     run_id: str
     action: Literal["reload", "request", "keep", "nothing", "unreadable"]
@@ -238,14 +226,14 @@ def plan_backfill(
     gone: Mapping[str, Collection[str]],
     unreadable: Collection[str] = (),
 ) -> tuple[Backfill, ...]:
-    """One step for each run of a span that the bucket knows of.
+    """One step for each run of a span of which the bucket holds anything.
 
     Args:
         first: First run of the span.
         last: Last run of the span, included.
         raw: Markets with a raw part, by run.
         known: Runs that have a manifest.
-        gone: Markets that were decided and have no raw part any more, by run.
+        gone: Markets of a decision whose raw part is no longer there, by run.
         unreadable: Known runs whose manifest cannot be read.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a command puts right about its own process: the way to loopback addresses, and what a terminal can show.
+"""What a command sets up in its own process: no proxy for loopback addresses, and output that any terminal can show.
 
 Called by the entry points of `ops`, `local` and `benchmarks` before anything else.
 """
@@ -16,11 +16,11 @@ _PLAIN: Final = str.maketrans("·◷●○✕█…→–—‘’“”", ".~*o
 
 
 def past_proxies(environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables with which no client goes through a proxy to reach this machine itself.
+    """Variables with which no client uses a proxy to reach this machine itself.
 
-    Client libraries differ in which spelling they read, and in which wins where both are set: each spelling keeps its
-    own exceptions, takes the other's where it has none, and gets the loopback names. gRPC has a third, which it reads
-    first and in which it knows no asterisk. Set even where there is no proxy: without it macOS's own setting counts.
+    Client libraries differ in which spelling they read, and in which wins where both are set. Each spelling therefore
+    keeps its own exceptions, or takes the other's if it has none, and gets the loopback names. gRPC reads a third one
+    first, in which an asterisk has no meaning. Set even where there is no proxy: macOS's own setting counts otherwise.
     """
     lower, upper = (environment.get(name, "").strip() for name in _EXCEPTIONS)
     grpc = environment.get("no_grpc_proxy", "").strip() or lower or upper
@@ -41,7 +41,7 @@ def _joined(exceptions: str) -> str:
 
 
 def print_anywhere() -> None:
-    """Let no letter that the terminal's encoding lacks end the command: a plain one, or `?`, stands for it.
+    """Print a plain letter or `?` for each that the terminal's encoding lacks, instead of failing.
 
     Where a stream is closed, what is said to it goes nowhere.
     """

@@ -9,7 +9,7 @@ import asyncio
 import os
 import re
 import shlex
-from collections.abc import AsyncIterator, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping
 from contextlib import AbstractContextManager, asynccontextmanager, closing
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -25,21 +25,22 @@ from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, Ref
 from google.auth.transport.requests import Request
 from google.cloud import bigquery, pubsub_v1, storage
 
+from contracts.documents import Order
+from contracts.events import OwnEvent
 from contracts.names import RAW_DAYS
 from contracts.wording import cut, shown
 from eventing.clients import anonymous
 from eventing.clock import Clock, system_clock
-from eventing.dataproc import Dataproc
-from eventing.dataproc import dataproc as clients
 from eventing.errors import Retryable
 from eventing.ledger import RunLedger
 from eventing.objects import GcsObjectStore
 from eventing.publisher import PubSubPublisher
 from ops import record
+from ops.orders import Kind, give_order
 
 _PACKAGED: Final = Path(__file__).parent / "infra"
 INFRA: Final = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1] / "infra"
-"""Describes what a stack should be like: when installed, in the package (by pyproject.toml); else in the clone."""
+"""The description of a stack: in the package when installed (by pyproject.toml), else in the clone."""
 TOPOLOGY: Final = INFRA / "topology.json"
 _LOGIN: Final = "gcloud auth application-default login"
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
@@ -58,7 +59,7 @@ _EMULATORS: Final = (
 
 
 class TargetError(Exception):
-    """No stack was found, or it cannot be used; says what to do."""
+    """There is no stack, or it cannot be used; says what to do."""
 
 
 class UnclearTargetError(TargetError):
@@ -81,11 +82,11 @@ class Target:
     """URL of each service of a local stack; empty for a project, whose services take no caller but Pub/Sub."""
     dashboard: str | None = None
     folder: Path | None = None
-    """Where the record of a local stack lies; None for a project."""
+    """The folder with the record of a local stack; None for a project."""
     raw_days: int = RAW_DAYS
-    """How long a part lives there; older runs are archived."""
+    """Days that raw parts are kept; older runs are archived."""
     named: str = ""
-    """The options by which the caller named it: a command that speaks to the same stack needs them, too."""
+    """The options by which the caller named it; further commands to the same stack need them, too."""
 
     @property
     def table_id(self) -> str:
@@ -94,17 +95,17 @@ class Target:
 
     @property
     def described(self) -> str:
-        """In one line, for a person."""
+        """One line for a person."""
         place = f"the local stack of {self.folder}" if self.kind == "local" else f"project {self.project}"
         return f"{place}, bucket {self.bucket}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What the caller named; None where nothing was."""
+    """What the caller named; None where nothing."""
 
     stack: Path | None = None
-    """The state file of a local stack, or the folder it lies in."""
+    """The state file of a local stack, or its folder."""
     project: str | None = None
     bucket: str | None = None
     region: str | None = None
@@ -128,7 +129,7 @@ def find(wanted: Wanted, environment: Mapping[str, str], *, folder: Path) -> Tar
     RAW_DAYS).
 
     Raises:
-        TargetError: there is none, or what was named is not one.
+        TargetError: there is none, or what was named is none.
     """
     return replace(_find(wanted, environment, folder), named=wanted.words)
 
@@ -146,7 +147,7 @@ def _find(wanted: Wanted, environment: Mapping[str, str], folder: Path) -> Targe
 
 
 def _agreed(target: Target, environment: Mapping[str, str]) -> Target:
-    """The stack of this folder, unless the environment names another: nobody must mistake one for the other.
+    """The stack of this folder, unless the environment names another, so that nobody mistakes one for the other.
 
     Raises:
         UnclearTargetError: the environment names another.
@@ -167,7 +168,7 @@ def _is_there(file: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except PermissionError:
-        return True  # reading it will say that it may not be read
+        return True  # reading it will fail and say so
     return True
 
 
@@ -230,7 +231,7 @@ def _raw_days(environment: Mapping[str, str]) -> int:
     told = environment.get("RAW_DAYS") or str(RAW_DAYS)
     if not re.fullmatch(r"[0-9]{1,5}", told):
         raise TargetError(
-            f"RAW_DAYS: {shown(told)} is no number of days; `raw_days` of the stack's Terraform tells it"
+            f"RAW_DAYS: {shown(told)} is not a number of days; `raw_days` of the stack's Terraform tells it"
         )
     return int(told)
 
@@ -244,6 +245,16 @@ class Stack:
     ledger: RunLedger
     publisher: PubSubPublisher
     clock: Clock
+
+    async def ask(self, events: Iterable[OwnEvent]) -> None:
+        """Publish what an operator asks for."""
+        await self.publisher.publish(events, cause=f"operator/{self.clock().isoformat()}")
+
+    async def order(self, run_id: str, kind: Kind, reason: str) -> Order:
+        """Give an operator's order about a run; see `ops.orders`."""
+        return await give_order(
+            self.ledger, self.publisher, run_id=run_id, kind=kind, reason=reason, now=self.clock()
+        )
 
 
 @asynccontextmanager
@@ -259,9 +270,9 @@ async def opened(
     if target.folder is not None:
         await asyncio.to_thread(_require_running, target.folder)
         await asyncio.to_thread(_require_answer, target.environment["STORAGE_EMULATOR_HOST"])
-    credentials = anonymous() if target.kind == "local" else await asyncio.to_thread(_logged_in)
-    client = storage.Client(project=target.project, credentials=credentials)
-    publishing = pubsub_v1.PublisherClient(credentials=credentials if target.kind == "cloud" else None)
+    known = await asyncio.to_thread(credentials, target)
+    client = storage.Client(project=target.project, credentials=known)
+    publishing = pubsub_v1.PublisherClient(credentials=known if target.kind == "cloud" else None)
     store = GcsObjectStore(client, target.bucket)
     publisher = PubSubPublisher(publishing, project=target.project, source="operator", clock=clock)
     try:
@@ -271,15 +282,17 @@ async def opened(
         await store.aclose()
 
 
-def _logged_in() -> Credentials:
+def credentials(target: Target) -> Credentials:
     """The caller's credentials, with a token: with an expired login each client would try again for minutes.
 
     Raises:
-        TargetError: there are none, Google no longer accepts them, or it cannot be asked.
+        TargetError: there are none for a project, Google no longer accepts them, or it cannot be asked.
     """
+    if target.kind == "local":
+        return anonymous()
     try:
-        credentials, _ = google.auth.default(scopes=[_SCOPE])
-        credentials.refresh(partial(Request(), timeout=_TOKEN_SECONDS))
+        found, _ = google.auth.default(scopes=[_SCOPE])
+        found.refresh(partial(Request(), timeout=_TOKEN_SECONDS))
     except _NO_LOGIN as error:
         raise TargetError(_without_login(error)) from None
     except RefreshError as error:
@@ -288,7 +301,7 @@ def _logged_in() -> Credentials:
         raise TargetError(
             f"Google cannot be asked about the login ({_words(error)}); is there a network?"
         ) from error
-    return credentials
+    return found
 
 
 def _without_login(error: Exception) -> str:
@@ -302,7 +315,7 @@ def _without_login(error: Exception) -> str:
 
 
 def expired(error: RefreshError) -> str:
-    """What is said of a login that ends, before a command or under it."""
+    """The error for a login that expired before a command or during it."""
     return f"Google no longer accepts the login ({_words(error)}); run: {_LOGIN}"
 
 
@@ -333,7 +346,11 @@ def follow(target: Target, process_environment: MutableMapping[str, str]) -> Non
 
 
 def _require_running(folder: Path) -> None:
-    """A stack that is gone may leave its record behind; clients would retry for a long time."""
+    """Check that the stack of a record runs: clients of one that is gone would retry for a long time.
+
+    Raises:
+        TargetError: it does not.
+    """
     try:
         record.running(folder)
     except (record.NotRunningError, record.RecordError) as error:
@@ -343,7 +360,11 @@ def _require_running(folder: Path) -> None:
 
 
 def _require_answer(url: str) -> None:
-    """A stack with a hanging process must not be waited for; nor may another stack on its port answer for it."""
+    """Check that storage answers: one process may hang, or another program may have taken its port.
+
+    Raises:
+        TargetError: it does not.
+    """
     try:
         is_storage = requests.get(f"{url}/storage/v1/b?project=any", timeout=5).json()["kind"] == "storage#buckets"
     except (requests.RequestException, ValueError, LookupError, TypeError):
@@ -352,26 +373,16 @@ def _require_answer(url: str) -> None:
         raise TargetError(f"the local stack does not answer at {url}; start it again: `make down`, then `make up`")
 
 
-def subscriber() -> AbstractContextManager[pubsub_v1.SubscriberClient]:
-    """The subscriptions of the target that this process follows."""
-    return closing(pubsub_v1.SubscriberClient())
-
-
 def warehouse(target: Target) -> AbstractContextManager[bigquery.Client]:
     """The table; call `follow` first."""
     credentials = anonymous() if target.kind == "local" else None
     return closing(bigquery.Client(project=target.project, credentials=credentials))
 
 
-def dataproc(target: Target) -> AbstractContextManager[Dataproc]:
-    """Clusters and jobs."""
-    return clients(target.region, target.environment.get("DATAPROC_EMULATOR_HOST"))
-
-
 GOOGLE_ERRORS: Final = (GoogleAPIError, GoogleAuthError, requests.RequestException)
-"""What the clients above raise when Google, or an emulator, does not do what it was asked."""
+"""What the clients above raise when Google, or an emulator, does not do what it was asked to."""
 LoginExpired = RefreshError
-"""One of them: nothing will be done until the caller has logged in anew."""
+"""One of them: nothing works until the caller has logged in again."""
 
 
 def process_environment() -> MutableMapping[str, str]:

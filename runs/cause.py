@@ -1,26 +1,26 @@
-"""Why a run is not simply in the table, and what to type next: for whoever is called at night. Pure.
+"""Why a run is not whole in the table, and the command to type next, for whoever is on call. Pure.
 
-One answer for the terminal, the page and a receipt. The cause is what a job, Google or Spotify said, never that
-something failed; the command is one that helps with this cause, complete but for words in capitals.
+Terminal, page and receipt give the same answer. A cause quotes what a job, Google or Spotify said, never just that
+something failed. Its command mends this cause; only words in capitals are left to be filled in.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Final
 
-from contracts.documents import BadRecord, Document, Part, PartResult
+from contracts.documents import Document, Part, PartResult
 from runs.status import MarketState, MarketStatus, RunStatus
 
 _SHOWN: Final = 5  # markets or records that are named
 _JUDGED: Final = "nothing was loaded"
-"""How a job ends its error that found too little or too bad data (spark_job/verdict.py); any other is the stack's."""
+"""Ends the error of a job that found too few or too bad data (spark_job/verdict.py); other errors are the stack's."""
 
 _COMMAND: Final = re.compile(r"\breleases (?=(run|replay|backfill|dead-letter|doctor|receipt) )")
 
 
 class Cause(Document):
-    """What keeps a run from being in the table whole, and the next step."""
+    """What keeps a run from being whole in the table, and the next step."""
 
     what: str
     details: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class Cause(Document):
     """What to type next."""
 
     def typed(self, named: str) -> "Cause":
-        """With the options by which the stack is named: without them a command would speak to another."""
+        """The same, with the options that name the stack in its commands: without them they may reach another stack."""
 
         def whole(text: str) -> str:
             return _COMMAND.sub(lambda found: f"{found[0]}{named} ", text) if named else text
@@ -38,7 +38,7 @@ class Cause(Document):
 
 
 def cause_of(run: RunStatus) -> Cause | None:
-    """The most pressing one; None where nothing is wrong, or nobody is to look at the run any more."""
+    """The most urgent cause; None where nothing is wrong, or the run is discarded."""
     if run.state == "discarded":
         return None
     looks = (_failed, _refused, _partial, _unusable, _given_up, _throttled, _set_aside, _doubtful, _quarantined)
@@ -46,7 +46,7 @@ def cause_of(run: RunStatus) -> Cause | None:
 
 
 def _failed(run: RunStatus) -> Cause | None:
-    receipt = run.newest.receipt if run.newest else None
+    receipt = run.receipt
     if run.state != "failed" or receipt is None:
         return None
     what = receipt.error or f"revision {receipt.revision} failed, and its receipt does not say why"
@@ -56,21 +56,20 @@ def _failed(run: RunStatus) -> Cause | None:
 
 
 def _after_failure(run: RunStatus) -> str:
-    """A bad part is fetched again, what landed is loaded, lack of machines waited out; else it is the stack."""
-    newest = run.newest
-    load = newest.load if newest else None
+    """Fetch bad parts again, close the run or ask for what is missing, repeat a refused load; else ask the doctor."""
+    newest, load, receipt = run.newest, run.load, run.receipt
     if load and load.error and load.error.endswith(_JUDGED):
         bad = [part.market for part in _left_out(run)] or _quarantined_markets(run)
         return _replay(run, bad or [market.market for market in run.markets])
     if newest and newest.decision.verdict == "fail":
         return _after_verdict(run, newest.decision.parts)
-    if newest and newest.receipt and newest.receipt.refusals and newest.receipt.job_id is None:
+    if receipt and receipt.refusals and receipt.job_id is None:
         return f'releases backfill --from {run.run_id} --to {run.run_id} --reason "there are machines again"'
     return "releases doctor --problems"
 
 
 def _after_verdict(run: RunStatus, landed: Sequence[Part]) -> str:
-    """Too little had landed: an operator may do with most of it; else what is missing is asked for again."""
+    """Too few markets landed: close the run where they are half or more of them, else ask for the missing ones."""
     if any(not part.empty and part.albums != 0 for part in landed):
         return _close(run) if 2 * len(landed) >= len(run.markets) else _ask_again(run)
     if landed:
@@ -79,12 +78,12 @@ def _after_verdict(run: RunStatus, landed: Sequence[Part]) -> str:
 
 
 def _instead(run: RunStatus) -> tuple[str, ...]:
-    """What a quorum asks for, and the other way out."""
+    """The share of markets that a load needs, and the other command that helps."""
     decision = run.newest.decision if run.newest else None
     command = _after_failure(run)
     if decision is None or decision.verdict != "fail" or command not in (_close(run), _ask_again(run)):
         return ()
-    share = f"a load asks for {run.policy.minimum_share:.0%} of the markets (MINIMUM_SHARE)"
+    share = f"a load needs {run.policy.minimum_share:.0%} of the markets (MINIMUM_SHARE)"
     if command == _close(run):
         share += f"; to wait for the others: {_ask_again(run)}"
     elif decision.parts:
@@ -95,8 +94,8 @@ def _instead(run: RunStatus) -> tuple[str, ...]:
 def _refused(run: RunStatus) -> Cause | None:
     if not run.waits_for:
         return None
-    what = f"Google has no machines for the load, which is tried again by itself: {run.waits_for}"
-    remedy = "where it lasts: ask Google for quota, or set other cluster_machine_types or cluster_zones and apply"
+    what = f"Google has no machines for the load; it is tried again automatically: {run.waits_for}"
+    remedy = "if it lasts: ask Google for quota, or set other cluster_machine_types or cluster_zones and apply"
     return Cause(what=what, details=(remedy,), command=_watch(run))
 
 
@@ -105,7 +104,9 @@ def _set_aside(run: RunStatus) -> Cause | None:
         return None
     told = _few([f"{found.name}: {found.reason}" for found in run.set_aside])
     return Cause(
-        what="what cannot be read is taken for absent", details=told, command="releases doctor --problems"
+        what="documents that cannot be read are treated as absent",
+        details=told,
+        command="releases doctor --problems",
     )
 
 
@@ -115,7 +116,7 @@ def _unusable(run: RunStatus) -> Cause | None:
         return None
     told = _few([f"{market.market}: {market.reason}" for market in found])
     command = _replay(run, [market.market for market in found])
-    return Cause(what=f"{_markets(len(found))} landed as what is no part", details=told, command=command)
+    return Cause(what=f"{_markets(len(found))} landed, but not as a part", details=told, command=command)
 
 
 def _given_up(run: RunStatus) -> Cause | None:
@@ -142,7 +143,7 @@ def _throttled(run: RunStatus) -> Cause | None:
 
 
 def _partial(run: RunStatus) -> Cause | None:
-    receipt = run.newest.receipt if run.newest else None
+    receipt = run.receipt
     if run.state != "partial" or receipt is None or not receipt.missing:
         return None
     away = _few([f"{gone.market}: {gone.reason}" for gone in receipt.missing])
@@ -159,7 +160,7 @@ def _after_loss(run: RunStatus) -> str:
 
 
 def _doubtful(run: RunStatus) -> Cause | None:
-    receipt = run.newest.receipt if run.newest else None
+    receipt = run.receipt
     if receipt is None or not receipt.warnings:
         return None
     return Cause(what=receipt.warnings[0], details=receipt.warnings[1:], command=f"releases receipt {run.run_id}")
@@ -169,12 +170,12 @@ def _quarantined(run: RunStatus) -> Cause | None:
     markets = _quarantined_markets(run)
     if not markets or not run.is_finished:
         return None
-    what = f"records of {' '.join(markets[:_SHOWN])} are in quarantine, fewer than stop a load; {_table(run)}"
+    what = f"records of {' '.join(markets[:_SHOWN])} are in quarantine, too few to stop the load; {_table(run)}"
     return Cause(what=what, details=_examples(run), command=_replay(run, markets))
 
 
 def _table(run: RunStatus) -> str:
-    """What the table holds of the run."""
+    """How many rows of the run the table holds, and by which revision."""
     counts = [entry.receipt.warehouse for entry in run.revisions if entry.receipt and entry.receipt.warehouse]
     if not counts or not counts[-1].rows:
         return "the table has none of it"
@@ -182,8 +183,7 @@ def _table(run: RunStatus) -> str:
 
 
 def _parts(run: RunStatus, wanted: Callable[[PartResult], object]) -> list[PartResult]:
-    load = run.newest.load if run.newest else None
-    return [part for part in (load.parts if load else ()) if wanted(part)]
+    return [part for part in (run.load.parts if run.load else ()) if wanted(part)]
 
 
 def _left_out(run: RunStatus) -> list[PartResult]:
@@ -199,15 +199,13 @@ def _bad_parts(run: RunStatus) -> tuple[str, ...]:
 
 
 def _examples(run: RunStatus) -> tuple[str, ...]:
-    load = run.newest.load if run.newest else None
-    examples: Iterable[BadRecord] = load.examples if load else ()
+    examples = run.load.examples if run.load else ()
     return tuple(f"{bad.market}, line {bad.line}: {bad.reason}" for bad in examples)
 
 
 def _away(run: RunStatus) -> tuple[str, ...]:
-    receipt = run.newest.receipt if run.newest else None
     told = {part.market for part in _left_out(run)}
-    missing = receipt.missing if receipt else ()
+    missing = run.receipt.missing if run.receipt else ()
     return _few([f"{gone.market}: {gone.reason}" for gone in missing if gone.market not in told])
 
 
@@ -216,7 +214,7 @@ def _in(run: RunStatus, state: MarketState) -> list[MarketStatus]:
 
 
 def _named(markets: list[MarketStatus]) -> tuple[str, ...]:
-    """The markets, where there is more than the one that is told already."""
+    """Markets with their reasons; none where there is only one, since the cause itself names it."""
     return _few([f"{market.market}: {market.reason}" for market in markets] if len(markets) > 1 else [])
 
 

@@ -10,9 +10,9 @@ from eventing.ledger import RunIndex, RunLedger
 async def recent(
     ledger: RunLedger, most: int, receipt_of: Callable[[RunIndex], Awaitable[Receipt | None]] | None = None
 ) -> list[tuple[RunIndex, Receipt | None]]:
-    """The runs there are, newest first, each with its newest receipt, without those that were discarded.
+    """Of the `most` newest runs those that are not discarded, newest first; a finished one with its newest receipt.
 
-    `receipt_of` gives the newest receipt of a finished run, by default from the bucket.
+    `receipt_of` reads the newest receipt of a finished run; by default it is read from the bucket.
 
     Raises:
         Retryable: the bucket cannot be reached.

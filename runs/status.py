@@ -1,7 +1,7 @@
-"""What a run looks like now: one model for the command line and the run view. Pure but for `read`.
+"""What a run looks like now: one model for the command line and the dashboard's page. Pure but for `read`.
 
-Everything comes from the bucket's documents; clusters and jobs are told as far as the services have claimed and
-receipted them, so that looking needs no permission in Dataproc.
+Everything comes from the bucket's documents. Clusters and jobs are shown as far as the services have written claims and
+receipts for them, so that looking needs no permission in Dataproc.
 """
 
 import asyncio
@@ -133,6 +133,16 @@ class RunStatus(Document):
     def revision(self) -> Revision | None:
         """Its number."""
         return self.newest.decision.revision if self.newest else None
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """Its receipt."""
+        return self.newest.receipt if self.newest else None
+
+    @property
+    def load(self) -> LoadResult | None:
+        """What its Spark job counted."""
+        return self.newest.load if self.newest else None
 
     @property
     def stage(self) -> Span | None:

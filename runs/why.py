@@ -42,7 +42,7 @@ class Step(Document):
 
 
 class Story(Document):
-    """All of it, and where it stands."""
+    """All steps, and how the market stands."""
 
     run_id: str
     market: str
@@ -55,7 +55,7 @@ class Story(Document):
     trace_id: str
     archived: bool = False
     cause: Cause | None = None
-    """What keeps the run from being in the table whole."""
+    """What keeps the run from being whole in the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def _standing(market: MarketStatus) -> str:
 
 
 def _notes(run_id: str, market: str, documents: Sequence[ObjectInfo]) -> list[Step]:
-    """Steps that the existence of a document shows, at the time it was written."""
+    """Steps that are known because a document exists, at the time it was written."""
     known: Mapping[str, tuple[Kind, str]] = {
         names.throttled_name(run_id, market): (
             "throttled",

@@ -14,6 +14,9 @@ from benchmarks.benchmark import Benchmark, Figures
 Path = tuple[str | int, ...]
 
 
+_LOOK = {"first": 0.4, "all": 0.6, "charts": 1.5, "shift": 0.0, "html": 3000, "requests": 4}
+
+
 def _run(seconds: float, peak: float = 600) -> list[dict[str, float]]:
     return [{"seconds": seconds, "cpu": seconds, "peak_mib": peak, "rows": 1, "start": 5}]
 
@@ -67,6 +70,11 @@ GOOD: dict[str, Figures] = {
             }
         }
     },
+    "look": {
+        "weeks": 52,
+        "rows": 1_000_000,
+        "rounds": [{"load": 1.0, "cold": _LOOK | {"first": 1.0}, "warm": _LOOK}],
+    },
     "demo": {
         "demo": {
             "total": 40.0,
@@ -106,6 +114,11 @@ BAD: list[tuple[str, Path, Any]] = [
     ("receive", ("runs", "functions-framework"), _run(0.2)),
     ("overload", ("services", "scheduler", "lost"), 1),
     ("demo", ("job",), 10.0),
+    ("look", ("rounds", 0, "cold", "first"), 1.6),
+    ("look", ("rounds", 0, "warm", "first"), 0.6),
+    ("look", ("rounds", 0, "warm", "all"), 1.1),
+    ("look", ("rounds", 0, "warm", "charts"), 2.1),
+    ("look", ("rounds", 0, "cold", "shift"), 0.02),
     ("cost", ("jobs", "ours"), 400.0),
 ]
 

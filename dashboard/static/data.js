@@ -10,12 +10,14 @@ const App = {
 };
 
 (() => {
-  const { get, enter, make, number, day, marketName, listing, told } = Page;
+  const { get, enter, make, number, day, shortDay, marketName, listing, told } = Page;
   const { weekdays: WEEKDAYS, types: TYPES } = Page.lists;
   const { PLURAL } = Releases;
   const LOOK = 20_000; // milliseconds between two looks for a run that has finished
-  const DEFAULTS = { market: "", week: "", type: "", weekday: "", show: "", q: "", sort: "reach", view: "grid", with: "", album: "", artist: "" };
+  const DEFAULTS = { market: "", week: "", type: "", weekday: "", show: "", q: "", sort: "reach", view: Page.hasCovers ? "grid" : "list", with: "", album: "", artist: "" };
   const CHOICES = { type: TYPES, weekday: WEEKDAYS, show: ["new", "here", "everywhere"], sort: Week.ORDERS, view: ["grid", "list"] };
+  const isEmbedded = document.documentElement.hasAttribute("data-embedded");
+  const source = told.is_invented ? "Simulator" : "Spotify";
   const noFigures = told.left_out.includes("figures");
 
   // --- the address -------------------------------------------------------------------------------------------
@@ -80,7 +82,7 @@ const App = {
   // --- how true it is ----------------------------------------------------------------------------------------
 
   const weekLink = (week, text) => Releases.inner({ week: App.index.weeks[0].week === week ? "" : week }, text || day(week));
-  const runLink = (week, text) => (App.isServed ? make("a", { href: `/runs/${week}` }, text) : "");
+  const runLink = (week, text) => (App.isServed ? make("a", { href: `/runs/${week}`, target: isEmbedded ? "_blank" : null }, text) : "");
   /** Why a run is not in the table whole, and what its operator types next; a file is read where nothing can be typed. */
   const typeOf = (cause) => (cause && App.isServed ? make("span", {}, "Its operator types ", make("code", {}, cause.command), ". ") : "");
   const causeOf = (cause) => (cause && App.isServed ? make("span", {}, `Why: ${cause.what.replace(/\.$/, "")}. `, typeOf(cause)) : "");
@@ -114,10 +116,8 @@ const App = {
   }
 
   function drawBanners() {
-    const all = [...(told.is_invented ? [["invented", make("b", {}, "Invented data."), " Titles, artists, covers and lists come from a simulator of Spotify, not from Spotify."]] : []), ...warnings()];
+    const all = [...(told.is_invented ? [["invented", make("b", {}, "Invented data."), " All of this comes from a simulator, not from Spotify."]] : []), ...(App.state.album || App.state.artist ? [] : warnings())];
     get("banners").replaceChildren(...all.map(([kind, ...parts]) => make("p", { class: `banner ${kind}` }, ...parts)));
-    get("source-real").hidden = told.is_invented;
-    get("source-invented").hidden = !told.is_invented;
   }
 
   const isGone = () => Boolean(App.state.market) && App.market() === null;
@@ -147,7 +147,7 @@ const App = {
     get("gone-text").replaceChildren(other ? `Its run ${STATES[other.state] || "is there"}. ` : "", causeOf(other && other.cause), "The newest are: ", ...App.index.weeks.slice(0, 6).flatMap(({ week }, at) => [at ? ", " : "", weekLink(week)]), ".");
     get("title").textContent = "What is new?";
     get("lead").textContent = "";
-    get("kicker").textContent = "Spotify, week by week";
+    get("kicker").textContent = `${source}, week by week`;
     become("gone");
   }
 
@@ -159,7 +159,7 @@ const App = {
     const strange = isGone() && !codes.includes(App.state.market) ? [make("option", { value: App.state.market }, App.state.market)] : [];
     get("market").replaceChildren(make("option", { value: "" }, `All ${App.week.markets.length} markets`), ...codes.map(option), ...strange);
     get("market").value = App.state.market;
-    get("week").replaceChildren(...App.index.weeks.map((entry) => make("option", { value: entry.week }, `${day(entry.week)}${Object.keys(entry.missing).length ? " △" : ""}`)));
+    get("week").replaceChildren(...App.index.weeks.map((entry) => make("option", { value: entry.week }, `${shortDay(entry.week)}${Object.keys(entry.missing).length ? " (in part)" : ""}`)));
     get("week").value = App.week.week;
     const at = App.index.weeks.findIndex((entry) => entry.week === App.week.week);
     get("older").disabled = at + 1 >= App.index.weeks.length;
@@ -196,13 +196,12 @@ const App = {
     const where = App.market() === null ? "" : ` in ${App.place()}`;
     const all = Week.listed(App.week, App.market());
     const fresh = all.filter((release) => Week.isNew(release, App.market())).length;
-    const [counted, places] = [number(all.length), where || ` in ${App.week.markets.length} markets`];
+    const counted = `${number(fresh)} of ${number(all.length)} releases${where || ` in ${App.week.markets.length} markets`}`;
     get("title").textContent = `What is new${where}`;
-    get("kicker").textContent = `${told.is_invented ? "Simulator" : "Spotify"} · week of ${day(App.week.week)}`;
     const before = App.comparedWith();
     get("lead").textContent = before
-      ? `${number(fresh)} of ${counted} releases listed${places} were not there in the week of ${day(before)}.`
-      : `${number(fresh)} of ${counted} releases listed${places} came out in the seven days before; there is no earlier list to compare with.`;
+      ? `${counted} are new since the week of ${day(before)}.`
+      : `${counted} came out in the seven days before; there is no earlier list to compare with.`;
     get("basis").textContent = `Spotify's own list of what is new, read once a week: the first ${App.week.longest} releases of each market. What stands further down a list is not known here.`;
     document.title = `New Releases${where} · ${App.week.week}`;
     get("announce").textContent = `${App.place()}, week of ${day(App.week.week)}: ${all.length} releases, ${fresh} new`;
@@ -215,7 +214,7 @@ const App = {
     get("gone").hidden = name !== "gone";
     get("single").hidden = name !== "single";
     get("hero").hidden = name === "single";
-    get("pick").hidden = name === "empty" || ((name === "error" || name === "gone") && !App.week);
+    get("pick").hidden = name === "empty" || (name !== "ready" && !App.week);
   }
 
   let turn = 0;
@@ -253,6 +252,7 @@ const App = {
       }
       drawBanners();
       drawControls();
+      get("kicker").textContent = `${source} · week of ${day(App.week.week)}`;
       if (isGone()) {
         get("title").textContent = "What is new?";
         get("lead").textContent = "";
@@ -263,22 +263,25 @@ const App = {
       become("ready");
       drawTitle();
       Releases.draw();
-      if (!noFigures) Figures.drawHeadlines();
-      get("main").dataset.shown = String(mine);
       await showRest(isCurrent);
     } catch (error) {
       if (!isCurrent()) return;
       get("error-text").textContent = `${error.message}.`;
+      get("lead").textContent = "";
       become("error");
     }
 
     /** What is further down the page. */
     async function showRest() {
       await Releases.drawn();
+      if (!isCurrent()) return;
+      if (!noFigures) Figures.drawHeadlines();
+      const asked = noFigures ? null : Promise.all([Page.ask(`weeks/${App.week.week}/figures`), App.history.length ? { history: App.history } : Page.ask("history"), Page.library()]);
+      if (asked) asked.catch(() => {}); // whoever waits for it is told
       await Releases.drawComparison();
       if (!isCurrent()) return;
-      if (!noFigures) {
-        const [figures, past] = await Promise.all([Page.ask(`weeks/${App.week.week}/figures`), App.history.length ? { history: App.history } : Page.ask("history")]);
+      if (asked) {
+        const [figures, past] = await asked;
         if (!isCurrent()) return;
         App.history = past.history;
         await Figures.draw(figures, isCurrent);
@@ -346,6 +349,9 @@ const App = {
   addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(redraw, 150); });
   if (Page.madeAt) get("made").textContent = `Made ${Page.madeAt}.`;
   for (const part of told.left_out) for (const holder of document.querySelectorAll(`[data-part="${part}"]`)) holder.hidden = true;
+  get("kicker").textContent = `${source}, week by week`;
+  get("source").hidden = get("source-real").hidden = told.is_invented;
+  get("source-invented").hidden = !told.is_invented;
   Page.onTheme(redraw);
   show().then(() => App.isServed && setTimeout(look, LOOK));
 })();

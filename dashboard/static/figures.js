@@ -6,12 +6,13 @@ const Figures = (() => {
   const { weekdays: WEEKDAYS, types: TYPES, track_bins: TRACK_BINS, kinds: KINDS } = Page.lists;
   const { PLURAL } = Releases;
   const LONGEST = 24; // half minutes; what is longer is counted in the last bar
+  const hasFiles = !Page.told.left_out.includes("data");
   let figures = null; // the figures document of the week
-  let pairs = new Map();
+  let pairs = []; // by both markets: how many releases they share
 
   const counted = (releases, key) => releases.reduce((counts, release) => counts.set(key(release), (counts.get(key(release)) || 0) + 1), new Map());
   const sum = (values) => values.reduce((total, value) => total + value, 0);
-  const shared = (one, other) => pairs.get(`${one}-${other}`) || 0;
+  const shared = (one, other) => pairs[one][other] || 0;
 
   // --- headline figures --------------------------------------------------------------------------------------
 
@@ -55,7 +56,7 @@ const Figures = (() => {
           const gone = App.market() === null ? Object.keys(missing) : App.state.market in missing ? [App.state.market] : [];
           const note = !found ? "no list" : gone.length ? `without ${Page.listing(gone.map(marketName))}` : week === first ? "new by release date" : "";
           const counts = found ? [found.fresh, found.albums - found.fresh] : [null, null];
-          return KINDS.map((kind, order) => ({ week, kind, releases: counts[order], place: order, top: found ? found.albums : 0, note, mark: order === 0 && (!found || gone.length) ? "△" : "", isWhole: Boolean(found) && !gone.length, chosen: week === App.week.week }));
+          return KINDS.map((kind, order) => ({ week, kind, releases: counts[order], place: order, top: found ? found.albums : 0, note, mark: order === 0 && (!found || gone.length) ? "△" : "", isWhole: Boolean(found) && !gone.length && week !== first, chosen: week === App.week.week }));
         });
       },
       answer: (rows) => {
@@ -63,7 +64,7 @@ const Figures = (() => {
         const whole = fresh.filter((row) => row.isWhole);
         const now = fresh.find((row) => row.chosen && row.releases !== null);
         const said = [now ? `${number(now.releases)} are new this week` : "", whole.length > 1 ? `${number(Math.round(sum(whole.map((row) => row.releases)) / whole.length))} in an average week` : ""].filter(Boolean).join("; ");
-        const gaps = fresh.length - whole.length;
+        const gaps = fresh.filter((row) => row.mark).length;
         return `${said}.${gaps ? ` △ ${gaps} ${gaps === 1 ? "week lacks a market and is" : "weeks lack a market and are"} not in the average.` : ""}`;
       },
       columns: [["Week", (row) => row.week], ["Were", (row) => row.kind], ["Releases", (row) => (row.releases === null ? "not known" : row.releases)], ["", (row) => row.note]],
@@ -81,7 +82,7 @@ const Figures = (() => {
       },
       answer: (rows) => {
         const most = rows.reduce((best, row) => (row.releases > best.releases ? row : best));
-        return most.releases ? `Mostly ${PLURAL[most.type]}: ${percent(most.share)}.` : "None.";
+        return most.releases ? `${percent(most.share)} are ${PLURAL[most.type]}.` : "None.";
       },
       columns: [["Type", (row) => row.type], ["Releases", (row) => row.releases], ["Share", (row) => percent(row.share)]],
       click: (row) => App.go({ type: App.state.type === row.type ? "" : row.type }),
@@ -256,13 +257,14 @@ const Figures = (() => {
     },
   };
 
-  async function drawFigure(name, figure) {
+  /** All of a figure but its chart, which is given as something yet to be done. */
+  function drawFrame(name, figure) {
     const holder = document.querySelector(`[data-figure="${name}"]`);
     if (!holder.childElementCount) {
       holder.append(
         make("figcaption", {}, make("h3"), make("p", { class: "answer" })),
         make("div", { class: "chart" }),
-        make("details", {}, make("summary", {}, "As a table, and as a file"), make("p", { class: "files" }), make("div", { class: "scroll", tabindex: "0", role: "region" })),
+        make("details", {}, make("summary", {}, hasFiles ? "As a table, and as a file" : "As a table"), make("p", { class: "files" }), make("div", { class: "scroll", tabindex: "0", role: "region" })),
       );
       holder.querySelector("details").addEventListener("toggle", () => fillTable(name, figure));
     }
@@ -273,7 +275,7 @@ const Figures = (() => {
     const chart = holder.querySelector(".chart");
     holder.hidden = !rows.length;
     fillTable(name, figure, rows);
-    if (rows.length) await Page.draw(name, chart, rows, { click: figure.click, height: figure.height, label: `${question} ${answer}` });
+    return () => rows.length && Page.draw(name, chart, rows, { click: figure.click, height: figure.height, label: `${question} ${answer}` });
   }
 
   function fillTable(name, figure, rows = figure.rows()) {
@@ -284,16 +286,16 @@ const Figures = (() => {
     region.setAttribute("aria-label", figure.question());
     region.replaceChildren(Page.smallTable(shown, figure.columns, figure.question()));
     const save = make("button", { type: "button", class: "link", onclick: () => Page.save(`new-releases-${App.week.week}-${name}.csv`, shown, figure.columns) }, "These rows as CSV");
-    details.querySelector(".files").replaceChildren(save, ...App.files(figure.set, "What they are made of: "));
+    if (hasFiles) details.querySelector(".files").replaceChildren(save, ...App.files(figure.set, "What they are made of: "));
   }
 
   /** Draw what the week's figures say; `isCurrent` tells whether it is still asked for. */
   async function draw(found, isCurrent) {
     figures = found;
-    pairs = new Map();
-    for (const [one, other, both] of found.overlap) pairs.set(`${one}-${other}`, both).set(`${other}-${one}`, both);
-    for (const [name, figure] of Object.entries(FIGURES)) {
-      await drawFigure(name, figure);
+    pairs = App.week.markets.map(() => []);
+    for (const [one, other, both] of found.overlap) pairs[one][other] = pairs[other][one] = both;
+    for (const chart of Object.entries(FIGURES).map(([name, figure]) => drawFrame(name, figure))) {
+      await chart();
       if (!isCurrent()) return;
     }
   }

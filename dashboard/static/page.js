@@ -2,20 +2,6 @@
 "use strict";
 
 const Page = (() => {
-  // What the first view needs is asked for before anything else is done.
-  const early = new Map();
-  const ahead = (path) => {
-    const asked = fetch(`/api/${path}`, { headers: { Accept: "application/json" } });
-    asked.catch(() => {}); // whoever waits for it is told
-    early.set(path, asked);
-  };
-  if (location.pathname === "/" && !document.getElementById("documents")) {
-    const query = new URLSearchParams(location.search);
-    ahead("weeks");
-    if (!query.get("album") && !query.get("artist") && /^[\d-]*$/.test(query.get("week") || "")) ahead(`weeks/${query.get("week") || "newest"}`);
-  }
-
-  const charts = JSON.parse(document.getElementById("charts").textContent);
   const told = JSON.parse(document.getElementById("told").textContent);
   const exported = document.getElementById("documents");
   const documents = exported && JSON.parse(exported.textContent);
@@ -42,6 +28,8 @@ const Page = (() => {
   const percent = (value) => `${Math.round(value * 100)} %`;
   const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
   const day = (text) => days.format(new Date(`${text}T00:00:00Z`));
+  /** The same in short: 23 Nov 2026. */
+  const shortDay = (text) => day(text).replace(/ (\w{3})\w* /, " $1 ");
 
   const regions = new Intl.DisplayNames("en", { type: "region" });
   /** A market's name; an unknown code is its own name. */
@@ -67,10 +55,8 @@ const Page = (() => {
       if (path in documents.documents) return documents.documents[path];
       throw new Error(`this file does not hold ${path}`);
     }
-    const asked = early.get(path) || fetch(`/api/${path}`, { headers: { Accept: "application/json" } });
-    early.delete(path);
-    const response = await asked.catch(() => {
-      throw new Error(navigator.onLine ? "the server does not answer" : "this device has no connection to the network; what is shown was asked for before");
+    const response = await fetch(`/api/${path}`).catch(() => {
+      throw new Error(navigator.onLine ? "the server does not answer" : "this device has no connection to the network");
     });
     const answer = await response.json().catch(() => ({}));
     if (!response.ok) throw new Error(answer.fault || `the server answered ${response.status}`);
@@ -126,12 +112,14 @@ const Page = (() => {
   const drawn = new Map();
   let drawing = Promise.resolve(); // one after the other: two drawings of one chart would mix
 
+  const breath = () => new Promise((taken) => setTimeout(taken)); // between two charts the page answers whoever uses it
+
   /**
    * Draw a chart, or give its new rows to the one that is there. Its height may depend on its width.
    * The interpreter (`ast`) stands in for generated code, which the page's policy forbids.
    */
   function draw(...what) {
-    drawing = drawing.catch(() => {}).then(library).then(() => drawNow(...what)); // whoever asked for the one before was told
+    drawing = drawing.catch(() => {}).then(library).then(breath).then(() => drawNow(...what)); // whoever asked for the one before was told
     return drawing;
   }
 
@@ -141,30 +129,28 @@ const Page = (() => {
     // To a screen reader a chart is one picture, told by a sentence, with a table below it.
     holder.setAttribute("role", "img");
     holder.setAttribute("aria-label", label);
-    const specification = structuredClone(charts.specifications[name]);
-    if (height) specification.height = height(width);
-    // A step of the specification's is the height of one row; said as a sum, since Vega-Lite warns of a step in a fitted chart.
-    else if (specification.height.step) specification.height = specification.height.step * rows.length;
-    if (before && before.view && before.theme === theme() && before.height === specification.height && Math.abs(before.width - width) < 2) {
+    const told = charts[name].height;
+    const tall = height ? height(width) : told.step ? told.step * rows.length : told; // a step is the height of one row
+    if (before && before.view && before.theme === theme() && before.height === tall && Math.abs(before.width - width) < 2) {
       before.click = click;
       await before.view.data("rows", rows).resize().runAsync();
       return;
     }
     if (before && before.view) before.view.finalize();
-    specification.datasets = { rows };
-    const state = { theme: theme(), width, height: specification.height, click };
+    const chart = structuredClone(charts[name][theme()]);
+    const data = chart.data.map((one) => (one.name === "rows" ? { ...one, values: rows } : one));
+    const state = { theme: theme(), width, height: tall, click };
     drawn.set(name, state);
-    const result = await vegaEmbed(holder, specification, {
+    const result = await vegaEmbed(holder, { ...chart, width, height: tall, data }, {
       actions: false,
       ast: true,
-      config: charts.configs[theme()],
       defaultStyle: false,
       logLevel: 1, // errors alone
-      mode: "vega-lite",
+      mode: "vega",
       renderer: "svg",
       tooltip: { disableDefaultStyle: true },
     });
-    holder.querySelector("svg").setAttribute("aria-hidden", "true");
+    holder.querySelector("svg, canvas").setAttribute("aria-hidden", "true");
     state.view = result.view;
     state.view.addEventListener("click", (_event, item) => item && item.datum && state.click && state.click(item.datum));
   }
@@ -213,7 +199,8 @@ const Page = (() => {
     else holder.append(blank(title));
     return holder;
   }
-  const blank = (title) => make("span", { class: "blank", "aria-hidden": "true" }, [...title.trim()][0] || "♪");
+  const hasCovers = Boolean(documents ? Object.keys(documents.documents.covers).length : told.images);
+  const blank = (title) => make("span", { class: "blank", "aria-hidden": "true" }, [...title].find((letter) => /[\p{L}\p{N}]/u.test(letter)) || "♪");
 
   /** Show the page as loading, empty, error or ready. */
   function enter(name) {
@@ -225,5 +212,5 @@ const Page = (() => {
     get("content").hidden = name !== "ready";
   }
 
-  return { get, enter, make, number, percent, day, moment, listing, marketName, ask, theme, onTheme, draw, smallTable, save, keepFocus, spotify, cover, told, tiles: charts.tiles, lists: charts.lists, madeAt: documents && documents.made_at };
+  return { get, enter, make, number, percent, day, shortDay, moment, listing, marketName, ask, theme, onTheme, library, draw, smallTable, save, keepFocus, spotify, cover, hasCovers, told, tiles: told.tiles, lists: told.lists, madeAt: documents && documents.made_at };
 })();

@@ -2,9 +2,9 @@
 "use strict";
 
 const Releases = (() => {
-  const { get, make, number, day, marketName } = Page;
+  const { get, make, number, day, shortDay, marketName } = Page;
   const PLURAL = { album: "albums", single: "singles", compilation: "compilations" };
-  const FIRST = 200;
+  const FIRST = matchMedia("(max-width: 640px)").matches ? 96 : 216; // whole rows of 2, 3, 4, 6 and 8
   const VISIBLE = 36; // more than a large screen shows; the others come with the next frame
   const SIDE = 8; // of each side of a comparison
 
@@ -13,17 +13,20 @@ const Releases = (() => {
     return make("a", { href: App.address(change), "data-inner": true, onclick: (event) => App.follow(event, change) }, ...children);
   }
 
-  /** The artists, each a way to their page where there is one. */
-  function credits(one) {
-    const isOpen = App.isServed && !Page.told.left_out.includes("artists");
-    return Week.artists(one).flatMap(({ name, id }, at) => [
-      at ? ", " : null,
-      make("bdi", {}, isOpen && id ? inner({ artist: id, album: "" }, name) : name),
-    ]);
+  /** A way to one release or artist: its page here, else Spotify's own; what is invented has none there. */
+  function way(kind, id, ...children) {
+    if (App.isServed && !(kind === "artist" && Page.told.left_out.includes("artists"))) return inner({ album: "", artist: "", [kind]: id }, ...children);
+    if (Page.told.is_invented) return make("span", {}, ...children);
+    return make("a", { href: Page.spotify(kind, id), target: "_blank", rel: "noopener noreferrer" }, ...children);
   }
 
+  /** The artists, each a way to their page where there is one. */
+  const credits = (one) => Week.artists(one).flatMap(({ name, id }, at) => [at ? ", " : null, make("bdi", {}, id ? way("artist", id, name) : name)]);
+
   /** When it came out, as precisely as is known; Spotify writes 0000 for an unknown year. */
-  const released = (text) => (/^\d{4}-\d{2}-\d{2}$/.test(text || "") ? day(text) : text && text !== "0000" ? text : "day unknown");
+  const released = (text, as = day) => (/^\d{4}-\d{2}-\d{2}$/.test(text || "") ? as(text) : text && text !== "0000" ? text : "day unknown");
+  /** The same in short: without the year where it is that of the week. */
+  const briefly = (text, week) => released(text, (whole) => shortDay(whole).replace(` ${week.slice(0, 4)}`, ""));
 
   function where(release, week) {
     if (release.isEverywhere && week.markets.length > 1) return `all ${week.markets.length} markets`;
@@ -33,21 +36,21 @@ const Releases = (() => {
 
   const length = (ms) => {
     const minutes = Math.round(ms / 60_000);
-    return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+    return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
   };
 
   function card(release, week, market) {
-    const title = make("bdi", {}, release.name);
+    const place = where(release, week);
     return make(
       "li",
       { class: "release", "data-id": release.id },
-      App.isServed ? tabless(inner({ album: release.id, artist: "" }, Page.cover(week.images, release.image, release.name))) : Page.cover(week.images, release.image, release.name),
+      tabless(way("album", release.id, Page.cover(week.images, release.image, release.name))),
       make(
         "div",
         { class: "about" },
-        make("h3", { class: "name", title: release.name }, App.isServed ? inner({ album: release.id, artist: "" }, title) : title),
-        make("p", { class: "by" }, ...credits(release)),
-        make("p", { class: "meta" }, Week.isNew(release, market) ? make("span", { class: "badge" }, "new") : null, make("span", {}, release.type), make("span", {}, released(release.released)), make("span", { class: release.isHere ? "only" : null }, where(release, week)), make("span", { class: "wide" }, `${release.tracks} ${release.tracks === 1 ? "track" : "tracks"}, ${length(release.ms)}`)),
+        make("h3", { class: "name", dir: "auto", title: release.name }, way("album", release.id, release.name)),
+        make("p", { class: "by", title: release.artists }, ...credits(release)),
+        make("p", { class: "meta" }, make("span", {}, Week.isNew(release, market) ? make("span", { class: "badge" }, "new") : null, `${release.type} · ${briefly(release.released, week.week)}`), make("span", { class: release.isHere ? "only" : null, title: place }, place), make("span", { class: "wide" }, `${release.tracks} ${release.tracks === 1 ? "track" : "tracks"}, ${length(release.ms)}`)),
         make("a", { class: "listen", href: Page.spotify("album", release.id), target: "_blank", rel: "noopener noreferrer" }, "Listen on Spotify", make("span", { class: "sr" }, `: ${release.name}`)),
       ),
     );
@@ -66,13 +69,13 @@ const Releases = (() => {
   function draw() {
     const { week, state } = App;
     const market = App.market();
-    const releases = Week.sorted(App.chosen(), state.sort);
+    const releases = Week.sorted(App.chosen(), state.sort, market);
     const cards = (from, to) => releases.slice(from, to).map((release) => card(release, week, market));
     const drawing = {};
     latest = drawing;
     get("rows").dataset.view = state.view;
     get("rows").replaceChildren(...cards(0, Math.min(shown, VISIBLE)));
-    rest = afterFrame().then(() => { if (latest === drawing) get("rows").append(...cards(VISIBLE, shown)); });
+    rest = afterFrame().then(() => { if (latest === drawing) get("rows").append(...cards(VISIBLE, shown)); }).then(afterFrame);
     get("count").textContent = `${number(releases.length)} of ${number(Week.listed(week, market).length)} releases`;
     get("none").hidden = releases.length > 0;
     get("more").hidden = releases.length <= shown;
@@ -82,7 +85,7 @@ const Releases = (() => {
   const afterFrame = () => new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
   let latest = null;
   let rest = null;
-  /** Until every card that is to be shown stands. */
+  /** Until every card that is to be shown stands there, painted. */
   const drawn = () => rest;
 
   async function more() {
@@ -119,8 +122,8 @@ const Releases = (() => {
 
   function side(left, came, found, answer) {
     get("compare-answer").textContent = answer;
-    half("left", `Left: listed in the week of ${day(found.week)}, not in that of ${day(App.week.week)}`, left, found);
-    half("came", `Came: listed in the week of ${day(App.week.week)}, not in that of ${day(found.week)}`, came, App.week);
+    half("left", `Left: only in the week of ${day(found.week)}`, left, found);
+    half("came", `Came: only in the week of ${day(App.week.week)}`, came, App.week);
   }
 
   function half(id, title, releases, week) {
@@ -131,7 +134,7 @@ const Releases = (() => {
       make("p", { class: "answer" }, releases.length > SIDE ? `${number(releases.length)} releases; the ${SIDE} in most markets:` : `${number(releases.length)} ${releases.length === 1 ? "release" : "releases"}.`),
       list,
     );
-    if (releases.length) get(id).append(make("button", { type: "button", class: "link", onclick: () => Page.save(`new-releases-${id}-${App.week.week}-${week.week}.csv`, ordered, columns(week)) }, "All of them as CSV"));
+    if (releases.length && !Page.told.left_out.includes("data")) get(id).append(make("button", { type: "button", class: "link", onclick: () => Page.save(`new-releases-${id}-${App.week.week}-${week.week}.csv`, ordered, columns(week)) }, "All of them as CSV"));
   }
 
   const columns = (week) => [["id", (one) => one.id], ["name", (one) => one.name], ["artists", (one) => one.artists], ["type", (one) => one.type], ["released", (one) => one.released], ["tracks", (one) => one.tracks], ["markets", (one) => one.markets.map((place) => week.markets[place]).join(" ")]];

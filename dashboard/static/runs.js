@@ -66,7 +66,8 @@
 
   // --- every run, market by market ---------------------------------------------------------------------------
 
-  const MARKS = { landed: "✓", missing: "✕", throttled: "…", dead_lettered: "!" };
+  const MARKS = { landed: "✓", missing: "✕", throttled: "…", dead_lettered: "!", unknown: "" };
+  const LEGEND = { landed: "loaded", missing: "missing, or not loaded", throttled: "waits for quota", dead_lettered: "given up", unknown: "not asked for, or on its way" };
 
   /** A market's state in a run, with its reason; null where the run does not ask for it, or has not heard of it yet. */
   function stateIn(entry, market) {
@@ -81,7 +82,8 @@
     const markets = [...new Set(runs.flatMap((entry) => [...(entry.landed_markets || []), ...Object.keys(entry.missing_markets || {}), ...(entry.waiting_markets || []), ...(entry.given_up_markets || [])]))].sort();
     get("matrix-card").hidden = !markets.length;
     const imperfect = runs.filter((entry) => entry.state === "partial" || entry.state === "failed").length;
-    get("matrix-answer").textContent = `${runs.length} ${runs.length === 1 ? "run" : "runs"}, ${imperfect} of them in part or failed. ✓ loaded, ✕ missing or not loaded, … waits for quota, ! given up.`;
+    get("matrix-answer").textContent = `${runs.length} ${runs.length === 1 ? "run" : "runs"}, ${imperfect || "none"} of them in part or failed.`;
+    fill("matrix-legend", ...Object.entries(LEGEND).map(([state, meaning]) => make("li", {}, make("span", { class: `cell ${state}`, "aria-hidden": "true" }, MARKS[state]), meaning)));
     const cell = (entry, market) => {
       const found = stateIn(entry, market);
       const title = found && `${marketName(market)}, ${day(entry.run)}: ${found[1]}`;
@@ -336,6 +338,7 @@
       if (!run && runs.length) {
         // One run that cannot be shown hides none of the others.
         drawList();
+        drawMatrix();
         get("content").hidden = false;
         get("run").hidden = get("next-card").hidden = true;
       }

@@ -2,11 +2,12 @@
 "use strict";
 
 const Singles = (() => {
-  const { get, make, number, day, marketName } = Page;
+  const { get, make, number, day, shortDay, marketName } = Page;
   const { inner, credits, released, length } = Releases;
 
   const listen = (kind, id, name) => make("a", { class: "listen", href: Page.spotify(kind, id), target: "_blank", rel: "noopener noreferrer" }, "Listen on Spotify", make("span", { class: "sr" }, `: ${name}`));
   const clock = (ms) => `${Math.floor(ms / 60_000)}:${String(Math.floor((ms % 60_000) / 1000)).padStart(2, "0")}`;
+  const heading = (name) => make("h1", { id: "single-title", tabindex: "-1", class: name.length > 60 ? "long" : null }, make("bdi", {}, name));
   const back = () => inner({ album: "", artist: "" }, "← The week's releases");
 
   /** In which market since when, and whether it is listed there still. `listed` is newest first. */
@@ -31,7 +32,7 @@ const Singles = (() => {
         "header",
         { class: "one" },
         Page.cover(release.images, release.image, name),
-        make("div", {}, make("p", { class: "kicker" }, release.type), make("h1", { id: "single-title", tabindex: "-1" }, make("bdi", {}, name)), make("p", { class: "by" }, ...credits(release)), make("p", { class: "meta" }, make("span", {}, `out ${released(release.released)}`), make("span", {}, `${tracks.length} ${tracks.length === 1 ? "track" : "tracks"}, ${length(release.ms)}`), make("span", {}, listed[0][0] === newest ? `in ${number(listed[0][1].length)} markets this week` : `not listed since the week of ${day(listed[0][0])}`)), make("p", {}, listen("album", id, name))),
+        make("div", {}, make("p", { class: "kicker" }, release.type), heading(name), make("p", { class: "by" }, ...credits(release)), make("p", { class: "meta" }, make("span", {}, `out ${released(release.released)}`), make("span", {}, `${tracks.length} ${tracks.length === 1 ? "track" : "tracks"}, ${length(release.ms)}`), make("span", {}, listed[0][0] === newest ? `in ${number(listed[0][1].length)} markets this week` : `not listed since the week of ${day(listed[0][0])}`)), make("p", {}, listen("album", id, name))),
       ),
       make(
         "div",
@@ -56,7 +57,7 @@ const Singles = (() => {
   }
 
   const cards = (releases, artist) =>
-    make("ul", { class: "releases", "data-view": "list" }, ...releases.map((one) => make("li", { class: "release", "data-id": one.id }, Page.cover(artist.images, one.image, one.name || ""), make("div", { class: "about" }, make("h3", { class: "name" }, inner({ album: one.id, artist: "" }, make("bdi", {}, one.name || "(untitled)"))), make("p", { class: "meta" }, make("span", {}, one.type), make("span", {}, released(one.released)), make("span", {}, `${one.markets.length} ${one.markets.length === 1 ? "market" : "markets"}`), make("span", { class: "wide" }, one.first === one.last ? `in the week of ${day(one.first)}` : `${day(one.first)} to ${day(one.last)}`)), listen("album", one.id, one.name || "(untitled)")))));
+    make("ul", { class: "releases", "data-view": "list" }, ...releases.map((one) => make("li", { class: "release", "data-id": one.id }, Page.cover(artist.images, one.image, one.name || ""), make("div", { class: "about" }, make("h3", { class: "name", dir: "auto", title: one.name }, inner({ album: one.id, artist: "" }, one.name || "(untitled)")), make("p", { class: "meta" }, make("span", {}, `${one.type} · ${released(one.released, shortDay)}`), make("span", {}, `${one.markets.length} ${one.markets.length === 1 ? "market" : "markets"}`), make("span", { class: "wide" }, one.first === one.last ? `in the week of ${shortDay(one.first)}` : `${shortDay(one.first)} to ${shortDay(one.last)}`)), listen("album", one.id, one.name || "(untitled)")))));
 
   async function artist(id) {
     const found = await Page.ask(`artists/${id}`);
@@ -69,7 +70,7 @@ const Singles = (() => {
     const chart = make("div", { class: "chart" });
     get("single").replaceChildren(
       make("p", { class: "back" }, back()),
-      make("header", { class: "one plain" }, make("div", {}, make("p", { class: "kicker" }, "artist"), make("h1", { id: "single-title", tabindex: "-1" }, make("bdi", {}, found.name)), make("p", { class: "meta" }, make("span", {}, `${found.releases.length} ${found.releases.length === 1 ? "release" : "releases"} in the weeks of the table`)), make("p", {}, listen("artist", id, found.name)))),
+      make("header", { class: "one plain" }, make("div", {}, make("p", { class: "kicker" }, "artist"), heading(found.name), make("p", { class: "meta" }, make("span", {}, `${found.releases.length} ${found.releases.length === 1 ? "release" : "releases"} in the weeks of the table`)), make("p", {}, listen("artist", id, found.name)))),
       ...(Page.told.left_out.includes("figures") ? [] : [make("figure", { class: "card" }, make("figcaption", {}, make("h2", { class: "as-h3" }, "In how many markets, week by week?"), make("p", { class: "answer" }, answer)), chart, make("details", {}, make("summary", {}, "As a table"), make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Markets by week" }, Page.smallTable(rows, [["Week", (row) => row.week], ["Markets", (row) => (row.markets === null ? "not known" : row.markets)]], "Markets by week"))))]),
       make("section", { class: "card" }, make("h2", { class: "as-h3" }, "Releases"), cards(found.releases, found)),
     );

@@ -42,13 +42,13 @@ const Week = (() => {
   }
 
   const ORDERS = {
-    reach: (one, other) => other.markets.length - one.markets.length,
+    reach: (one, other, market) => other.markets.length - one.markets.length || isNew(other, market) - isNew(one, market),
     released: (one, other) => (one.released < other.released ? 1 : one.released > other.released ? -1 : 0),
     name: () => 0,
   };
   const collator = new Intl.Collator("en", { sensitivity: "base", numeric: true });
-  /** Sorted by reach (most first), release day (newest first) or name. */
-  const sorted = (releases, order) => [...releases].sort((one, other) => ORDERS[order](one, other) || collator.compare(one.name, other.name) || (one.id < other.id ? -1 : 1));
+  /** Sorted by reach (most first, and of these what is new), release day (newest first) or name. */
+  const sorted = (releases, order, market = null) => [...releases].sort((one, other) => ORDERS[order](one, other, market) || collator.compare(one.name, other.name) || (one.id < other.id ? -1 : 1));
 
   /** What two weeks have alone and in common, in markets that both hold. */
   function compare(week, other, market) {

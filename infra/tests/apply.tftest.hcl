@@ -50,6 +50,20 @@ run "with_images" {
   variables {
     image_tag         = "2026-11-23-1"
     dashboard_viewers = ["user:me@example.com"]
+
+    dashboard_embed_in = ["https://intranet.example.com", "https://wiki.example.com:8443"]
+    dashboard_logo     = "tests/logo.svg"
+  }
+
+  assert {
+    condition = {
+      for env in google_cloud_run_v2_service.dashboard[0].template[0].containers[0].env : env.name => env.value
+      if contains(["EMBED_IN", "SPOTIFY_LOGO"], env.name)
+      } == {
+      EMBED_IN     = "https://intranet.example.com https://wiki.example.com:8443"
+      SPOTIFY_LOGO = "data:image/svg+xml;base64,${filebase64("tests/logo.svg")}"
+    }
+    error_message = "The dashboard must be told which sites frame it, and hold the logo."
   }
 
   assert {
@@ -141,4 +155,15 @@ run "services_go_once_they_may" {
     condition     = terraform_data.running[0].output.may_go
     error_message = "What may go must be in the state before it goes."
   }
+}
+
+run "what_the_dashboard_cannot_take" {
+  command = plan
+
+  variables {
+    dashboard_embed_in = ["https://intranet.example.com/page"]
+    dashboard_logo     = "tests/apply.tftest.hcl"
+  }
+
+  expect_failures = [var.dashboard_embed_in, var.dashboard_logo]
 }

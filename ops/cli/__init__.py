@@ -1,1 +1,1 @@
-"""The command line `releases`: arguments in, the toolbox of `ops` in between, tables or JSON out."""
+"""The command line `releases`: arguments in, tables, JSON or YAML out; the work is done by the rest of `ops`."""

@@ -1,11 +1,14 @@
-"""`releases dead-letter …`: what was given up, and sending it again to the one subscription that had given it up."""
+"""`releases dead-letter …`: shows messages that were given up, and sends them again to the subscription that did so."""
 
 import getpass
 import json
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 
+from contracts import topology
 from contracts.documents import DeadLetter, Redrive
 from ops import dead_letters
 from ops.cli import render
@@ -18,22 +21,23 @@ from ops.cli.session import (
     InForm,
     Reason,
     Yes,
-    act,
-    acts,
-    console,
-    say,
+    answer,
 )
 from ops.dead_letters import Action, Filter, Refuse
-from ops.requests import RequestError, hours_of, market_of, run_id_of
+from ops.requests import RequestError, market_of, run_id_of
 from ops.target import TOPOLOGY, Stack
 
-app = Commands(no_args_is_help=True, help="Look at what was given up, and send it again.")
+_CENTURY_HOURS = 100 * 365 * 24
 
-Subscription = Annotated[str | None, typer.Option("--subscription", "-s", help="Only of this subscription.")]
-Why = Annotated[str | None, typer.Option("--matching", help="Only where the reason contains this.")]
-RunOption = Annotated[str | None, typer.Option("--run", help="Only of this run.")]
-MarketOption = Annotated[str | None, typer.Option("--market", "-m", help="Only of this market.")]
-Hours = Annotated[float | None, typer.Option("--within", min=0, help="Only of the last so many hours.")]
+app = Commands(no_args_is_help=True, help="Look at messages that were given up, and send them again.")
+
+Subscription = Annotated[str | None, typer.Option("--subscription", "-s", help="Only those of this subscription.")]
+Why = Annotated[str | None, typer.Option("--matching", help="Only those whose reason contains this.")]
+RunOption = Annotated[str | None, typer.Option("--run", help="Only those of this run.")]
+MarketOption = Annotated[str | None, typer.Option("--market", "-m", help="Only those of this market.")]
+Hours = Annotated[
+    float | None, typer.Option("--within", min=0, max=_CENTURY_HOURS, help="Only those of the last so many hours.")
+]
 
 
 def _filter(
@@ -44,13 +48,13 @@ def _filter(
         reason=matching,
         run_id=None if run is None else run_id_of(run),
         market=None if market is None else market_of(market),
-        younger_than=None if within_hours is None else hours_of(within_hours),
+        younger_than=None if within_hours is None else timedelta(hours=within_hours),
     )
 
 
 @app.command("list")
-def list_dead_letters(
-    context: typer.Context,
+async def list_dead_letters(
+    stack: Stack,
     *,
     subscription: Subscription = None,
     matching: Why = None,
@@ -60,47 +64,33 @@ def list_dead_letters(
     form: InForm = Form.TABLE,
 ) -> None:
     """Dead letters by subscription and reason; nothing is consumed."""
-
-    async def work(stack: Stack) -> None:
-        wanted = _filter(subscription, matching, run, market, within_hours)
-        found = dead_letters.select(await stack.ledger.dead_letters(), wanted, stack.clock())
-        if form.is_data:
-            say([_told(dead_letter) for dead_letter in found], form)
-        elif found:
-            console.print(render.dead_letters_table(dead_letters.grouped(found)))
-        else:
-            console.print("no dead letters")
-
-    act(context, work)
+    wanted = _filter(subscription, matching, run, market, within_hours)
+    found = dead_letters.select(await stack.ledger.dead_letters(), wanted, stack.clock())
+    table = render.dead_letters_table(dead_letters.grouped(found)) if found else "no dead letters"
+    answer(form, [_told(dead_letter) for dead_letter in found], table)
 
 
 @app.command()
-def show(
-    context: typer.Context,
+async def show(
+    stack: Stack,
     message_id: Annotated[str, typer.Argument(metavar="MESSAGE", help="Message id, as `list` shows it.")],
     *,
     form: InForm = Form.TABLE,
 ) -> None:
     """One dead letter, its data included."""
-
-    async def work(stack: Stack) -> None:
-        dead_letter = await _one(stack, message_id)
-        if form.is_data:
-            say(_told(dead_letter), form)
-        else:
-            console.print(render.fields_table(f"Dead letter {dead_letter.message_id}", _told(dead_letter)))
-
-    act(context, work)
+    (dead_letter,) = await _chosen(stack, [message_id])
+    told = _told(dead_letter)
+    answer(form, told, render.fields_table(f"Dead letter {message_id}", told))
 
 
 @app.command()
-def redrive(
-    context: typer.Context,
+async def redrive(
+    stack: Stack,
     message_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[MESSAGE]...", help="Message ids; or choose by the options.")
+        list[str] | None, typer.Argument(metavar="[MESSAGE]...", help="Message ids, or choose by the options.")
     ] = None,
     *,
-    every: Annotated[bool, typer.Option("--all", help="All that were not sent again yet.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All that were not sent again so far.")] = False,
     subscription: Subscription = None,
     matching: Why = None,
     run: RunOption = None,
@@ -108,44 +98,35 @@ def redrive(
     within_hours: Hours = None,
     reason: Reason = "asked for by an operator",
     force: Annotated[
-        bool, typer.Option("--force", help="Also what was sent again before, or keeps coming back.")
+        bool, typer.Option("--force", help="Also those that were sent again before, or keep coming back.")
     ] = False,
-    dry_run: DryRun = False,
+    _dry_run: DryRun = False,
     yes: Yes = False,
     form: InForm = Form.TABLE,
-) -> None:
-    """Send dead letters again, each to the one subscription that had given it up. Shows the plan unless --yes."""
-    doing = acts(yes=yes, dry_run=dry_run, unasked=False)
-
-    async def work(stack: Stack) -> int:
-        chosen = _filter(subscription, matching, run, market, within_hours)
-        if not message_ids and chosen == Filter() and not every:
-            raise RequestError("say which: message ids, an option such as --subscription, or --all")
-        found = dead_letters.select(await _chosen(stack, message_ids), chosen, stack.clock())
-        if not found:
-            raise CommandError(
-                "no dead letter is like that; see them with: releases dead-letter list", Exit.NOT_FOUND
-            )
-        actions = dead_letters.plan(found, dead_letters.topics_of(TOPOLOGY), force=force)
-        if doing:
-            mark = Redrive(at=stack.clock(), by=getpass.getuser(), reason=reason)
-            await dead_letters.carry_out(actions, stack.ledger, stack.publisher, mark=mark)
-        _tell(actions, doing=doing, form=form)
-        return Exit.FAILED if all(isinstance(action, Refuse) for action in actions) else Exit.DONE
-
-    act(context, work)
-
-
-async def _one(stack: Stack, message_id: str) -> DeadLetter:
-    (dead_letter,) = await _chosen(stack, [message_id])
-    return dead_letter
+) -> int:
+    """Send dead letters again, each only to the subscription that gave it up. Shows the plan unless --yes."""
+    wanted = _filter(subscription, matching, run, market, within_hours)
+    if not message_ids and wanted == Filter() and not every:
+        raise RequestError("say which: message ids, an option such as --subscription, or --all")
+    found = dead_letters.select(await _chosen(stack, message_ids), wanted, stack.clock())
+    if not found:
+        raise CommandError("no dead letter matches; see them with: releases dead-letter list", Exit.NOT_FOUND)
+    topics = {push.name: push.topic for push in topology.read(TOPOLOGY).push_subscriptions}
+    actions = dead_letters.plan(found, topics, force=force)
+    if yes:
+        mark = Redrive(at=stack.clock(), by=getpass.getuser(), reason=reason)
+        await dead_letters.carry_out(actions, stack.ledger, stack.publisher, mark=mark)
+    answer(
+        form, {"dry_run": not yes, "actions": [_action(action) for action in actions]}, *_lines(actions, done=yes)
+    )
+    return Exit.FAILED if all(isinstance(action, Refuse) for action in actions) else Exit.DONE
 
 
 async def _chosen(stack: Stack, message_ids: list[str] | None) -> list[DeadLetter]:
-    """The dead letters with these ids, or all.
+    """The dead letters with these ids, or all of them.
 
     Raises:
-        CommandError: one is not there.
+        CommandError: one of the ids is not known.
     """
     recorded = await stack.ledger.dead_letters()
     if not message_ids:
@@ -160,20 +141,16 @@ async def _chosen(stack: Stack, message_ids: list[str] | None) -> list[DeadLette
     return [by_id[message_id] for message_id in message_ids]
 
 
-def _tell(actions: tuple[Action, ...], *, doing: bool, form: Form) -> None:
-    if form.is_data:
-        say({"dry_run": not doing, "actions": [_action(action) for action in actions]}, form)
-        return
+def _lines(actions: tuple[Action, ...], *, done: bool) -> Iterator[str]:
     for action in actions:
         dead_letter = action.dead_letter
         if isinstance(action, Refuse):
-            console.print(f"{dead_letter.message_id} stays: {action.why}")
+            yield f"{dead_letter.message_id} stays: {action.why}"
         else:
-            done = "sent to" if doing else "would be sent to"
-            whose = f"{dead_letter.subscription} ({dead_letter.event or 'unreadable'})"
-            console.print(f"{dead_letter.message_id} {done} {whose}")
-    if not doing:
-        console.print("nothing was sent; add --yes to do it")
+            sent = "sent to" if done else "would be sent to"
+            yield f"{dead_letter.message_id} {sent} {dead_letter.subscription} ({dead_letter.event or 'unreadable'})"
+    if not done:
+        yield "nothing was sent; add --yes to do it"
 
 
 def _action(action: Action) -> dict[str, Any]:
@@ -182,7 +159,7 @@ def _action(action: Action) -> dict[str, Any]:
 
 
 def _told(dead_letter: DeadLetter) -> dict[str, Any]:
-    """The record, with its data as text or JSON where it is."""
+    """The record, and its data decoded: as JSON where they are JSON, else as text; not at all where not base64."""
     told = dead_letter.model_dump(mode="json", exclude_none=True)
     if (data := dead_letters.decoded(dead_letter)) is not None:
         try:

@@ -1,19 +1,16 @@
-"""`releases replay | why | receipt | backfill | sweep`: one market, one receipt, many runs."""
+"""`releases replay | why | receipt | backfill | sweep`."""
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Annotated, Any
+from datetime import date
+from typing import Annotated
 
 import typer
-from google.api_core.exceptions import ClientError
-from google.cloud.bigquery import QueryJobConfig, ScalarQueryParameter
-from google.cloud.bigquery.retry import DEFAULT_RETRY
 
 from contracts import names
 from contracts.events import RunRequested, SweepRequested
-from eventing.deadlines import CALL
-from ops import orders
+from eventing.bigquery import BigQuery
+from eventing.errors import Retryable
 from ops import target as targets
 from ops.cli import render
 from ops.cli.session import (
@@ -22,16 +19,15 @@ from ops.cli.session import (
     Exit,
     Form,
     InForm,
+    Markets,
     Reason,
     Run,
     Timeout,
     Yes,
-    act,
-    acts,
+    answer,
     console,
     known_run,
     run_statuses,
-    say,
 )
 from ops.cli.watching import watch
 from ops.requests import (
@@ -44,57 +40,53 @@ from ops.requests import (
     plan_replay,
     run_id_of,
 )
-from ops.target import GOOGLE_ERRORS, LoginExpired, Stack, Target
+from ops.target import Stack
 from runs import why
 from runs.cause import cause_of
 from runs.status import RunStatus, UnreadableRun
 
-_MAXIMUM_BYTES = 10 * 1024**3  # one partition is some megabytes; a runaway query must not cost
 
-
-def replay(
-    context: typer.Context,
+async def replay(
+    stack: Stack,
     run: Run,
     *,
     reason: Reason,
-    market: Annotated[
-        list[str] | None, typer.Option("--market", "-m", help="A market such as DK; repeat for more.")
-    ] = None,
+    market: Markets = None,
     everything: Annotated[bool, typer.Option("--all", help="All markets that the run expects.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Also read every album anew, past the cache.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Also read every album anew, not from the cache.")
+    ] = False,
     dry_run: DryRun = False,
-    yes: Yes = False,
+    _yes: Yes = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the markets' rows are replaced.")] = False,
     timeout_seconds: Timeout = 3600,
     form: InForm = Form.TABLE,
 ) -> None:
     """Fetch markets of a run again and replace their rows."""
-    dry_run = not acts(yes=yes, dry_run=dry_run)
-
-    async def work(stack: Stack) -> int:
-        status = await known_run(stack, run)
-        requests = plan_replay(status, markets_of(market or []), fresh=fresh, reason=reason, everything=everything)
-        before = {request.market: _generation(status.market(request.market)) for request in requests}
-        if not dry_run:
-            await stack.publisher.publish(requests, cause=f"operator/{stack.clock().isoformat()}")
-        follow = wait and not dry_run
-        told = [request.model_dump(mode="json") for request in requests]
-        if form.is_data and not follow:
-            say({"run_id": status.run_id, "requests": told, "dry_run": dry_run}, form)
-        elif not form.is_data:
-            done = "would be fetched again" if dry_run else "is asked for again"
-            console.print(f"{' '.join(before)} of run {status.run_id} {done}{', past the cache' if fresh else ''}")
-        if follow:
-            await _until_replaced(stack, status.run_id, before, timeout_seconds, form=form)
-        return Exit.DONE
-
-    act(context, work)
+    status = await known_run(stack, run)
+    requests = plan_replay(status, markets_of(market or []), fresh=fresh, reason=reason, everything=everything)
+    generations = {found.market: found.generation for found in status.markets}
+    before = {request.market: generations[request.market] for request in requests}
+    if not dry_run:
+        await stack.ask(requests)
+    follow = wait and not dry_run
+    told = [request.model_dump(mode="json") for request in requests]
+    if not (follow and form.is_data):
+        done = "would be fetched again" if dry_run else "is asked for again"
+        line = f"{' '.join(before)} of run {status.run_id} {done}{', not from the cache' if fresh else ''}"
+        answer(form, {"run_id": status.run_id, "requests": told, "dry_run": dry_run}, line)
+    if follow:
+        await _until_replaced(stack, status.run_id, before, timeout_seconds, form=form)
 
 
 async def _until_replaced(
     stack: Stack, run_id: str, before: Mapping[str, int | None], seconds: float, *, form: Form
 ) -> None:
-    """Follow a run until the parts of these generations are replaced in the table."""
+    """Follow a run until the parts with these generations are replaced in the table.
+
+    Raises:
+        CommandError: the revision that should replace them failed.
+    """
     found = await watch(
         stack,
         run_id,
@@ -111,124 +103,87 @@ async def _until_replaced(
         console.print(f"replaced: {' '.join(before)}, in revision {found.revision}")
 
 
-def _generation(market: Any) -> int | None:
-    return None if market is None else market.generation
-
-
-def why_market(
-    context: typer.Context,
+async def why_market(
+    stack: Stack,
     run: Run,
     market: Annotated[str, typer.Argument(metavar="MARKET", help="A market such as DK.")],
     *,
     form: InForm = Form.TABLE,
 ) -> None:
     """What happened to a market of a run, from the tick to the table, with ids and times."""
-
-    async def work(stack: Stack) -> None:
-        code = market_of(market)
-        status = await known_run(stack, run)
-        found = status.market(code)
-        if found is None:
-            expected = " ".join(known.market for known in status.markets)
-            raise CommandError(
-                f"run {status.run_id} does not expect {code}; it expects {expected}", Exit.NOT_FOUND
-            )
-        objects = await why.read_objects(status.run_id, code, stack.store)
-        story = why.story_of(
-            status, found, objects, await asyncio.to_thread(_rows, stack.target, status.run_id, code)
-        )
-        if form.is_data:
-            say(story.model_dump(mode="json", exclude_none=True), form)
-        else:
-            console.print(render.story_view(story, stack.target.named))
-
-    act(context, work)
+    code = market_of(market)
+    status = await known_run(stack, run)
+    found = status.market(code)
+    if found is None:
+        expected = " ".join(known.market for known in status.markets)
+        raise CommandError(f"run {status.run_id} does not expect {code}; it expects {expected}", Exit.NOT_FOUND)
+    objects = await why.read_objects(status.run_id, code, stack.store)
+    story = why.story_of(status, found, objects, await _rows(stack, status.run_id, code))
+    answer(form, story.model_dump(mode="json", exclude_none=True), render.story_view(story, stack.target.named))
 
 
-def _rows(target: Target, run_id: str, market: str) -> int | str:
-    """How many there are; or why that is not known: a story is read at night, when it may be the table that is away."""
-    question = f"SELECT COUNT(*) FROM `{target.table_id}` WHERE load_date = @run AND market = @market"  # noqa: S608 -- a table's name cannot be a parameter
-    wanted = [ScalarQueryParameter("run", "DATE", run_id), ScalarQueryParameter("market", "STRING", market)]
-    config = QueryJobConfig(query_parameters=wanted, maximum_bytes_billed=_MAXIMUM_BYTES)
-    patience = DEFAULT_RETRY.with_timeout(CALL.retries_seconds)
-    bounds: dict[str, Any] = {"retry": patience, "job_retry": None, "api_timeout": CALL.attempt_seconds}
+async def _rows(stack: Stack, run_id: str, market: str) -> int | str:
+    """How many rows of a market the table holds; or why that is not known, which may be what one is called for."""
+    question = (
+        f"SELECT market, COUNT(*) AS n FROM `{stack.target.table_id}` WHERE load_date = @run GROUP BY market"  # noqa: S608 -- a table's name cannot be a parameter
+    )
     try:
-        with targets.warehouse(target) as client:
-            (row,) = client.query_and_wait(question, job_config=config, wait_timeout=CALL.seconds, **bounds)
-    except LoginExpired:
-        raise
-    except (*GOOGLE_ERRORS, TimeoutError) as error:
-        why_not = getattr(error, "cause", None) or error
-        what = "refuses" if isinstance(why_not, ClientError) else "does not answer"
-        return f"its rows in the table were not counted: BigQuery {what} ({type(why_not).__name__})"
-    return int(row[0])
+        with targets.warehouse(stack.target) as client:
+            found = await BigQuery(client).rows("the count", question, {"run": date.fromisoformat(run_id)})
+    except Retryable as error:
+        return f"its rows in the table were not counted: {error}"
+    return next((int(row["n"]) for row in found if row["market"] == market), 0)
 
 
-def receipt(
-    context: typer.Context,
+async def receipt(
+    stack: Stack,
     run: Run,
     *,
     revision: Annotated[
-        int | None, typer.Option(min=1, help="Which one; the newest where it is not given.")
+        int | None, typer.Option(min=1, help="Of which revision; the newest unless given.")
     ] = None,
     form: InForm = Form.TABLE,
 ) -> None:
-    """The receipt of a run: what a decision became."""
-
-    async def work(stack: Stack) -> None:
-        status = await known_run(stack, run)
-        found = [entry.receipt for entry in status.revisions if entry.receipt is not None]
-        wanted = [one for one in found if revision is None or one.revision == revision]
-        if not wanted:
-            what = f"revision {revision}" if revision else "it"
-            raise CommandError(
-                f"run {status.run_id} is {status.state} and {what} has no receipt; follow it with: "
-                f"releases run watch {status.run_id}",
-                Exit.NOT_FOUND,
-            )
-        if form.is_data:
-            say(wanted[-1].model_dump(mode="json", exclude_none=True), form)
-        else:
-            decision = next(e.decision for e in status.revisions if e.receipt is wanted[-1])
-            console.print(render.receipt_view(wanted[-1], decision))
-            if wanted[-1] is found[-1]:
-                console.print(render.cause_text(cause_of(status), stack.target.named))
-
-    act(context, work)
+    """The receipt of a run: what came of a decision."""
+    status = await known_run(stack, run)
+    found = [(entry.receipt, entry.decision) for entry in status.revisions if entry.receipt is not None]
+    wanted = [pair for pair in found if revision is None or pair[0].revision == revision]
+    if not wanted:
+        what = f"revision {revision}" if revision else "it"
+        raise CommandError(
+            f"run {status.run_id} is {status.state} and {what} has no receipt; follow it with: "
+            f"releases run watch {status.run_id}",
+            Exit.NOT_FOUND,
+        )
+    cause = [render.cause_text(cause_of(status), stack.target.named)] if wanted[-1] is found[-1] else []
+    told = wanted[-1][0].model_dump(mode="json", exclude_none=True)
+    answer(form, told, render.receipt_view(*wanted[-1]), *cause)
 
 
-def backfill(
-    context: typer.Context,
+async def backfill(
+    stack: Stack,
     *,
     first: Annotated[str, typer.Option("--from", help="First run, such as 2026-10-05.")],
     last: Annotated[str, typer.Option("--to", help="Last run, included.")],
     reason: Reason = "backfill",
     dry_run: DryRun = False,
-    yes: Yes = False,
+    _yes: Yes = False,
     form: InForm = Form.TABLE,
 ) -> None:
     """Load runs again from what the raw bucket still holds; Spotify is not asked."""
-    dry_run = not acts(yes=yes, dry_run=dry_run)
-
-    async def work(stack: Stack) -> int:
-        raw = await _raw_markets(stack)
-        known = [index.run_id for index in await stack.ledger.indexes() if index.has_manifest]
-        span = (run_id_of(first), run_id_of(last))
-        found = await run_statuses(stack, [run_id for run_id in known if span[0] <= run_id <= span[1]])
-        unreadable = [run.run_id for run in found if isinstance(run, UnreadableRun)]
-        steps = plan_backfill(*span, raw=raw, known=known, gone=_gone_markets(found), unreadable=unreadable)
-        if not steps:
-            raise CommandError(f"the bucket holds nothing of a run from {first} to {last}", Exit.NOT_FOUND)
-        if not dry_run:
-            for step in steps:
-                await _backfill(stack, step, reason)
-        if form.is_data:
-            say([{"run_id": s.run_id, "action": s.action, "markets": s.markets} for s in steps], form)
-        else:
-            _tell_backfill(steps, dry_run=dry_run)
-        return Exit.DONE
-
-    act(context, work)
+    raw = await _raw_markets(stack)
+    known = [index.run_id for index in await stack.ledger.indexes() if index.has_manifest]
+    span = (run_id_of(first), run_id_of(last))
+    found = await run_statuses(stack, [run_id for run_id in known if span[0] <= run_id <= span[1]])
+    unreadable = [run.run_id for run in found if isinstance(run, UnreadableRun)]
+    steps = plan_backfill(*span, raw=raw, known=known, gone=_gone_markets(found), unreadable=unreadable)
+    if not steps:
+        raise CommandError(f"the bucket holds nothing of a run from {first} to {last}", Exit.NOT_FOUND)
+    if not dry_run:
+        for step in steps:
+            await _backfill(stack, step, reason)
+    told = [{"run_id": s.run_id, "action": s.action, "markets": s.markets} for s in steps]
+    answer(form, told, *_backfill_lines(steps, dry_run=dry_run))
 
 
 async def _raw_markets(stack: Stack) -> dict[str, list[str]]:
@@ -241,23 +196,20 @@ async def _raw_markets(stack: Stack) -> dict[str, list[str]]:
 
 
 def _gone_markets(runs: list[RunStatus | UnreadableRun]) -> dict[str, list[str]]:
-    """Markets that were decided and have no raw part any more, by run."""
+    """Markets of a decision whose raw part is no longer there, by run."""
     readable = [run for run in runs if isinstance(run, RunStatus)]
     return {run.run_id: [market.market for market in run.markets if market.is_gone] for run in readable}
 
 
 async def _backfill(stack: Stack, step: Backfill, reason: str) -> None:
     if step.action == "reload":
-        await orders.give_order(
-            stack.ledger, stack.publisher, run_id=step.run_id, kind="reload", reason=reason, now=stack.clock()
-        )
+        await stack.order(step.run_id, "reload", reason)
     elif step.action == "request":
-        # Their parts are there: whatever they are, nobody has to fetch them.
-        event = RunRequested(run_id=step.run_id, markets=step.markets, reason=reason, force=True)
-        await stack.publisher.publish([event], cause=f"operator/{stack.clock().isoformat()}")
+        # Forced: their parts are there, so nothing is fetched, whichever markets they are.
+        await stack.ask([RunRequested(run_id=step.run_id, markets=step.markets, reason=reason, force=True)])
 
 
-def _tell_backfill(steps: tuple[Backfill, ...], *, dry_run: bool) -> None:
+def _backfill_lines(steps: tuple[Backfill, ...], *, dry_run: bool) -> list[str]:
     be = "would be" if dry_run else "is"
     told = {
         "reload": f"{be} loaded again, as a new revision",
@@ -266,29 +218,21 @@ def _tell_backfill(steps: tuple[Backfill, ...], *, dry_run: bool) -> None:
         "nothing": "has no raw parts any more; nothing can be done",
         "unreadable": "cannot be read, see releases run list. Left",
     }
-    for step in steps:
-        console.print(f"run {step.run_id} {told[step.action]}: {len(step.markets)} markets")
+    return [f"run {step.run_id} {told[step.action]}: {len(step.markets)} markets" for step in steps]
 
 
-def sweep(
-    context: typer.Context,
+async def sweep(
+    stack: Stack,
     *,
     reason: Reason = "asked for by an operator",
     dry_run: DryRun = False,
-    yes: Yes = False,
+    _yes: Yes = False,
     form: InForm = Form.TABLE,
 ) -> None:
-    """Look at every open run now and repair what a lost event left undone."""
-    doing = acts(yes=yes, dry_run=dry_run)
-
-    async def work(stack: Stack) -> None:
-        event = SweepRequested(reason=reason)
-        if doing:
-            await stack.publisher.publish([event], cause=f"operator/{stack.clock().isoformat()}")
-        if form.is_data:
-            say({"published": event.type, "reason": reason, "dry_run": not doing}, form)
-        else:
-            be = "is" if doing else "would be"
-            console.print(f"the sweep {be} asked for; `releases run list` shows what it changes")
-
-    act(context, work)
+    """Look at every open run now, and do what was left undone because an event was lost."""
+    event = SweepRequested(reason=reason)
+    if not dry_run:
+        await stack.ask([event])
+    be = "would be" if dry_run else "is"
+    shown = f"the sweep {be} asked for; `releases run list` shows what it changes"
+    answer(form, {"published": event.type, "reason": reason, "dry_run": dry_run}, shown)

@@ -1,7 +1,7 @@
-"""How runs look in a terminal. Text in, rich renderables out; nothing is read or sent.
+"""How runs look in a terminal: documents in, rich renderables out; nothing is read or sent.
 
-Much of the text was written by others: album names, reasons, whatever lies in a dead letter. It is shown and never
-obeyed: `Terminal` takes no markup in it, and lets no control character through.
+Much of the text was written by others: album names, reasons, the content of a dead letter. It is shown, never obeyed:
+`Terminal` interprets no markup and lets no control character through.
 """
 
 import re
@@ -32,24 +32,24 @@ _OBEYED: Final = re.compile(
 
 
 def plain(text: str) -> str:
-    """A text with a mark in place of each character that a terminal would obey instead of showing it."""
+    """The text with U+FFFD in place of each character that a terminal would obey instead of showing it."""
     return _OBEYED.sub("\ufffd", text)
 
 
 class Terminal(console.Console):
-    """A console for text of others: everything that is printed passes `render`."""
+    """A console for text that others wrote: all that is printed passes through `render`."""
 
     def __init__(self, *, width: int | None = None) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, width=width)
 
     def print(self, *objects: Any, crop: bool = False, **given: Any) -> None:
-        """See `Console.print`. What is wider than the terminal is wrapped there, not cut."""
+        """See `Console.print`. Lines wider than the terminal are wrapped by it, not cut."""
         super().print(*objects, crop=crop, **given)
 
     def render(
         self, renderable: RenderableType, options: console.ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """See `Console.render`. Sequences of rich's own are not text: they stay."""
+        """See `Console.render`. Rich's own control sequences stay."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(plain(segment.text), segment.style)
 
@@ -87,7 +87,7 @@ _BAR = 40  # columns of a full waterfall
 
 
 def runs_table(statuses: Iterable[RunStatus | UnreadableRun]) -> RenderableType:
-    """Runs, one a line; below them what is set aside."""
+    """Runs, one a line; below them what their lines do not tell."""
     table = Table("run", "state", "markets", "revision", "rows", "requested", "took", title="Runs")
     notes = []
     for status in statuses:
@@ -121,16 +121,17 @@ def _notes(status: RunStatus) -> list[str]:
 
 
 def _took(status: RunStatus) -> str:
-    receipt = status.newest.receipt if status.newest else None
-    return duration((receipt.finished_at - status.requested_at).total_seconds()) if receipt else _NONE
+    if status.receipt is None:
+        return _NONE
+    return duration((status.receipt.finished_at - status.requested_at).total_seconds())
 
 
 def run_view(
     status: RunStatus, now: datetime | None = None, *, named: str = "", wraps: bool = False
 ) -> RenderableType:
-    """One run: markets as a grid, revisions, waterfall, what is wrong; now, where it was seen a while ago.
+    """One run: its cause, markets as a grid, revisions, waterfall, and what is wrong.
 
-    `named` and `wraps` as in `cause_text`.
+    `now` where the run was read some time ago; `named` and `wraps` as in `cause_text`.
     """
     now = now or status.seen_at
     return Group(
@@ -146,24 +147,24 @@ def run_view(
 
 
 def moment(at: datetime) -> str:
-    """A time as the clock on the wall shows it, with its zone."""
+    """A time in the machine's own time zone, which it names."""
     return f"{at.astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
 def ago(at: datetime, now: datetime) -> str:
-    """How long it is past, or still to come."""
+    """How long ago a time is, or how long until it comes."""
     seconds = (now - at).total_seconds()
     return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
 
 
 def cause_text(cause: Cause | None, named: str = "", *, wraps: bool = False) -> RenderableType:
-    """Why, and what to type next; the command on a line of its own, to be copied.
+    """Why, and the next command on a line of its own, to be copied.
 
     Args:
         cause: Why.
         named: The options by which the caller named the stack.
-        wraps: Whether a long command is broken, as a living picture must; else the terminal itself does it, and what
-            is copied stays one line.
+        wraps: Whether a long command is broken into lines, as a live picture needs. Otherwise the terminal wraps it,
+            and what is copied stays one line.
     """
     if cause is None:
         return Text()
@@ -182,7 +183,7 @@ def _headline(status: RunStatus, now: datetime) -> Text:
     if status.rows is not None:
         text.append(f"  {status.rows:,} rows in the table")
     if status.archived:
-        text.append("  archived: no sweep looks at it any more", "dim")
+        text.append("  archived: sweeps no longer look at it", "dim")
     text.append(
         f"\nasked for {moment(status.requested_at)}, {ago(status.requested_at, now)} ({status.reason})"
         f"\ndeadline {moment(status.deadline)}, {ago(status.deadline, now)}  trace {status.trace_id}",
@@ -239,7 +240,7 @@ def _revision(entry: RevisionStatus) -> Text:
 
 
 def waterfall(spans: Iterable[Span], now: datetime) -> RenderableType:
-    """The stages as bars over one axis of time; the one under way goes on to now."""
+    """The stages as bars over one time axis; the stage under way lasts until now."""
     drawn = list(spans)
     if not drawn:
         return Text()
@@ -275,7 +276,7 @@ def _troubles(status: RunStatus) -> list[Text]:
 
 
 def receipt_view(receipt: Receipt, decision: Decision) -> RenderableType:
-    """One receipt, and market by market what was decided and what was found."""
+    """One receipt, and for each market what was decided and what the job found."""
     told = receipt.model_dump(
         mode="json", exclude_none=True, exclude={"run_id": True, "revision": True, "load": {"parts", "examples"}}
     )
@@ -306,7 +307,7 @@ def _albums(count: int | None) -> str:
 
 
 def fields_table(title: str, fields: Mapping[str, object]) -> Table:
-    """A document, one field a line; what is empty is left out."""
+    """A document, one field a line; empty fields are left out."""
     table = Table(show_header=False, title=title)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -319,7 +320,7 @@ def fields_table(title: str, fields: Mapping[str, object]) -> Table:
 
 def dead_letters_table(groups: Iterable[DeadLetterGroup]) -> Table:
     """Dead letters by subscription and reason."""
-    table = Table("subscription", "reason", "letters", "waiting", "newest message", title="Dead letters")
+    table = Table("subscription", "reason", "dead letters", "waiting", "newest message", title="Dead letters")
     for group in groups:
         newest = group.dead_letters[-1]
         what = " ".join(filter(None, (newest.message_id, newest.run_id, newest.market)))
@@ -351,7 +352,7 @@ def _short(value: object) -> str:
 
 
 def story_view(story: Story, named: str = "") -> RenderableType:
-    """What happened to a market, one step a line with its ids below; `named` as in `cause_text`."""
+    """What happened to a market: a line for each step, its ids below; `named` as in `cause_text`."""
     grid = Table.grid(padding=(0, 2))
     for wrapped in (False, False, True):
         grid.add_column(no_wrap=not wrapped, overflow="fold")
@@ -364,7 +365,7 @@ def story_view(story: Story, named: str = "") -> RenderableType:
     rows = "" if story.rows is None else f", {story.rows:,} rows of it in the table"
     rows += f" ({story.uncounted})" if story.uncounted else ""
     title = Text.assemble((f"{story.market} in run {story.run_id}", "bold"), f": {story.state}{rows}")
-    archived = "  archived: no sweep looks at this run any more" if story.archived else ""
+    archived = "  archived: sweeps no longer look at this run" if story.archived else ""
     trace = Text(f"trace {story.trace_id}{archived}", "dim")
     return Group(title, trace, cause_text(story.cause, named), Text(), grid)
 

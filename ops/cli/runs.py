@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 
 from contracts.wording import shown
-from ops import orders
 from ops.cli import render
 from ops.cli.session import (
     Commands,
@@ -15,12 +14,12 @@ from ops.cli.session import (
     Exit,
     Form,
     InForm,
+    Markets,
     Reason,
     Run,
     Timeout,
     Yes,
-    act,
-    acts,
+    answer,
     console,
     known_run,
     run_status,
@@ -37,42 +36,34 @@ app = Commands(no_args_is_help=True, help="Ask for runs, look at them, close and
 _ZONE = "Europe/Copenhagen"  # the scheduler's default
 _DAY = 24 * 3600.0
 
-Markets = Annotated[list[str] | None, typer.Option("--market", "-m", help="A market such as DK; repeat for more.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Follow the run until it is finished.")]
-
 
 @app.command()
-def start(
-    context: typer.Context,
+async def start(
+    stack: Stack,
     *,
-    date: Annotated[str | None, typer.Option(help="The run; today in --time-zone where it is not given.")] = None,
+    date: Annotated[str | None, typer.Option(help="The run; today in --time-zone unless given.")] = None,
     market: Markets = None,
     force: Annotated[bool, typer.Option("--force", help="Accept markets outside the pipeline's own.")] = False,
     reason: Reason = "asked for by an operator",
-    time_zone: Annotated[str, typer.Option(envvar="TIME_ZONE", help="The schedule's own zone.")] = _ZONE,
+    time_zone: Annotated[str, typer.Option(envvar="TIME_ZONE", help="The time zone of the schedule.")] = _ZONE,
     dry_run: DryRun = False,
-    yes: Yes = False,
-    wait: Wait = False,
+    _yes: Yes = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the run until it is finished.")] = False,
     timeout_seconds: Timeout = 3600,
     form: InForm = Form.TABLE,
-) -> None:
-    """Ask for a run; one that stands already is completed or widened, never doubled."""
-    dry_run = not acts(yes=yes, dry_run=dry_run)
-
-    async def work(stack: Stack) -> int:
-        run_id = run_id_of(date) if date else _today(time_zone)
-        standing, today = await run_status(stack, run_id), stack.clock().date()
-        plan = plan_start(run_id, markets_of(market or []), reason, standing, today=today, force=force)
-        if not dry_run:
-            await stack.publisher.publish([plan.event], cause=f"operator/{stack.clock().isoformat()}")
-        follow = wait and not dry_run
-        if form.is_data and not follow:
-            say({"run_id": run_id, "lands_in": plan.lands_in, "asks": plan.asks, "dry_run": dry_run}, form)
-        elif not form.is_data:
-            _tell_start(run_id, plan, dry_run=dry_run, follow=follow)
-        return await _follow(stack, run_id, timeout_seconds, form=form) if follow else Exit.DONE
-
-    act(context, work)
+) -> int:
+    """Ask for a run. A run that exists is completed or widened, never doubled."""
+    run_id = run_id_of(date) if date else _today(time_zone)
+    standing, today = await run_status(stack, run_id), stack.clock().date()
+    plan = plan_start(run_id, markets_of(market or []), reason, standing, today=today, force=force)
+    if not dry_run:
+        await stack.ask([plan.event])
+    follow = wait and not dry_run
+    if form.is_data and not follow:
+        say({"run_id": run_id, "lands_in": plan.lands_in, "asks": plan.asks, "dry_run": dry_run}, form)
+    elif not form.is_data:
+        _tell_start(run_id, plan, dry_run=dry_run, follow=follow)
+    return await _follow(stack, run_id, timeout_seconds, form=form) if follow else Exit.DONE
 
 
 def _today(time_zone: str) -> str:
@@ -87,9 +78,9 @@ def _tell_start(run_id: str, plan: StartPlan, *, dry_run: bool, follow: bool) ->
     if plan.lands_in == "new":
         console.print(f"run {run_id} {done}: {' '.join(plan.asks) or 'all configured markets'}")
     elif plan.asks:
-        console.print(f"run {run_id} stands already; what has not landed {done} again: {' '.join(plan.asks)}")
+        console.print(f"run {run_id} exists; what has not landed {done} again: {' '.join(plan.asks)}")
     else:
-        console.print(f"run {run_id} stands already and all its markets have landed; nothing will be fetched")
+        console.print(f"run {run_id} exists and all its markets have landed; nothing will be fetched")
     if not (dry_run or follow):
         console.print(f"follow it with: releases run watch {run_id}")
 
@@ -103,40 +94,24 @@ async def _follow(stack: Stack, run_id: str, seconds: float, *, form: Form, revi
 
 
 @app.command("list")
-def list_runs(
-    context: typer.Context,
+async def list_runs(
+    stack: Stack,
     *,
     limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 12,
     form: InForm = Form.TABLE,
 ) -> None:
-    """The runs there are, the newest first."""
-
-    async def work(stack: Stack) -> None:
-        known = [index.run_id for index in await stack.ledger.indexes() if index.has_manifest]
-        newest = sorted(known, reverse=True)[:limit]
-        statuses = await run_statuses(stack, newest)
-        if form.is_data:
-            say([summary(status) for status in statuses], form)
-        elif statuses:
-            console.print(render.runs_table(statuses))
-        else:
-            console.print("no run is known yet; ask for one with: releases run start")
-
-    act(context, work)
+    """List the runs, the newest first."""
+    known = [index.run_id for index in await stack.ledger.indexes() if index.has_manifest]
+    statuses = await run_statuses(stack, sorted(known, reverse=True)[:limit])
+    none = "no run is known yet; ask for one with: releases run start"
+    answer(form, [summary(status) for status in statuses], render.runs_table(statuses) if statuses else none)
 
 
 @app.command()
-def show(context: typer.Context, run: Run, *, form: InForm = Form.TABLE) -> None:
+async def show(stack: Stack, run: Run, *, form: InForm = Form.TABLE) -> None:
     """One run: its markets, decisions, timings and troubles."""
-
-    async def work(stack: Stack) -> None:
-        status = await known_run(stack, run)
-        if form.is_data:
-            say(_whole(status), form)
-        else:
-            console.print(render.run_view(status, named=stack.target.named))
-
-    act(context, work)
+    status = await known_run(stack, run)
+    answer(form, _whole(status), render.run_view(status, named=stack.target.named))
 
 
 def _whole(status: RunStatus) -> dict[str, object]:
@@ -147,78 +122,68 @@ def _whole(status: RunStatus) -> dict[str, object]:
 
 
 @app.command("watch")
-def watch_run(
-    context: typer.Context,
+async def watch_run(
+    stack: Stack,
     run: Run,
     *,
-    revision: Annotated[int, typer.Option(min=1, help="Wait for this one at least.")] = 1,
+    revision: Annotated[int, typer.Option(min=1, help="Wait for this revision or a later one.")] = 1,
     timeout_seconds: Timeout = _DAY,
     form: InForm = Form.TABLE,
-) -> None:
+) -> int:
     """Follow a run until it is finished; with --json one line for each change. Fails if the run fails."""
-
-    async def work(stack: Stack) -> int:
-        return await _follow(stack, run_id_of(run), timeout_seconds, revision=revision, form=form)
-
-    act(context, work)
+    return await _follow(stack, run_id_of(run), timeout_seconds, revision=revision, form=form)
 
 
 @app.command()
-def close(
-    context: typer.Context,
+async def close(
+    stack: Stack,
     run: Run,
     *,
     reason: Reason,
     dry_run: DryRun = False,
-    yes: Yes = False,
+    _yes: Yes = False,
     form: InForm = Form.TABLE,
 ) -> None:
     """Close a run's batch now, with what has landed."""
-    dry_run = not acts(yes=yes, dry_run=dry_run)
-    act(context, lambda stack: _order(stack, run, "close", reason, dry_run=dry_run, form=form))
+    await _order(stack, run, "close", reason, dry_run=dry_run, form=form)
 
 
 @app.command()
-def reopen(
-    context: typer.Context,
+async def reopen(
+    stack: Stack,
     run: Run,
     *,
     reason: Reason,
     dry_run: DryRun = False,
-    yes: Yes = False,
+    _yes: Yes = False,
     form: InForm = Form.TABLE,
 ) -> None:
     """Open a run again: its missing markets are asked for once more."""
-    dry_run = not acts(yes=yes, dry_run=dry_run)
-    act(context, lambda stack: _order(stack, run, "reopen", reason, dry_run=dry_run, form=form))
+    await _order(stack, run, "reopen", reason, dry_run=dry_run, form=form)
 
 
 @app.command()
-def discard(
-    context: typer.Context,
+async def discard(
+    stack: Stack,
     run: Run,
     *,
     reason: Reason,
-    dry_run: DryRun = False,
+    _dry_run: DryRun = False,
     yes: Yes = False,
     form: InForm = Form.TABLE,
 ) -> None:
-    """Take back a run that was a mistake: it is left alone. Says how to remove its rows; reopen takes it back.
+    """Discard a run that was a mistake: it is left alone. Says how to remove its rows; reopen undoes this.
 
-    Shows what it would do unless --yes.
+    Shows what would be done unless --yes.
     """
-    doing = acts(yes=yes, dry_run=dry_run, unasked=False)
-
-    async def work(stack: Stack) -> None:
-        await _order(stack, run, "discard", reason, dry_run=not doing, form=form)
-        if not form.is_data:
-            console.print(
-                "rows it has are removed by:", removal(stack.target.table_id, run_id_of(run)), soft_wrap=True
-            )
-            if not doing:
-                console.print("nothing was done; add --yes to do it")
-
-    act(context, work)
+    await _order(stack, run, "discard", reason, dry_run=not yes, form=form)
+    if form.is_data:
+        return
+    console.print(
+        "its rows in the table are removed by:", removal(stack.target.table_id, run_id_of(run)), soft_wrap=True
+    )
+    if not yes:
+        console.print("nothing was done; add --yes to do it")
 
 
 async def _order(
@@ -233,11 +198,6 @@ async def _order(
     status = await known_run(stack, run)
     effect = effect_of(kind, status)
     if not dry_run:
-        order = await orders.give_order(
-            stack.ledger, stack.publisher, run_id=status.run_id, kind=kind, reason=reason, now=stack.clock()
-        )
+        order = await stack.order(status.run_id, kind, reason)
         effect = f"order {order.number} is given. {effect}"
-    if form.is_data:
-        say({"run_id": status.run_id, "order": kind, "effect": effect, "dry_run": dry_run}, form)
-    else:
-        console.print(effect)
+    answer(form, {"run_id": status.run_id, "order": kind, "effect": effect, "dry_run": dry_run}, effect)

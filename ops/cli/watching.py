@@ -1,4 +1,4 @@
-"""Looking at a run until something is so: a live picture in a terminal, lines where there is none."""
+"""Watches a run until a condition holds: as a live picture in a terminal, else as lines."""
 
 import asyncio
 import time
@@ -26,10 +26,10 @@ Enough = Callable[[RunStatus], bool]
 
 
 async def watch(stack: Stack, run_id: str, enough: Enough, *, timeout_seconds: float, form: Form) -> RunStatus:
-    """Look at a run, showing each change, until it is enough.
+    """Look at a run, showing each change, until `enough` holds.
 
     Raises:
-        CommandError: it was not within the time.
+        CommandError: it did not hold within the time.
     """
     if form.is_data:
         return await _until(stack, run_id, enough, timeout_seconds, lambda status: say_next(summary(status), form))
@@ -41,7 +41,7 @@ async def watch(stack: Stack, run_id: str, enough: Enough, *, timeout_seconds: f
 
 
 class _Picture:
-    """The run as it was seen last, on a clock that goes on between two looks."""
+    """The run as it was last seen, drawn with the present time, so that durations grow between two looks."""
 
     def __init__(self, before: RenderableType, clock: Clock, named: str = "") -> None:
         self._before = before
@@ -81,7 +81,7 @@ async def _until(stack: Stack, run_id: str, enough: Enough, seconds: float, show
 
 
 async def _look(stack: Stack, run_id: str) -> tuple[RunStatus | None, str]:
-    """The run, or why it cannot be seen just now: who watches for hours outlives a moment without an answer."""
+    """The run, or why it cannot be read now: one failed read must not end a watch of hours."""
     try:
         return await run_status(stack, run_id), ""
     except Retryable as error:
@@ -128,6 +128,6 @@ def summary(status: RunStatus | UnreadableRun) -> dict[str, object]:
 
 
 def told_cause(status: RunStatus) -> dict[str, object] | None:
-    """Why, and what to type next, for scripts."""
+    """Why, and the next command, for scripts."""
     cause = cause_of(status)
     return cause.model_dump(mode="json") if cause else None

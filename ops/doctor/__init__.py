@@ -1,4 +1,4 @@
-"""Whether a stack is as `infra/topology.json` describes it: facts gathered by thin probes, judged by pure functions.
+"""Whether a stack is as `infra/topology.json` describes it: thin probes read it, pure functions (`judge_…`) judge it.
 
-`examination.examine` looks and changes nothing; `proof` sends a canary through every edge.
+`examination.examine` only reads; `proof` sends a canary through every edge.
 """

@@ -1,6 +1,6 @@
-"""Bucket, table and views: there, and as described."""
+"""Bucket, table and views: whether they exist, and are as described."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ from google.cloud import bigquery
 
 from contracts.topology import BucketNotification
 from contracts.wording import shown
-from ops.doctor.findings import Finding, fail, ok
+from ops.doctor.findings import Finding, each_exists, fail, ok
 from ops.doctor.site import CALL_SECONDS, Site
 
 _APPLY = "run terraform apply; on a local stack: make down, make up"
@@ -20,7 +20,7 @@ _APPLY = "run terraform apply; on a local stack: make down, make up"
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What a bucket announces."""
+    """One notification of a bucket: to which topic, and for which objects and events."""
 
     topic: str
     prefix: str
@@ -28,14 +28,10 @@ class Notification:
 
 
 def bucket(site: Site) -> list[Finding]:
-    """The bucket of the runs is there."""
-    found = site.storage.bucket(site.target.bucket).exists(timeout=CALL_SECONDS)
-    return judge_bucket(site.target.bucket, exists=found)
-
-
-def judge_bucket(name: str, *, exists: bool) -> list[Finding]:
-    """It exists, or nothing works."""
-    return [ok("bucket", name) if exists else fail("bucket", f"{name} does not exist or is not ours", _APPLY)]
+    """The bucket of the runs exists; without it nothing works."""
+    name = site.target.bucket
+    seen = [name] if site.storage.bucket(name).exists(timeout=CALL_SECONDS) else []
+    return each_exists("bucket", [name], seen, _APPLY)
 
 
 def notification(site: Site) -> list[Finding]:
@@ -53,29 +49,18 @@ def notification(site: Site) -> list[Finding]:
 
 
 def judge_notifications(wanted: BucketNotification, seen: Sequence[Notification]) -> list[Finding]:
-    """Exactly one, with the prefix: without one nothing is ever loaded, with two every part is looked at twice."""
+    """Exactly one, with the prefix: without one nothing is ever loaded, with two every part is handled twice."""
     ours = [found for found in seen if found.topic == wanted.topic]
     if not ours:
         return [
             fail("notification", f"the bucket announces nothing to {wanted.topic}: parts land unheard", _APPLY)
         ]
+    should = _announced({wanted.event}, wanted.object_prefix)
+    announced = [_announced(found.events, found.prefix) for found in ours]
     findings = [
-        fail(
-            "notification",
-            f"announces {shown(found.prefix or 'everything')}, should announce {shown(wanted.object_prefix)}",
-            _APPLY,
-        )
-        for found in ours
-        if found.prefix != wanted.object_prefix
-    ]
-    findings += [
-        fail(
-            "notification",
-            f"announces {', '.join(sorted(found.events)) or 'every event'}, should be {wanted.event}",
-            _APPLY,
-        )
-        for found in ours
-        if found.events != {wanted.event}
+        fail("notification", f"announces {what}, should announce {should}", _APPLY)
+        for what in announced
+        if what != should
     ]
     if len(ours) > 1:
         remedy = "delete all but one: gcloud storage buckets notifications list, then delete"
@@ -83,12 +68,16 @@ def judge_notifications(wanted: BucketNotification, seen: Sequence[Notification]
     return findings or [ok("notification", f"{wanted.event} of {wanted.object_prefix} to {wanted.topic}")]
 
 
+def _announced(events: Iterable[str], prefix: str) -> str:
+    return f"{', '.join(sorted(events)) or 'every event'} of {shown(prefix) if prefix else 'every object'}"
+
+
 # --- table -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The table as BigQuery shows it."""
+    """The table as BigQuery describes it."""
 
     fields: tuple[Mapping[str, Any], ...]
     partition: str | None
@@ -118,7 +107,7 @@ def _table(found: bigquery.Table) -> Table:
 
 
 def judge_table(name: str, wanted: Sequence[Mapping[str, Any]], seen: Table | None) -> list[Finding]:
-    """Every column that is missing, other or too much; how it is partitioned and clustered."""
+    """Every column that is missing, different or not in the schema file; how it is partitioned and clustered."""
     if seen is None:
         return [fail("table", f"{name} does not exist", _APPLY)]
     should, is_now = {str(c["name"]): _kind(c) for c in wanted}, {str(c["name"]): _kind(c) for c in seen.fields}
@@ -130,7 +119,7 @@ def judge_table(name: str, wanted: Sequence[Mapping[str, Any]], seen: Table | No
     if seen.partition != PARTITION:
         what = f"{name}: partitioned by {seen.partition or 'nothing'}, should be {PARTITION}"
         findings.append(
-            fail("table", what, "partitioning cannot be changed: copy the rows away, and make it anew")
+            fail("table", what, "partitioning cannot be changed: copy the rows elsewhere and make the table anew")
         )
     if seen.clustering != CLUSTERING:
         what = f"{name}: clustered by {', '.join(seen.clustering) or 'nothing'}, should be {', '.join(CLUSTERING)}"
@@ -155,20 +144,20 @@ def _difference(wanted: tuple[str, str] | None, seen: tuple[str, str] | None) ->
 
 
 LABEL, NEVER = "partition_expiration_days", "never"
-"""What Terraform asked for is written on the table itself: a load must not change it, and only a label would tell."""
+"""A label of the table says what Terraform set: a load that changed the expiration would not be noticed otherwise."""
 
 
 def expiration(site: Site) -> list[Finding]:
-    """A run's rows stay for as long as was asked."""
+    """A run's rows stay as long as Terraform set."""
     found = site.bigquery.get_table(site.target.table_id, timeout=CALL_SECONDS)
     by = found.time_partitioning
     return judge_expiration(found.labels.get(LABEL), by.expiration_ms if by else None)
 
 
 def judge_expiration(asked: str | None, seen: int | None) -> list[Finding]:
-    """The partitions' time to live is the label's, in days."""
+    """The partitions' time to live is what the label says, in days; `seen` is in milliseconds, None where unlimited."""
     if asked is None:
-        return [fail("expiration", f"the table has no label {LABEL}: nobody knows what was asked for", _APPLY)]
+        return [fail("expiration", f"the table has no label {LABEL}: nobody knows what it should be", _APPLY)]
     days = NEVER if seen is None else f"{seen / _DAY_MILLISECONDS:g}"
     if days == asked:
         return [ok("expiration", f"partitions expire after days: {asked}")]
@@ -180,14 +169,7 @@ _DAY_MILLISECONDS = 24 * 60 * 60 * 1000
 
 
 def views(site: Site) -> list[Finding]:
-    """Every view is there."""
+    """Every view exists."""
     listed = site.bigquery.list_tables(f"{site.target.project}.{site.target.dataset}", timeout=CALL_SECONDS)
-    return judge_views(site.views, {found.table_id for found in listed if found.table_type == "VIEW"})
-
-
-def judge_views(wanted: Sequence[str], seen: set[str]) -> list[Finding]:
-    """One finding for each view."""
-    return [
-        ok("views", name) if name in seen else fail("views", f"view {name} does not exist", _APPLY)
-        for name in wanted
-    ]
+    seen = {found.table_id for found in listed if found.table_type == "VIEW"}
+    return each_exists("views", site.views, seen, _APPLY)

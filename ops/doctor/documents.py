@@ -1,4 +1,4 @@
-"""The documents of the runs, and the dead letters: each can be read, and nothing else lies among them."""
+"""The documents of the runs, and the dead letters: whether each can be read, and whether anything else is there."""
 
 from datetime import datetime
 
@@ -28,7 +28,7 @@ async def look(store: ObjectStore, *, bucket: str, now: datetime, raw_days: int)
 
 
 def judge(runs: list[RunStatus | UnreadableRun], aside: list[SetAside]) -> list[Finding]:
-    """A run that stands still is broken; what is set aside is worth a look."""
+    """An unreadable manifest stops its run, which is a failure; what is set aside is worth a look."""
     findings = [fail(_CHECK, run.reason, _REMEDY) for run in runs if isinstance(run, UnreadableRun)]
     for run in runs:
         aside = [*aside, *(run.set_aside if isinstance(run, RunStatus) else ())]

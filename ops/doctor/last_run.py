@@ -1,11 +1,10 @@
-"""What the last run that was loaded has shown of Google: its rows stay, its operations are told, its labels are found.
+"""What only a loaded run can show about Google: its rows stay, its operations are logged, its job's labels are found.
 
-Nobody knew any of it before the first run (docs/reality.md); a project that has had none has nothing to look at.
+docs/reality.md lists what nobody had seen before the first run. Before a first load there is nothing to check.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -19,7 +18,7 @@ from contracts.faults import ContractError
 from ops.doctor.findings import Finding, fail, ok, warn
 from ops.doctor.site import CALL_SECONDS, Site
 
-_AFTER = timedelta(hours=3)  # a cluster is deleted after the receipt, by Dataproc itself within its time to live
+_AFTER = timedelta(hours=3)  # clusters are deleted after the receipt, by Dataproc at the end of their time to live
 _MOST_BYTES = 10 * 2**30
 _LOOKED_BACK = timedelta(days=1)
 _METHODS = "google.cloud.dataproc.v1."
@@ -27,7 +26,7 @@ _LOG = "https://logging.googleapis.com/v2/entries:list"
 
 
 def receipt(site: Site) -> Receipt | None:
-    """The newest receipt of a load; None before the first."""
+    """The newest receipt of a load; None before the first load."""
     bucket = site.storage.bucket(site.target.bucket)
     names = (blob.name for blob in bucket.list_blobs(prefix="runs/", timeout=CALL_SECONDS))
     for name in sorted((name for name in names if "/receipts/" in name), reverse=True):
@@ -41,7 +40,7 @@ def receipt(site: Site) -> Receipt | None:
 
 
 def rows(site: Site) -> list[Finding]:
-    """The table holds for the last run what its receipt says."""
+    """The table holds as many rows of the last run as its receipt says."""
     last = receipt(site)
     return [_none_yet("last load")] if last is None else judge_rows(last, _count(site, last.run_id))
 
@@ -55,12 +54,12 @@ def _count(site: Site, run_id: str) -> int:
 
 
 def judge_rows(last: Receipt, seen: int) -> list[Finding]:
-    """As many as were counted when the run ended."""
+    """As many rows as were counted when the run ended."""
     wanted = last.warehouse.rows if last.warehouse else 0
     if seen == wanted:
         return [ok("last load", f"run {last.run_id}: {seen:,} rows, as its receipt says")]
     what = f"run {last.run_id}: the table holds {seen:,} rows, the receipt of revision {last.revision} says {wanted:,}"
-    remedy = f"where nothing is being loaded and no partition has expired: releases replay {last.run_id}"
+    remedy = f"unless something is being loaded or the partition has expired: releases replay {last.run_id}"
     return [fail("last load", what, remedy)]
 
 
@@ -68,7 +67,7 @@ def judge_rows(last: Receipt, seen: int) -> list[Finding]:
 
 
 def audit(site: Site) -> list[Finding]:
-    """The sink's own filter finds the end of each call of the last run, and we read it as what it is."""
+    """The sink's own filter finds the end of each Dataproc call of the last run, and our reader understands it."""
     last = receipt(site)
     if last is None:
         return [_none_yet("audit log")]
@@ -79,7 +78,7 @@ def audit(site: Site) -> list[Finding]:
 
 
 def entries(site: Site, query: str) -> list[dict[str, Any]]:
-    """What Cloud Logging holds; of more than a page the newest."""
+    """The entries that Cloud Logging has; the newest 1,000 where there are more."""
     asked = {
         "resourceNames": [f"projects/{site.target.project}"],
         "filter": query,
@@ -91,7 +90,7 @@ def entries(site: Site, query: str) -> list[dict[str, Any]]:
 
 
 def judge_audit(last: Receipt, told: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """One finding for each call whose end should have woken the cluster manager."""
+    """One finding for each call whose end should have woken the cluster manager, and for each entry not understood."""
     ended, findings = set[tuple[str, str]](), list[Finding]()
     for entry in told:
         try:
@@ -116,16 +115,16 @@ def _call(operation: DataprocOperation) -> tuple[str, str]:
 
 def _judge_call(method: str, name: str, *, is_told: bool) -> Finding:
     if is_told:
-        return ok("audit log", f"the end of {method} of {name} is told")
+        return ok("audit log", f"the end of {method} of {name} is in the log")
     remedy = "nothing is lost, the sweep finds it; docs/reality.md has the command that shows what Google writes"
-    return warn("audit log", f"the end of {method} of {name} is not told by that name", remedy)
+    return warn("audit log", f"the end of {method} of {name} is not in the log under that name", remedy)
 
 
 # --- its labels ----------------------------------------------------------------------------------------------------
 
 
 def labels(site: Site) -> list[Finding]:
-    """The filter by which the cluster manager finds a run's jobs finds the last one."""
+    """The filter with which the cluster manager looks for a run's jobs finds the last one."""
     last = receipt(site)
     if last is None or last.job_id is None:
         return [_none_yet("job labels")]
@@ -133,7 +132,7 @@ def labels(site: Site) -> list[Finding]:
     try:
         site.jobs.get_job(request={**where, "job_id": last.job_id}, timeout=CALL_SECONDS)
     except NotFound:
-        return [ok("job labels", f"Dataproc has forgotten {last.job_id}: nothing to look for")]
+        return [ok("job labels", f"Dataproc no longer knows {last.job_id}: nothing to look for")]
     asked = f"labels.app = new-releases AND labels.run = {last.run_id}"
     found = site.jobs.list_jobs(request={**where, "filter": asked}, timeout=CALL_SECONDS)
     return judge_labels(last.job_id, asked, {job.reference.job_id for job in found})
@@ -143,19 +142,11 @@ def judge_labels(job: str, asked: str, found: set[str]) -> list[Finding]:
     """The job is among those with the labels."""
     if job in found:
         return [ok("job labels", f"{asked}: {job} is among {len(found)}")]
-    remedy = "the manager takes a job that it does not find for lost: report what gcloud dataproc jobs list says"
-    return [fail("job labels", f"{asked}: {job} is there and not found", remedy)]
+    remedy = "the manager treats a job that it does not find as lost: report what gcloud dataproc jobs list says"
+    return [fail("job labels", f"{asked}: {job} exists and is not found", remedy)]
 
 
 # --- pushes that were refused --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A push that was turned away, as Cloud Run's request log tells it."""
-
-    service: str
-    status: int
 
 
 _REFUSED = (
@@ -166,31 +157,29 @@ _REFUSED = (
 
 
 def refused_query(now: datetime) -> str:
-    """Which requests to look for."""
+    """Cloud Logging's query for refused pushes of the last day."""
     return _REFUSED.format(since=(now - _LOOKED_BACK).isoformat())
 
 
 def refusals(site: Site, now: datetime) -> list[Finding]:
-    """Nobody's push was refused within a day; right after a deployment new rights take minutes."""
-    return judge_refusals([_refusal(entry) for entry in entries(site, refused_query(now))])
+    """No push was refused within a day; right after a deployment some may be, as new rights take minutes."""
+    seen = entries(site, refused_query(now))
+    return judge_refusals(
+        [(entry["resource"]["labels"]["service_name"], int(entry["httpRequest"]["status"])) for entry in seen]
+    )
 
 
-def _refusal(entry: Mapping[str, Any]) -> Refusal:
-    return Refusal(entry["resource"]["labels"]["service_name"], int(entry["httpRequest"]["status"]))
-
-
-def judge_refusals(seen: Sequence[Refusal]) -> list[Finding]:
-    """One finding for each service and status, or one that there is none."""
+def judge_refusals(seen: Sequence[tuple[str, int]]) -> list[Finding]:
+    """One finding for each service and the status it answered with, or one that there is none."""
     remedies = {
         401: "see its log for `refused`; who checks the signature is PUSH_SIGNATURE_CHECKED_BY (docs/security.md)",
-        403: "Cloud Run's IAM let the caller not pass: see the findings about services, then run terraform apply",
+        403: "Cloud Run's IAM refused the caller: see the findings about services, then run terraform apply",
     }
-    counted = sorted(Counter((one.service, one.status) for one in seen).items())
     return [
         warn("pushes", f"{service} answered {number} requests of the last day with {status}", remedies[status])
-        for (service, status), number in counted
+        for (service, status), number in sorted(Counter(seen).items())
     ] or [ok("pushes", "none was refused within a day")]
 
 
 def _none_yet(check: str) -> Finding:
-    return ok(check, "no run has been loaded yet: nothing to look at")
+    return ok(check, "no run has been loaded yet: nothing to check")

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from google.api_core.exceptions import NotFound
+from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
 from contracts.topology import PUSHER, PushSubscription, Seconds, Topology, audience_of
-from ops.doctor.findings import Finding, fail, ok
+from ops.doctor.findings import Finding, each_exists, fail, ok
 from ops.doctor.rights import Grants, of_policy, pubsub_agent
 from ops.doctor.site import CALL_SECONDS, Site
 
@@ -20,15 +21,7 @@ def topics(site: Site) -> list[Finding]:
     """Every topic exists."""
     request = {"project": f"projects/{site.target.project}"}
     listed = site.publisher.list_topics(request=request, timeout=CALL_SECONDS)
-    return judge_topics({topic.name.rsplit("/", 1)[-1] for topic in listed}, site.topology)
-
-
-def judge_topics(found: set[str], wanted: Topology) -> list[Finding]:
-    """One finding for each topic of the description."""
-    return [
-        ok("topics", topic) if topic in found else fail("topics", f"{topic} does not exist", _APPLY)
-        for topic in wanted.topics
-    ]
+    return each_exists("topics", site.topology.topics, {topic.name.rsplit("/", 1)[-1] for topic in listed}, _APPLY)
 
 
 # --- subscriptions -----------------------------------------------------------------------------------------------
@@ -52,16 +45,6 @@ class Seen:
     is_detached: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """What of a subscription depends on the stack."""
-
-    endpoint: str | None
-    """Where its pushes go; None where the service's address is not known."""
-    account: str | None
-    """Who signs them; None on a local stack, whose emulator signs nothing and lets nothing expire."""
-
-
 def subscriptions(site: Site, endpoints: Mapping[str, str]) -> list[Finding]:
     """Every subscription exists and is as described.
 
@@ -72,8 +55,8 @@ def subscriptions(site: Site, endpoints: Mapping[str, str]) -> list[Finding]:
     findings: list[Finding] = []
     account = None if site.is_local else site.account(PUSHER)
     for push in site.topology.push_subscriptions:
-        seen = look(site, push.name)
-        findings += judge_push(push, seen, Edge(endpoints.get(push.service), account))
+        endpoint = endpoints.get(push.service)
+        findings += judge_push(push, look(site, push.name), endpoint=endpoint, account=account)
     for pull in site.topology.pull_subscriptions:
         findings += judge_pull(pull.name, pull.topic, look(site, pull.name), is_local=site.is_local)
     return findings
@@ -102,8 +85,17 @@ def look(site: Site, name: str) -> Seen | None:
     )
 
 
-def judge_push(wanted: PushSubscription, seen: Seen | None, edge: Edge) -> list[Finding]:
-    """Every difference from the description, or one finding that all is well."""
+def judge_push(
+    wanted: PushSubscription, seen: Seen | None, *, endpoint: str | None, account: str | None
+) -> list[Finding]:
+    """Every difference from the description, or one finding that all is well.
+
+    Args:
+        wanted: The description.
+        seen: What there is; None where there is no such subscription.
+        endpoint: Where its pushes go; None where the service's address is not known.
+        account: Who signs them; None on a local stack, whose emulator signs nothing and lets nothing expire.
+    """
     if seen is None:
         return [fail("subscriptions", f"{wanted.name} does not exist: its service hears nothing", _APPLY)]
     compared: dict[str, tuple[object, object]] = {
@@ -115,18 +107,18 @@ def judge_push(wanted: PushSubscription, seen: Seen | None, edge: Edge) -> list[
         "delivery attempts": (seen.max_delivery_attempts, wanted.max_delivery_attempts),
         "filter": (seen.filter, ""),
     }
-    if edge.endpoint is not None:
-        compared["push endpoint"] = (seen.endpoint.rstrip("/"), edge.endpoint.rstrip("/"))
-    if edge.account is not None:
+    if endpoint is not None:
+        compared["push endpoint"] = (seen.endpoint.rstrip("/"), endpoint.rstrip("/"))
+    if account is not None:
         compared["token audience"] = (seen.audience, audience_of(wanted.service))
-        compared["token account"] = (seen.account, edge.account)
-    return _differences(wanted.name, seen, compared, is_local=edge.account is None)
+        compared["token account"] = (seen.account, account)
+    return _differences(wanted.name, seen, compared, is_local=account is None)
 
 
 def judge_pull(name: str, topic: str, seen: Seen | None, *, is_local: bool) -> list[Finding]:
-    """The same for what a person pulls from."""
+    """The same for a subscription that a person pulls from."""
     if seen is None:
-        return [fail("subscriptions", f"{name} does not exist: what it should keep is lost", _APPLY)]
+        return [fail("subscriptions", f"{name} does not exist: the messages that it should keep are lost", _APPLY)]
     compared: dict[str, tuple[object, object]] = {
         "topic": (seen.topic, topic),
         "push endpoint": (seen.endpoint, ""),
@@ -146,63 +138,50 @@ def _differences(
     if seen.is_detached:
         found.append(fail("subscriptions", f"{name} is detached from its topic", f"delete it, then {_APPLY}"))
     if seen.expires and not is_local:
-        found.append(fail("subscriptions", f"{name} expires when nobody uses it for a while", _APPLY))
+        found.append(fail("subscriptions", f"{name} expires when it is not used for a while", _APPLY))
     return found or [ok("subscriptions", name)]
 
 
 # --- rights of Pub/Sub itself --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class MessagingRights:
-    """Grants by short name."""
-
-    topics: Mapping[str, Grants]
-    subscriptions: Mapping[str, Grants]
-
-
 def dead_lettering(site: Site, project_number: str) -> list[Finding]:
-    """Pub/Sub may do its part of dead-lettering; without it messages are delivered for ever, or vanish."""
+    """Pub/Sub has the rights it needs for dead-lettering; without them messages are delivered for ever, or vanish."""
     wanted = site.topology
-    seen = MessagingRights(
-        {topic: _topic_grants(site, topic) for topic in sorted(wanted.dead_letter_topics)},
-        {push.name: _subscription_grants(site, push.name) for push in wanted.push_subscriptions},
-    )
-    return judge_dead_lettering(wanted, seen, pubsub_agent(project_number))
+    names = (push.name for push in wanted.push_subscriptions)
+    topics = {topic: _grants(site.publisher, site.topic(topic)) for topic in sorted(wanted.dead_letter_topics)}
+    subscriptions = {name: _grants(site.subscriber, site.subscription(name)) for name in names}
+    return judge_dead_lettering(wanted, topics, subscriptions, pubsub_agent(project_number))
 
 
-def judge_dead_lettering(wanted: Topology, seen: MessagingRights, agent: str) -> list[Finding]:
-    """Both rights for each dead letter: publish to the topic, acknowledge on the subscription."""
+def judge_dead_lettering(
+    wanted: Topology, topics: Mapping[str, Grants], subscriptions: Mapping[str, Grants], agent: str
+) -> list[Finding]:
+    """Both rights for each dead letter: publish to the topic, acknowledge on the subscription; grants by short name."""
     publishing, taking = ("roles/pubsub.publisher", agent), ("roles/pubsub.subscriber", agent)
     lacking = [
         fail("dead-letter rights", f"Pub/Sub may not publish to {topic}: dead letters stay where they are", _APPLY)
         for topic in sorted(wanted.dead_letter_topics)
-        if publishing not in seen.topics.get(topic, frozenset())
+        if publishing not in topics.get(topic, frozenset())
     ]
     lacking += [
         fail("dead-letter rights", f"Pub/Sub may not acknowledge on {push.name}: nothing is dead-lettered", _APPLY)
         for push in wanted.push_subscriptions
-        if taking not in seen.subscriptions.get(push.name, frozenset())
+        if taking not in subscriptions.get(push.name, frozenset())
     ]
     return lacking or [ok("dead-letter rights", f"{agent} on every dead-letter topic and push subscription")]
 
 
 def topic_publishers(site: Site, topic: str) -> frozenset[str]:
     """Who may publish to a topic."""
-    return frozenset(member for role, member in _topic_grants(site, topic) if role == "roles/pubsub.publisher")
+    return frozenset(
+        member for role, member in _grants(site.publisher, site.topic(topic)) if role == "roles/pubsub.publisher"
+    )
 
 
-def _topic_grants(site: Site, topic: str) -> Grants:
-    request = {"resource": site.topic(topic)}
+def _grants(client: PublisherClient | SubscriberClient, resource: str) -> Grants:
+    """Who may do what with a topic or a subscription; nobody where it does not exist."""
     try:
-        return of_policy(site.publisher.get_iam_policy(request=request, timeout=CALL_SECONDS))
-    except NotFound:
-        return frozenset()
-
-
-def _subscription_grants(site: Site, subscription: str) -> Grants:
-    request = {"resource": site.subscription(subscription)}
-    try:
-        return of_policy(site.subscriber.get_iam_policy(request=request, timeout=CALL_SECONDS))
+        return of_policy(client.get_iam_policy(request={"resource": resource}, timeout=CALL_SECONDS))
     except NotFound:
         return frozenset()

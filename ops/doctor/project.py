@@ -1,4 +1,4 @@
-"""What only a project has: APIs, accounts, ticks, the log sink, secrets. Asked by plain GETs, but for the secrets."""
+"""What only a project has: APIs, accounts, ticks, the log sink, secrets. Read by plain GETs, except the secrets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _APPLY = "run terraform apply"
 
 
 def pages(site: Site, url: str, key: str, **parameters: str) -> list[dict[str, Any]]:
-    """All entries of a paged listing."""
+    """All entries of a paged listing; `key` is their field in each page."""
     entries: list[dict[str, Any]] = []
     token = ""
     while True:
@@ -34,11 +34,11 @@ def number(site: Site) -> str:
     """The project's number, part of the names of Google's own accounts.
 
     Raises:
-        LookupError: the project is not there.
+        LookupError: there is no such project, or it may not be read.
     """
     found = site.rest.get(f"https://cloudresourcemanager.googleapis.com/v1/projects/{site.target.project}")
     if not found or "projectNumber" not in found:
-        raise LookupError(f"project {site.target.project} is not there or not yours")
+        raise LookupError(f"project {site.target.project} does not exist or is not yours")
     return str(found["projectNumber"])
 
 
@@ -61,7 +61,7 @@ def judge_apis(wanted: Sequence[str], enabled: set[str]) -> list[Finding]:
 
 
 def accounts(site: Site) -> list[Finding]:
-    """Every service account is there and usable."""
+    """Every service account exists and is enabled."""
     url = f"https://iam.googleapis.com/v1/projects/{site.target.project}/serviceAccounts"
     listed = pages(site, url, "accounts", pageSize="100")
     seen = {str(entry["email"]): bool(entry.get("disabled")) for entry in listed}
@@ -95,7 +95,7 @@ class Job:
 
 
 def ticks(site: Site) -> list[Finding]:
-    """The clock ticks."""
+    """Every job of Cloud Scheduler exists, runs, and publishes to its topic."""
     place = f"projects/{site.target.project}/locations/{site.target.region}"
     listed = pages(site, f"https://cloudscheduler.googleapis.com/v1/{place}/jobs", "jobs", pageSize="100")
     seen = {str(entry["name"]).rsplit("/", 1)[-1]: _job(entry) for entry in listed}
@@ -140,7 +140,7 @@ class Sink:
 
 
 def sink(site: Site) -> list[Finding]:
-    """Dataproc's audit log wakes the cluster manager."""
+    """The log sink that wakes the cluster manager exists and is as described."""
     wanted = site.topology.logging_sink
     found = site.rest.get(f"https://logging.googleapis.com/v2/projects/{site.target.project}/sinks/{wanted.name}")
     if found is None:
@@ -155,7 +155,7 @@ def sink(site: Site) -> list[Finding]:
 
 
 def judge_sink(wanted: LoggingSink, seen: Sink | None, topic: str, publishers: frozenset[str]) -> list[Finding]:
-    """It is there, passes what is described, to the topic, and its writer may publish."""
+    """It exists, has the described filter and topic, and its writer may publish there."""
     if seen is None:
         return [fail("log sink", f"{wanted.name} does not exist: only the sweep sees clusters and jobs", _APPLY)]
     findings = []
@@ -164,7 +164,7 @@ def judge_sink(wanted: LoggingSink, seen: Sink | None, topic: str, publishers: f
     if seen.destination != f"pubsub.googleapis.com/{topic}":
         findings.append(fail("log sink", f"{wanted.name} writes to {seen.destination}, not to {topic}", _APPLY))
     if seen.filter != wanted.filter:
-        what = f"{wanted.name} passes other entries than described: its filter is {shown(seen.filter)}"
+        what = f"{wanted.name} passes entries other than described: its filter is {shown(seen.filter)}"
         findings.append(fail("log sink", what, _APPLY))
     if seen.writer not in publishers:
         writer = seen.writer or "its writer"
@@ -173,14 +173,14 @@ def judge_sink(wanted: LoggingSink, seen: Sink | None, topic: str, publishers: f
 
 
 def storage_agent(site: Site) -> list[Finding]:
-    """Cloud Storage may announce what lands."""
+    """Cloud Storage may announce new objects."""
     topic = site.topology.bucket_notification.topic
     member = f"serviceAccount:{site.storage.get_service_account_email(timeout=CALL_SECONDS)}"
     return judge_storage_agent(member, topic, messaging.topic_publishers(site, topic))
 
 
 def judge_storage_agent(member: str, topic: str, publishers: frozenset[str]) -> list[Finding]:
-    """Its own account is among the publishers."""
+    """Cloud Storage's account is among the topic's publishers."""
     if member in publishers:
         return [ok("storage agent", f"{member} may publish to {topic}")]
     return [fail("storage agent", f"{member} may not publish to {topic}: parts land unheard", _APPLY)]
@@ -190,7 +190,7 @@ def judge_storage_agent(member: str, topic: str, publishers: frozenset[str]) -> 
 
 
 def secrets(site: Site) -> list[Finding]:
-    """Every secret that is needed, or is there, has a version that is enabled. Its value is never asked for."""
+    """Every secret that is needed, or exists, has an enabled version. Its value is never read."""
     client = site.secrets
     if client is None:
         raise LookupError("there is no Secret Manager to ask")
@@ -211,7 +211,7 @@ def _states(client: secretmanager_v1.SecretManagerServiceClient, secret: str) ->
 
 
 def judge_secrets(seen: Mapping[str, Sequence[str] | None]) -> list[Finding]:
-    """The newest version counts: that is the one which is used."""
+    """The newest version counts, since it is the one that is used."""
     return [_judge_secret(name, states) for name, states in seen.items()]
 
 

@@ -1,9 +1,9 @@
-"""A canary through every edge: published to a topic, heard by each service, or refused until it is dead-lettered.
+"""Sends a canary through every edge: published to a topic, heard by each service, or refused until dead-lettered.
 
-Three proofs. `announcement`: the bucket tells of new objects. `deliveries`: each push subscription reaches its service,
-within seconds. `dead_letters`: what a service refuses ends as a record in the bucket; Pub/Sub takes its time over that,
-by the subscription's attempts and backoff, from a minute to hours: what has not ended within the limit is reported as
-under way, with where to look. What a proof leaves in the bucket it takes away again.
+Three proofs. `announcement`: the bucket announces new objects. `deliveries`: each push subscription reaches its service
+within seconds. `dead_letters`: what a service refuses ends as a record in the bucket. The last takes from a minute to
+hours, by the subscription's attempts and backoff; what has not ended within the limit is reported as under way, with
+where to look. A proof removes from the bucket what it wrote there.
 """
 
 import base64
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from google.api_core.exceptions import DeadlineExceeded, GoogleAPIError, RetryError
 from google.cloud.storage import Blob, Bucket
@@ -24,15 +25,16 @@ from contracts.topology import PushSubscription
 from ops.doctor.findings import Finding, fail, ok, warn
 from ops.doctor.site import CALL_SECONDS, Site
 
+T = TypeVar("T")
 _TOPIC = "canary-topic"
-_ONE_DAY = timedelta(days=1)  # the least that a subscription may live unused
+_ONE_DAY = timedelta(days=1)  # the shortest expiry that Pub/Sub allows for an unused subscription
 _PULL_SECONDS = 5.0  # for one pull
 _LOOK_SECONDS = 1.0  # between two looks at the bucket
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait, and how: the clock and the wait are arguments so that tests need not live through them."""
+    """How long to wait; clock and wait can be replaced, so that tests need not wait."""
 
     limit: timedelta
     now: Callable[[], float] = time.monotonic
@@ -50,17 +52,17 @@ def dead_letter_after(push: PushSubscription) -> timedelta:
     return timedelta(seconds=sum(pauses))
 
 
-def quick(site: Site, new_id: Callable[[], str], patience: Patience) -> Iterator[Finding]:
-    """What is proved within seconds, and what a deployment ends with; `patience` is for each of the two proofs."""
-    yield from announcement(site, new_id(), patience)
-    yield from deliveries(site, new_id(), patience)
+def quick(site: Site, canary_id: str, patience: Patience) -> Iterator[Finding]:
+    """The proofs that take seconds, with which a deployment ends; `patience` is for each of the two."""
+    yield from announcement(site, canary_id, patience)
+    yield from deliveries(site, canary_id, patience)
 
 
 # --- the bucket's announcement -------------------------------------------------------------------------------------
 
 
 def announcement(site: Site, canary_id: str, patience: Patience) -> Iterator[Finding]:
-    """Whether a new object below the prefix is announced, heard on a subscription made for it."""
+    """Whether a new object below the prefix is announced; a subscription is made to hear it."""
     wanted = site.topology.bucket_notification
     listening = site.subscription(f"doctor-{canary_id}")
     blob = site.storage.bucket(site.target.bucket).blob(f"{wanted.object_prefix}canary-{canary_id}")
@@ -70,17 +72,12 @@ def announcement(site: Site, canary_id: str, patience: Patience) -> Iterator[Fin
             timeout=CALL_SECONDS,
         )
     except GoogleAPIError as error:
-        what = f"nobody could listen to {wanted.topic}: {str(error).splitlines()[0]}"
+        what = f"no subscription to {wanted.topic} could be made: {str(error).splitlines()[0]}"
         yield Finding("announcement", what, "unreachable", "prove it with roles/pubsub.editor")
         return
     try:
         blob.upload_from_string(b"a canary of releases doctor", timeout=CALL_SECONDS)
-        end = patience.now() + patience.limit.total_seconds()
-        heard = False
-        while not heard and patience.now() < end:
-            heard = blob.name in _announced(site, listening)
-            if not heard:
-                patience.wait(_LOOK_SECONDS)
+        heard = any(_as_heard({blob.name: blob}, lambda sent: sent.name in _announced(site, listening), patience))
     finally:
         site.subscriber.delete_subscription(subscription=listening, timeout=CALL_SECONDS)
         blob.delete(timeout=CALL_SECONDS)
@@ -92,7 +89,7 @@ def announcement(site: Site, canary_id: str, patience: Patience) -> Iterator[Fin
 
 
 def _announced(site: Site, subscription: str) -> set[str]:
-    """Objects that were announced since the last look."""
+    """Names of objects that were announced since the last pull."""
     try:
         pulled = site.subscriber.pull(subscription=subscription, max_messages=100, timeout=_PULL_SECONDS)
     except (DeadlineExceeded, RetryError):
@@ -110,7 +107,7 @@ def _announced(site: Site, subscription: str) -> set[str]:
 def deliveries(site: Site, canary_id: str, patience: Patience) -> Iterator[Finding]:
     """One finding for each push subscription, as soon as its canary was heard.
 
-    A dead-letter topic's subscription takes everything for a dead letter: its canary is looked for among their records.
+    On a dead-letter topic everything is recorded as a dead letter, so its canary is looked for among the records.
     """
     pushes = {push.name: push for push in site.topology.push_subscriptions}
     published = _publish(site, Canary(id=canary_id), {push.topic for push in pushes.values()})
@@ -176,13 +173,13 @@ def _spoken(span: timedelta) -> str:
 
 
 def _publish(site: Site, canary: Canary, topics: set[str]) -> dict[str, str]:
-    """Publish to each topic; gives why it failed, or nothing, by topic."""
+    """Publish to each topic; gives by topic why that failed, or nothing."""
     return {topic: _publish_one(site, canary, topic) for topic in sorted(topics)}
 
 
 def _publish_one(site: Site, canary: Canary, topic: str) -> str:
     message = to_message(canary, Origin("doctor", topic, datetime.now(UTC)))
-    # The topic is named in the message: a dead letter without a source does not tell where it was published.
+    # The message names its topic: a dead letter without a source does not say where it was published.
     attributes = {**message.attributes, _TOPIC: topic}
     try:
         site.publisher.publish(site.topic(topic), message.data, **attributes).result(timeout=CALL_SECONDS)
@@ -191,13 +188,11 @@ def _publish_one(site: Site, canary: Canary, topic: str) -> str:
     return ""
 
 
-def _as_heard(
-    pushes: Mapping[str, PushSubscription], is_heard: Callable[[PushSubscription], bool], patience: Patience
-) -> Iterator[str]:
-    """Names in the order in which they are heard, until all are or the time is over."""
-    waiting, end = dict(pushes), patience.now() + patience.limit.total_seconds()
+def _as_heard(awaited: Mapping[str, T], is_heard: Callable[[T], bool], patience: Patience) -> Iterator[str]:
+    """Names in the order in which they are heard, until all were or the time is over."""
+    waiting, end = dict(awaited), patience.now() + patience.limit.total_seconds()
     while waiting:
-        for name in [name for name, push in waiting.items() if is_heard(push)]:
+        for name in [name for name, one in waiting.items() if is_heard(one)]:
             del waiting[name]
             yield name
         if not waiting or patience.now() >= end:
@@ -220,7 +215,7 @@ def _topic_of(found: tuple[Blob, DeadLetter]) -> str:
 
 
 def _clear(bucket: Bucket, canary_id: str) -> None:
-    """Take the notes and records of this canary away."""
+    """Remove the notes and records of this canary."""
     for blob in bucket.list_blobs(prefix=f"canaries/{canary_id}/", timeout=CALL_SECONDS):
         blob.delete(timeout=CALL_SECONDS)
     prefixes: set[str] = {

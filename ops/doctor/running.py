@@ -1,4 +1,4 @@
-"""What runs: the services, the dashboard, and clusters that should not run any more."""
+"""What runs: the services, the dashboard, and clusters that should no longer run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _GRACE = timedelta(minutes=15)  # Dataproc deletes at its own pace
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service as Cloud Run, or its own readiness, shows it."""
+    """A service as Cloud Run describes it, or a local one as its readiness endpoint does."""
 
     url: str
     problem: str = ""
@@ -30,13 +30,13 @@ class Service:
 
 
 def services(site: Site, seen: Mapping[str, Service | None]) -> list[Finding]:
-    """Every service is ready, and nobody but the pushes' account may call it."""
+    """Every service is ready, and only the account that signs the pushes may call it."""
     pusher = None if site.is_local else f"serviceAccount:{site.account(PUSHER)}"
     return [finding for name in site.topology.services for finding in judge_service(name, seen.get(name), pusher)]
 
 
 def look(site: Site) -> dict[str, Service | None]:
-    """Every service, as far as it is there."""
+    """Every service by name; None where it does not exist."""
     return {name: _look(site, name, site.target.services.get(name)) for name in site.topology.services}
 
 
@@ -70,7 +70,7 @@ def _cloud_run(site: Site, name: str) -> Service | None:
 
 
 def judge_service(name: str, seen: Service | None, pusher: str | None) -> list[Finding]:
-    """Ready; and, where callers are signed, open to the pusher alone."""
+    """Ready; in a project also open to the pusher alone."""
     if seen is None:
         remedy = "build the images, set image_tag and apply (infra/README.md); on a local stack: make up"
         return [fail("services", f"{name} does not exist", remedy)]
@@ -94,12 +94,12 @@ _EVERYBODY = frozenset({"allUsers", "allAuthenticatedUsers"})
 
 
 def dashboard(site: Site) -> list[Finding]:
-    """The dashboard, where there is one, is ready for those who are named, and closed to the rest of the world."""
+    """The dashboard, where there is one, is ready, open to those who are named and closed to everybody else."""
     return judge_dashboard(_look(site, "dashboard", site.target.dashboard), is_local=site.is_local)
 
 
 def judge_dashboard(seen: Service | None, *, is_local: bool) -> list[Finding]:
-    """No run needs it, so that only its being open to everybody is a fault."""
+    """No run needs it, so only its being open to everybody is a failure."""
     if seen is None:
         return [ok("dashboard", "there is none, and no run needs one")]
     findings = []
@@ -107,10 +107,10 @@ def judge_dashboard(seen: Service | None, *, is_local: bool) -> list[Finding]:
         findings.append(warn("dashboard", f"is not ready: {seen.problem}", "look at its log"))
     if everybody := seen.invokers & _EVERYBODY:
         remedy = f"take roles/run.invoker on {run_name('dashboard')} away from them"
-        findings.append(fail("dashboard", f"may be looked at by {', '.join(sorted(everybody))}", remedy))
+        findings.append(fail("dashboard", f"may be seen by {', '.join(sorted(everybody))}", remedy))
     if not is_local and not seen.invokers:
         remedy = "name them in dashboard_viewers and run terraform apply"
-        findings.append(warn("dashboard", "nobody may look at it", remedy))
+        findings.append(warn("dashboard", "nobody may see it", remedy))
     return findings or [ok("dashboard", "is ready")]
 
 
@@ -129,7 +129,7 @@ class Cluster:
 
 
 def clusters(site: Site, now: datetime) -> list[Finding]:
-    """No cluster of ours is older than it may become."""
+    """No cluster of ours is older than its time to live."""
     request = {
         "project_id": site.target.project,
         "region": site.target.region,
@@ -152,7 +152,7 @@ def _cluster(found: Any) -> Cluster:
 
 
 def judge_clusters(seen: Sequence[Cluster], now: datetime) -> list[Finding]:
-    """One finding for each, or one that there is none."""
+    """One finding for each cluster, or one that there is none."""
     return [_judge_cluster(cluster, now - cluster.created) for cluster in seen] or [ok("clusters", "none is up")]
 
 
@@ -162,5 +162,5 @@ def _judge_cluster(cluster: Cluster, age: timedelta) -> Finding:
     if cluster.max_age is None:
         return fail("clusters", f"{cluster.name} has no time to live ({minutes})", remedy)
     if age > cluster.max_age + _GRACE:
-        return fail("clusters", f"{cluster.name} is older than it may become: {minutes}", remedy)
+        return fail("clusters", f"{cluster.name} is older than its time to live: {minutes}", remedy)
     return ok("clusters", f"{cluster.name}: {minutes}")

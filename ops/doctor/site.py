@@ -1,68 +1,51 @@
-"""The stack under examination and the clients that look at it; the one place of the doctor that builds any.
+"""The stack under examination and the clients that read it; the only module of the doctor that builds clients.
 
-Beside Google's clients there is one authorised session for plain questions: the APIs it asks have no client here, and
-their answers are small.
+Beside Google's clients there is one authorised session for plain REST calls, to APIs that have no client here and whose
+answers are small.
 """
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import google.auth
 import requests
-from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud import bigquery, dataproc_v1, pubsub_v1, secretmanager_v1, storage
 
 from contracts.topology import Topology
-from eventing.clients import anonymous
+from eventing.dataproc import dataproc
 from ops import target as targets
 from ops.target import Target
 
 CALL_SECONDS = 20.0
-"""What the doctor gives one call."""
-_NOT_FOUND = 404
-_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+"""How long one call of the doctor may take."""
 
 
-class Rest(Protocol):
-    """Plain GETs, and POSTs of questions that are too long for an address."""
-
-    def get(self, url: str) -> dict[str, Any] | None:
-        """The JSON at an address, or None where there is nothing.
-
-        Raises:
-            requests.RequestException: it was refused, or nobody answered.
-        """
-        ...
-
-    def post(self, url: str, question: Mapping[str, Any]) -> dict[str, Any]:
-        """The JSON that answers a question; nothing is changed by it.
-
-        Raises:
-            requests.RequestException: it was refused, or nobody answered.
-        """
-        ...
-
-
-class HttpRest:
-    """`Rest` over a requests session, authorised or not."""
+class Rest:
+    """Plain GETs, and POSTs of queries that are too long for a URL."""
 
     def __init__(self, session: requests.Session) -> None:
         self._session = session
 
     def get(self, url: str) -> dict[str, Any] | None:
-        """See `Rest.get`."""
+        """The JSON at a URL, or None where there is nothing.
+
+        Raises:
+            requests.RequestException: it was refused, or nobody answered.
+        """
         response = self._session.get(url, timeout=CALL_SECONDS)
-        if response.status_code == _NOT_FOUND:
-            return None
-        return _answer(response)
+        return None if response.status_code == HTTPStatus.NOT_FOUND else _answer(response)
 
     def post(self, url: str, question: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Rest.post`."""
+        """The JSON that answers a query; nothing is changed by it.
+
+        Raises:
+            requests.RequestException: it was refused, or nobody answered.
+        """
         return _answer(self._session.post(url, json=dict(question), timeout=CALL_SECONDS))
 
 
@@ -74,7 +57,7 @@ def _answer(response: requests.Response) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A stack and everything that looks at it."""
+    """A stack, and everything that reads it."""
 
     target: Target
     topology: Topology
@@ -89,7 +72,7 @@ class Site:
     clusters: dataproc_v1.ClusterControllerClient
     jobs: dataproc_v1.JobControllerClient
     secrets: secretmanager_v1.SecretManagerServiceClient | None
-    """None on a local stack, whose stand-in can only give a secret away, which is not to be asked for."""
+    """None on a local stack, whose stand-in can only return a secret's value, which the doctor must not read."""
     rest: Rest
 
     @property
@@ -122,40 +105,29 @@ def opened(target: Target, topology: Topology, infra: Path) -> Iterator[Site]:
     Raises:
         TargetError: there are no credentials for the project.
     """
-    credentials = anonymous() if target.kind == "local" else None
+    credentials = targets.credentials(target)
+    store = storage.Client(project=target.project, credentials=credentials)
+    publisher = pubsub_v1.PublisherClient()
+    session = AuthorizedSession(credentials)
     with ExitStack() as opening:
-        try:
-            store = storage.Client(project=target.project, credentials=credentials)
-            publisher = pubsub_v1.PublisherClient()
-            secrets = None if target.kind == "local" else secretmanager_v1.SecretManagerServiceClient()
-            session = requests.Session() if target.kind == "local" else _authorised()
-        except GoogleAuthError:
-            raise targets.TargetError(
-                "no credentials for Google Cloud; run: gcloud auth application-default login"
-            ) from None
         opening.callback(store.close)
         opening.callback(publisher.stop)
         opening.callback(session.close)
-        dataproc = opening.enter_context(targets.dataproc(target))
+        found = opening.enter_context(dataproc(target.region, target.environment.get("DATAPROC_EMULATOR_HOST")))
         yield Site(
             target=target,
             topology=topology,
             schema=_schema(infra),
             views=tuple(sorted(path.stem for path in infra.glob("bigquery/views/*.sql"))),
             publisher=publisher,
-            subscriber=opening.enter_context(targets.subscriber()),
+            subscriber=opening.enter_context(closing(pubsub_v1.SubscriberClient())),
             storage=store,
             bigquery=opening.enter_context(targets.warehouse(target)),
-            clusters=dataproc.clusters,
-            jobs=dataproc.jobs,
-            secrets=secrets,
-            rest=HttpRest(session),
+            clusters=found.clusters,
+            jobs=found.jobs,
+            secrets=None if target.kind == "local" else secretmanager_v1.SecretManagerServiceClient(),
+            rest=Rest(session),
         )
-
-
-def _authorised() -> requests.Session:
-    credentials, _ = google.auth.default(scopes=[_SCOPE])
-    return AuthorizedSession(credentials)
 
 
 def _schema(infra: Path) -> tuple[Mapping[str, Any], ...]:

@@ -8,10 +8,9 @@ import pytest
 from tests import house
 
 
-@pytest.mark.parametrize("count", house.counts(), ids=lambda count: count.what)
-def test_a_fact_stands_in_no_more_places_than_it_may(count: house.Count) -> None:
+def test_a_fact_stands_in_no_more_places_than_it_may() -> None:
     """A second place is found here, and not when the two disagree."""
-    assert count.holds, list(count.places)
+    assert [(count.what, *count.places) for count in house.counts() if not count.holds] == []
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,10 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,12 +27,11 @@ from eventing.ledger import RunLedger
 from eventing.objects import GcsObjectStore
 from local.bigquery import BigQuery
 from local.choices import BUCKET, PROJECT
-from local.processes import LOOPBACK, Supervisor, answers
+from local.processes import LOOPBACK, Supervisor
 from local.storage import Storage
-from local.tools import ROOT
 from tests import builders
 from tests.browser import surf, year
-from tests.browser.served import simulator
+from tests.browser.served import simulator, started
 
 MARKETS = ("AT", "CH", "DE", "DK", "FI", "FR", "GB", "IS", "NO", "SE")
 WEEKS = 3
@@ -96,15 +93,10 @@ def served(bigquery: BigQuery, storage: Storage, tmp_path_factory: pytest.TempPa
         images = environment["SPOTIFY_IMAGES_URL"] = simulator(supervisor)
         without = {date.fromisoformat(PARTIAL): LACKS}
         year.load(bigquery, WEEKS, dataset=DATASET, markets=MARKETS, without=without, images=images)
-        port = supervisor.ports.take()
-        url = f"http://{LOOPBACK}:{port}"
-        found = Served(url, images, bigquery, storage, environment)
+        found = Served("", images, bigquery, storage, environment)
         _insult(found)
         asyncio.run(_write_runs(found))
-        command: list[str | Path] = [sys.executable, "-m", "dashboard"]
-        child = supervisor.start("dashboard", command, {**environment, "PORT": str(port)}, cwd=ROOT)
-        child.wait_until(answers(f"{url}/health/ready"), within=60)
-        yield found
+        yield replace(found, url=started(supervisor, environment))
 
 
 def _insult(served: Served) -> None:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from local import tools
 from local.bigquery import BigQuery
 from local.choices import BUCKET, DATASET, PROJECT
-from local.processes import LOOPBACK, Supervisor, answers
+from local.processes import LOOPBACK, Child, Supervisor, answers
 from local.storage import Storage
 from tests.browser import year
 
@@ -27,6 +27,17 @@ class Dashboard:
     storage: Storage
 
 
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What a dashboard reads, and how it is told of it."""
+
+    supervisor: Supervisor
+    environment: Mapping[str, str]
+    images: str
+    rows: int
+    storage: Storage
+
+
 def simulator(supervisor: Supervisor) -> str:
     """A simulator that draws covers; gives the address below which they lie."""
     port = supervisor.ports.take()
@@ -36,9 +47,23 @@ def simulator(supervisor: Supervisor) -> str:
     return f"http://{LOOPBACK}:{port}/image"
 
 
+def started(supervisor: Supervisor, environment: Mapping[str, str]) -> str:
+    """A dashboard, ready; gives its address."""
+    return _start(supervisor, environment, "dashboard")[1]
+
+
+def _start(supervisor: Supervisor, environment: Mapping[str, str], module: str) -> tuple[Child, str]:
+    port = supervisor.ports.take()
+    url = f"http://{LOOPBACK}:{port}"
+    command: list[str | Path] = [sys.executable, "-m", module]
+    child = supervisor.start("dashboard", command, {**environment, "PORT": str(port)}, cwd=tools.ROOT)
+    child.wait_until(answers(f"{url}/health/ready"), within=60)
+    return child, url
+
+
 @contextmanager
-def dashboard(folder: Path, weeks: int, without: Mapping[date, str] = MappingProxyType({})) -> Iterator[Dashboard]:
-    """Emulators, so many weeks (each `without` its market), and `python -m dashboard`; gone when the block is left."""
+def stack(folder: Path, weeks: int, without: Mapping[date, str] = MappingProxyType({})) -> Iterator[Stack]:
+    """Emulators and so many weeks, each `without` its market; gone when the block is left."""
     with Supervisor(folder / "logs") as supervisor:
         warehouse = BigQuery.start(
             supervisor, python=tools.bigquery_python(tools.ROOT), data=folder / "bigquery", environment=os.environ
@@ -52,8 +77,6 @@ def dashboard(folder: Path, weeks: int, without: Mapping[date, str] = MappingPro
         year.furnish(warehouse)
         images = simulator(supervisor)
         rows = year.load(warehouse, weeks, without=without, images=images)
-        port = supervisor.ports.take()
-        url = f"http://{LOOPBACK}:{port}"
         environment = {
             **os.environ,
             "GOOGLE_CLOUD_PROJECT": PROJECT,
@@ -63,9 +86,22 @@ def dashboard(folder: Path, weeks: int, without: Mapping[date, str] = MappingPro
             "STORAGE_EMULATOR_HOST": storage.url,
             "SPOTIFY_IMAGES_URL": images,
             "HOST": LOOPBACK,
-            "PORT": str(port),
         }
-        command: list[str | Path] = [sys.executable, "-m", "dashboard"]
-        child = supervisor.start("dashboard", command, environment, cwd=tools.ROOT)
-        child.wait_until(answers(f"{url}/health/ready"), within=60)
-        yield Dashboard(url, images, rows, storage)
+        yield Stack(supervisor, environment, images, rows, storage)
+
+
+@contextmanager
+def serving(behind: Stack, module: str = "dashboard") -> Iterator[str]:
+    """A dashboard over it, as this module starts it; gives its address."""
+    child, url = _start(behind.supervisor, behind.environment, module)
+    try:
+        yield url
+    finally:
+        child.stop()
+
+
+@contextmanager
+def dashboard(folder: Path, weeks: int, without: Mapping[date, str] = MappingProxyType({})) -> Iterator[Dashboard]:
+    """Emulators, so many weeks, and `python -m dashboard`; gone when the block is left."""
+    with stack(folder, weeks, without) as behind, serving(behind) as url:
+        yield Dashboard(url, behind.images, behind.rows, behind.storage)

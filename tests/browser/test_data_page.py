@@ -298,6 +298,18 @@ async def test_an_empty_table_says_what_to_do(sheet: Sheet) -> None:
     assert await serious(sheet.page) == []
 
 
+async def test_an_address_that_leads_nowhere_is_a_page(chromium: Browser, served: Served) -> None:
+    """A mistyped address is answered in words that lead on, not by a line of JSON."""
+    async with surf.sheet(chromium, served.url, size=PHONE) as sheet:
+        response = await sheet.page.goto(f"{sheet.home}/<b>nowhere")
+        assert response is not None
+        assert response.status == 404
+        await expect(sheet.page.locator("h1")).to_have_text("There is no such page")
+        await expect(sheet.page.locator(".lead")).to_have_text("there is nothing at '/<b>nowhere'.")
+        assert await sheet.page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
+        assert await serious(sheet.page) == []
+
+
 async def test_a_fault_is_told_and_can_be_tried_again(chromium: Browser, served: Served) -> None:
     """When BigQuery does not answer, the page says so in words and a button brings it back."""
     async with surf.sheet(chromium, served.url, images=served.images) as sheet:

@@ -42,7 +42,7 @@ async def test_after_a_gap_a_market_is_compared_with_its_last_list(sheet: Sheet,
         last=date.fromisoformat(BEFORE_IT),
     )
     assert await sheet.value("new") == expected[0]["n"]
-    await expect(sheet.page.locator("#lead")).to_contain_text("were not there in the week of 9 November 2026")
+    await expect(sheet.page.locator("#lead")).to_contain_text("are new since the week of 9 November 2026")
     await expect(sheet.page.locator(".banner.info", has_text="is compared with")).to_contain_text("Sweden")
 
 

@@ -88,10 +88,22 @@ async def test_releases_are_sorted_as_asked_and_the_address_says_so(sheet: Sheet
     assert await sheet.page.locator("#rows .name").all_inner_texts() == names
 
 
+async def test_what_is_new_stands_before_what_is_not(sheet: Sheet) -> None:
+    """Of releases in as many markets, whoever comes back sees first what was not there last week."""
+    await sheet.visit()
+    document = await (await sheet.page.request.get(f"{sheet.home}/api/weeks/{NEWEST}")).json()
+    columns = document["columns"]
+    markets, is_new = columns.index("markets"), columns.index("is_new")
+    told = {row[0]: (-len(row[markets]), not row[is_new]) for row in document["releases"]}
+    cards = sheet.page.locator("#rows .release")
+    ids: list[str] = await cards.evaluate_all("all => all.map(one => one.dataset.id)")
+    assert [told[album] for album in ids] == sorted(told.values())[: len(ids)]
+
+
 async def test_a_release_opens_with_its_tracks_and_markets(sheet: Sheet, served: Served) -> None:
     """An address of its own: tracks as the table has them, where it is listed and since when; back leads back."""
     await sheet.visit(market="DK")
-    card = sheet.page.locator("#rows .release").first
+    card = sheet.page.locator("#rows .release:not(:has(.badge))").first  # one of two weeks
     album = await card.get_attribute("data-id")
     await card.locator(".name a").click()
     await expect(sheet.page).to_have_url(f"{sheet.home}/?market=DK&album={album}")
@@ -101,6 +113,7 @@ async def test_a_release_opens_with_its_tracks_and_markets(sheet: Sheet, served:
         f"WHERE load_date = @week AND album_id = '{album}'",
         week=NEWEST,
     )[0]
+    await expect(sheet.page.locator("#single .one img")).to_have_css("border-radius", "8px")
     tables = sheet.page.locator("#single table")
     await expect(tables.nth(0).locator("tbody tr")).to_have_count(told["tracks"])
     assert await tables.nth(1).locator("tbody tr", has_text="still there").count() == told["markets"]
@@ -146,10 +159,22 @@ async def test_what_left_and_what_came_between_two_weeks(sheet: Sheet, served: S
     await expect(sheet.page.locator("#left .answer")).to_contain_text(f"{left(FIRST)} releases")
 
 
-async def test_weeks_are_compared_in_the_markets_that_both_have(sheet: Sheet) -> None:
-    """What was only in Sweden did not leave everywhere when Sweden's list was missing."""
-    await sheet.visit(week=PARTIAL)
-    await expect(sheet.page.locator("#compare-answer")).to_contain_text(f"Only the {len(MARKETS) - 1} markets")
+async def test_weeks_are_compared_in_the_markets_that_both_have(sheet: Sheet, served: Served) -> None:
+    """What was only in Sweden neither left nor came when Sweden's list was missing."""
+    for week, other in (
+        (date.fromisoformat(PARTIAL), date.fromisoformat(FIRST)),
+        (NEWEST, date.fromisoformat(PARTIAL)),
+    ):
+        await sheet.visit(week=week.isoformat())
+        await expect(sheet.page.locator("#compare-answer")).to_contain_text(f"Only the {len(MARKETS) - 1} markets")
+        for place, there, gone in (("came", week, other), ("left", other, week)):
+            (told,) = served.ask(
+                "SELECT COUNT(DISTINCT album_id) AS n FROM {table} WHERE load_date = @there AND market != 'SE' "
+                "AND album_id NOT IN (SELECT album_id FROM {table} WHERE load_date = @gone AND market != 'SE')",
+                there=there,
+                gone=gone,
+            )
+            await expect(sheet.page.locator(f"#{place} .answer")).to_contain_text(f"{told['n']} releases")
 
 
 async def test_a_table_can_be_taken_along(sheet: Sheet, tmp_path: Path) -> None:
@@ -183,6 +208,8 @@ async def test_odd_titles_are_text_and_stay_in_their_place(chromium: Browser, se
         await sheet.visit(market="DK")
         shown = await sheet.page.locator("#rows .name").first.inner_text()
         assert shown == (title or "(untitled)")
+        direction = "rtl" if title == ODD["right to left"] else "ltr"  # what is cut off is a title's end
+        await expect(sheet.page.locator("#rows .name").first).to_have_css("direction", direction)
         assert await sheet.page.locator('img[src="x"]').count() == 0
         assert await sheet.page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
         assert sheet.complaints == []

@@ -54,6 +54,9 @@ async def test_a_grid_shows_every_run_market_by_market(sheet: Sheet) -> None:
     waiting = sheet.page.locator("#matrix tbody tr", has=sheet.page.locator(f"#matrix-{OPEN_RUN}"))
     await expect(waiting.locator("td.throttled")).to_have_count(1)
     await expect(waiting.locator("td.dead_lettered")).to_have_count(1)
+    await expect(sheet.page.locator("#matrix-legend li")).to_have_text(
+        ["✓loaded", "✕missing, or not loaded", "…waits for quota", "!given up", "not asked for, or on its way"]
+    )
     await sheet.page.click(f"#matrix-{PARTIAL}")
     await expect(sheet.page).to_have_url(f"{sheet.home}/runs/{PARTIAL}")
 
@@ -157,6 +160,7 @@ async def test_an_unknown_run_says_so(chromium: Browser, served: Served) -> None
     async with surf.sheet(chromium, served.url) as sheet:
         await sheet.page.goto(f"{sheet.home}/runs/2001-01-01")
         await expect(sheet.page.locator("#error-text")).to_contain_text("there is no run '2001-01-01'")
+        await expect(sheet.page.locator(f"#matrix-{PARTIAL}")).to_be_visible()
 
 
 async def test_without_a_run_the_page_says_what_to_do(sheet: Sheet) -> None:

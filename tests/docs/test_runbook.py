@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from ops.cli import dead_letters, examining, markets, runs
+from ops.cli import session
 from ops.cli.app import app
 from tests.docs.markdown_files import ROOT, code, shell
 
@@ -73,8 +73,7 @@ def typed(command: str) -> list[str]:
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What would be done; nothing is."""
     done: list[Any] = []
-    for module in (dead_letters, examining, markets, runs):
-        monkeypatch.setattr(module, "act", lambda context, _: done.append(context))
+    monkeypatch.setattr(session, "act", lambda context, _: done.append(context))
     return done
 
 

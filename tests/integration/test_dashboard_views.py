@@ -310,6 +310,7 @@ async def test_a_release_and_an_artist_are_followed_through_the_weeks(
     assert album["listed"] == [[week.isoformat(), there[week]] for week in WEEKS if there[week]]
     names = {other["track_name"] for other in runs[WEEK] if other["album_id"] == row["album_id"]}
     assert {track["name"] for track in album["tracks"]} == names
+    assert all(track["markets"] == there[WEEK] for track in album["tracks"])
     assert album["release"]["image"] == f"{row['album_id']}300"
     reach = {
         week: {other["market"] for other in rows if row["artist_ids"][0] in other["artist_ids"]}

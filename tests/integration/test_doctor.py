@@ -215,7 +215,7 @@ async def test_every_fault_of_a_broken_stack_is_found(patient: Patient) -> None:
         f"table: {site.target.table_id}: column explicit is missing",
         f"table: {site.target.table_id}: partitioned by nothing, should be DAY load_date",
         f"table: {site.target.table_id}: clustered by nothing, should be market",
-        "views: view weeks does not exist",
+        "views: weeks does not exist",
     ]
     assert sorted(complaints) == sorted(expected)
 

@@ -26,6 +26,7 @@ from contracts.events import MarketRequested
 from contracts.names import MARKETS, manifest_name, part_name, throttled_name
 from contracts.truth import source_report
 from eventing.app import Settled
+from eventing.logs import CloudLoggingFormatter
 from eventing.settings import load
 from local.processes import Supervisor
 from local.pubsub import PubSub
@@ -34,9 +35,10 @@ from local.spotify import Settings as Simulated
 from local.spotify.presets import PRESETS
 from local.storage import Storage
 from local.tools import ROOT
+from local.troubles import trouble_of
 from services.market_fetcher.settings import Settings
 from services.market_fetcher.wiring import Outside, open_service
-from tests.builders import RUN
+from tests.builders import NOW, RUN
 from tests.fakes.objects import MemoryObjectStore
 from tests.fetching import ENVIRONMENT, Fetcher, all_markets
 from tests.integration.services import Cloud, cloud, service
@@ -287,6 +289,32 @@ def test_a_market_that_never_gets_a_listing_names_itself_and_the_reason() -> Non
         assert "no list of albums" in ended["DK"].faults[0].problem
 
     against(Simulated(faults=PRESETS["never-a-listing"]), body)
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "needs_a_person"),
+    [
+        ("wrong-secret", "Invalid client secret); mend SPOTIFY_CLIENT_ID and SPOTIFY_CLIENT_SECRET", True),
+        ("no-premium", "check SPOTIFY_SOURCE, and that the app's owner has Premium", True),
+        ("quota-used-up", "Spotify's quota for the account", False),
+        ("no-tokens", "/api/token: status 500", False),
+    ],
+)
+def test_a_first_run_that_spotify_does_not_serve_is_told_why_from_the_log(
+    name: str, told: str, *, needs_a_person: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The demo reads the fetcher's log: with its first refusal it holds the reason and the remedy."""
+    log = CloudLoggingFormatter(project="p", service="market-fetcher")
+
+    async def body(fetcher: Fetcher, _simulator: Simulator) -> None:
+        assert {settled.status for settled in (await fetch_all(fetcher, FEW)).values()} == {503}
+
+    against(Simulated(faults=PRESETS[name]), body)
+    trouble = trouble_of(map(log.format, caplog.records), NOW)
+    assert trouble is not None
+    assert told in trouble.what
+    assert trouble.needs_a_person is needs_a_person
+    assert trouble.outlasts(timedelta(minutes=3), NOW) is (name != "no-tokens")
 
 
 def test_one_market_told_to_wait_for_two_hours() -> None:

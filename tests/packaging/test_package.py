@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from contracts import __version__
-from ops.dead_letters import topics_of
+from contracts.topology import read
 from requirements.find_uv import find
 from requirements.install import surroundings
 
@@ -50,12 +50,12 @@ for path, result in told(typer.main.get_command(app), ()):
 
 DATA = """
 import json
-from ops.dead_letters import topics_of
+from contracts.topology import read
 from ops.doctor.site import _schema
 from ops.target import INFRA, TOPOLOGY
 
 views = [path.stem for path in INFRA.glob("bigquery/views/*.sql")]
-print(json.dumps({"at": str(INFRA), "topics": topics_of(TOPOLOGY), "schema": _schema(INFRA), "views": views}))
+print(json.dumps({"at": str(INFRA), "topics": read(TOPOLOGY).topics, "schema": _schema(INFRA), "views": views}))
 """
 """Says what the commands read from their files."""
 
@@ -122,7 +122,7 @@ def test_the_files_that_commands_read_are_installed(environment: Path) -> None:
     """Topology, schema and views come with the command, and are the clone's: there is one source of them."""
     told = json.loads(python(environment, DATA))
     assert Path(told["at"]).is_relative_to(packages(environment))
-    assert told["topics"] == topics_of(INFRA / "topology.json")
+    assert told["topics"] == list(read(INFRA / "topology.json").topics)
     assert told["schema"] == json.loads((INFRA / "bigquery/new_releases.schema.json").read_text(encoding="utf-8"))
     assert set(told["views"]) == {path.stem for path in INFRA.glob("bigquery/views/*.sql")}
 

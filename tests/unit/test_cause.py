@@ -150,7 +150,7 @@ EXAMPLE = BadRecord(market="DK", line=99, reason="is not JSON")
         ),
         (
             OPEN | {"unusable": {"SE": "it has no bytes"}},
-            "1 market landed as what is no part",
+            "1 market landed, but not as a part",
             "SE: it has no bytes",
             f"releases replay {RUN} --market SE",
         ),
@@ -228,7 +228,7 @@ def test_a_quorum_that_was_missed_is_mended_by_the_command(landed: str, command:
     assert not closed.verdict_load
     assert f"({10 * len(landed.split())} %), fewer than the 9 that must; missing: " in found.what
     assert all(f" {entry.market}" in found.what for entry in closed.missing)
-    assert "a load asks for 90% of the markets" in found.details[-1]
+    assert "a load needs 90% of the markets" in found.details[-1]
     assert found.command.startswith(f"releases {command} ")
     assert instead in found.details[-1]
     kind: Any = command.split()[1]

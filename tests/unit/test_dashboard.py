@@ -3,13 +3,15 @@
 import asyncio
 import base64
 import csv
+import gzip
 import hashlib
 import io
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -51,10 +53,12 @@ WEEK, BEFORE = date(2026, 11, 23), date(2026, 11, 16)
 VIEWS = Views("p", "d")
 IMAGES = "https://covers.example/image"
 TOLD = page.Told(images=IMAGES)
+LOGO = "data:image/svg+xml;base64,PHN2Zy8+"
 ASSETS = Assets(
     {
-        "data.html": "<head><!-- head --></head><!-- foot -->",
+        "data.html": "<head><!-- head --></head><!-- spotify --><!-- foot -->",
         "runs.html": "<head><!-- head --></head><!-- foot -->",
+        "fault.html": "<title><!-- title --></title><!-- head --><!-- status --> <!-- reason -->",
         "style.css": "p{}",
         **{name: f"'{name}';" for names in page.SCRIPTS.values() for name in names},
         "vega.js": "var x = '</script>';",
@@ -96,16 +100,17 @@ class Client:
         self.configs: list[Any] = []
         self.error = error
 
-    def query(self, _sql: str, *, job_config: Any, timeout: float) -> Any:
+    def query_and_wait(self, _sql: str, *, job_config: Any, api_timeout: float, wait_timeout: float) -> Any:
+        assert api_timeout == wait_timeout == 3
         self.configs.append(job_config)
         if self.error:
             raise self.error
         return self
 
-    def result(self, timeout: float) -> list[Any]:
-        return [{"n": 1}]
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter([{"n": 1}])
 
-    total_bytes_billed = 0
+    total_bytes_processed = 0
 
 
 def warehouse(client: Client) -> BigQueryWarehouse:
@@ -202,6 +207,14 @@ def test_a_market_is_compared_with_its_own_last_list() -> None:
     assert compared_week(["DK", "NO", "SE"], before) == BEFORE
 
 
+def test_a_week_is_compared_with_the_one_most_of_its_markets_are() -> None:
+    """One market's later list does not speak for all; of two weeks with as many, the newer does."""
+    older = date(2026, 11, 9)
+    before = {"DK": older, "NO": older, "SE": BEFORE}
+    assert compared_week(["DK", "NO", "SE"], before) == older
+    assert compared_week(["DK", "SE"], before) == BEFORE
+
+
 @pytest.mark.parametrize(("days", "is_new"), [(0, True), (6, True), (7, False), (-1, False), (None, False)])
 def test_the_first_list_of_a_market_is_told_by_release_dates(days: int | None, is_new: bool) -> None:  # noqa: FBT001
     """Without a list before, the week before the run decides; a day that is not known is not new."""
@@ -231,6 +244,7 @@ def test_a_market_that_should_be_there_is_missed_with_its_reason() -> None:
     assert missing(WEEK, index, told) == {"FI": "its list landed and is not in the table", "SE": "403"}
     assert missing(WEEK, index, None) == {"SE": "no receipt tells why"}
     assert missing(BEFORE, index, None) == {}
+    assert missing(WEEK, [week_row(WEEK, "DK"), week_row(WEEK - timedelta(weeks=9), "SE")], None) == {}
 
 
 def test_runs_that_the_table_does_not_hold_are_told_of() -> None:
@@ -283,6 +297,7 @@ class Table:
         self.asked: list[str] = []
         self.fails: Exception | None = None
         self.is_empty = False
+        self.releases: Sequence[Row] = RELEASES
 
     async def rows(self, query: Query) -> Sequence[Row]:
         self.asked.append(query.name)
@@ -293,7 +308,7 @@ class Table:
             return []
         if query.name == "weeks":
             return [week_row(day, "DK SE NO") for day in (WEEK, BEFORE)]
-        return RELEASES if query.name == "releases" else []
+        return self.releases if query.name == "releases" else []
 
 
 async def no_runs() -> list[dict[str, Any]]:
@@ -502,7 +517,7 @@ def test_an_exported_page_allows_exactly_what_it_holds() -> None:
     assert "connect-src" not in policy[1]  # falls to default-src 'none'
     style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)
     assert style
-    assert len(scripts_of(html)) == len(page.SCRIPTS["data"]) + 1
+    assert len(scripts_of(html)) == 2
     for text in (*scripts_of(html), style[1]):
         assert f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" in policy[1]
 
@@ -514,7 +529,32 @@ def test_what_is_put_into_a_page_cannot_end_its_script() -> None:
     block = re.search(r'id="documents">(.*?)</script>', html, re.DOTALL)
     assert block
     assert json.loads(block[1])["documents"]["weeks"]["title"] == title
-    assert len(scripts_of(html)) == len(page.SCRIPTS["data"]) + 1
+    assert len(scripts_of(html)) == 2
+
+
+@pytest.mark.parametrize("name", ["data", "runs"])
+def test_a_page_is_one_script_one_style_and_little_of_either(name: str) -> None:
+    """Before anything is shown a reader waits for three answers, the page, its styles, its script: not for charts."""
+    folder = Path(page.__file__).with_name("static")
+    loaded = Assets({file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()} | {"vega.js": ""})
+    html = page.served_page(loaded, name, TOLD)
+    assert re.findall(r'<(?:script [^>]*src|link rel="stylesheet" href)="/assets/([^?"]+)', html) == [
+        "style.css",
+        f"{name}-page.js",
+    ]
+    sizes = [len(gzip.compress(text.encode())) for text in (html, loaded["style.css"], loaded[f"{name}-page.js"])]
+    assert [size < limit for size, limit in zip(sizes, (4_000, 7_000, 24_000), strict=True)] == [True] * 3, sizes
+
+
+def test_a_chart_comes_as_vega_draws_it() -> None:
+    """No browser translates Vega-Lite: each chart is there for both themes, without a word for each of its marks."""
+    drawings = charts.drawings(theme.chart_configs())
+    assert set(drawings) == set(charts.CHARTS)
+    for drawing in drawings.values():
+        for name in ("light", "dark"):
+            assert drawing[name]["$schema"].startswith("https://vega.github.io/schema/vega/")
+            assert drawing[name]["data"][0]["name"] == charts.TABLE
+            assert '"description"' not in json.dumps(drawing[name]["marks"])
 
 
 def test_an_assets_address_changes_with_its_content() -> None:
@@ -522,6 +562,15 @@ def test_an_assets_address_changes_with_its_content() -> None:
     changed = Assets({**ASSETS.texts, "data.js": "4;"})
     assert page.served_page(ASSETS, "data", TOLD) != page.served_page(changed, "data", TOLD)
     assert page.served_page(ASSETS, "runs", TOLD) == page.served_page(changed, "runs", TOLD)
+
+
+def test_the_logo_stands_where_else_the_name_does() -> None:
+    """Spotify asks for its logo beside its content; it is not ours to give away, so an operator brings it."""
+    assert "</head>Spotify<script" in page.served_page(ASSETS, "data", TOLD)
+    with_logo = page.Told(logo=LOGO)
+    shown = f'</head><img src="{LOGO}" alt="Spotify"><script'
+    assert shown in page.served_page(ASSETS, "data", with_logo)
+    assert shown in page.exported_page(ASSETS, {}, with_logo, made_at="now")
 
 
 # --- answers ---------------------------------------------------------------------------------------------------
@@ -533,11 +582,15 @@ async def no_fault() -> None:
 
 @asynccontextmanager
 async def serving(
-    table: Table, store: MemoryObjectStore, check: Any = no_fault, told: page.Told = TOLD
+    table: Table,
+    store: MemoryObjectStore,
+    check: Any = no_fault,
+    told: page.Told = TOLD,
+    books: Library | None = None,
 ) -> AsyncIterator[TestClient[Any, Any]]:
     clock = TestClock()
-    ports = Ports(library(table, clock), Runs(store, "b", clock), ASSETS, told, {"storage": check})
-    app = web.Application(middlewares=[guard(told)])
+    ports = Ports(books or library(table, clock), Runs(store, "b", clock), ASSETS, told, {"storage": check})
+    app = web.Application(middlewares=[guard(ports)])
     app.add_routes(routes(ports))
     async with TestClient(TestServer(app)) as client:
         yield client
@@ -563,6 +616,55 @@ async def test_every_answer_carries_the_headers(path: str) -> None:
         assert response.headers["Content-Security-Policy"] == TOLD.policy
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert response.headers["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("path", ["/", "/runs", "/api/weeks", "/api/weeks/newest", "/assets/style.css"])
+async def test_what_a_browser_has_is_not_sent_again(path: str) -> None:
+    """Packed and named once: whoever names it in turn is told that nothing has changed, and gets no body."""
+    async with serving(Table(), MemoryObjectStore()) as client:
+        whole = await client.get(path)
+        assert (whole.status, whole.headers["Content-Encoding"]) == (200, "gzip")
+        again = await client.get(path, headers={"If-None-Match": whole.headers["ETag"]})
+        assert (again.status, await again.read()) == (304, b"")
+        assert again.headers["Content-Security-Policy"] == TOLD.policy
+        assert (await client.get(path, headers={"If-None-Match": '"another"'})).status == 200
+        plain = await client.get(path, headers={"Accept-Encoding": "identity"})
+        assert await plain.read() == await whole.read()
+
+
+async def test_a_table_that_has_changed_is_sent_again() -> None:
+    """What was packed for the table as it was is not taken for the table as it is, once a run has finished."""
+    table, clock, runs = Table(), TestClock(), [run_entry("2026-11-23", "loading")]
+
+    async def told() -> list[dict[str, Any]]:
+        return list(runs)
+
+    async with serving(table, MemoryObjectStore(), books=library(table, clock, runs=told)) as client:
+        before = await client.get("/api/weeks/newest")
+        known = {"If-None-Match": before.headers["ETag"]}
+        table.releases = [release("c", "DK")]
+        clock.advance(seconds=6)
+        assert (await client.get("/api/weeks/newest", headers=known)).status == 304
+        runs[0] = run_entry("2026-11-23", "loaded", landed_markets=["DK"])
+        clock.advance(seconds=6)
+        after = await client.get("/api/weeks/newest", headers=known)
+        assert after.status == 200
+        assert list(decoded(await after.json())) == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("address", "ahead"),
+    [
+        ("/", {"weeks", "weeks/newest"}),
+        ("/?market=DK", {"weeks", "weeks/newest"}),
+        ("/?week=2026-11-23", {"weeks"}),
+    ],
+)
+async def test_a_page_asks_ahead_for_what_it_will_show(address: str, ahead: set[str]) -> None:
+    """The newest week is under way before the script runs; one that will not be shown is not asked for."""
+    async with serving(Table(), MemoryObjectStore()) as client:
+        html = await (await client.get(address)).text()
+    assert set(re.findall(r'rel="preload" as="fetch" crossorigin href="/api/([^"]+)"', html)) == ahead
 
 
 @pytest.mark.parametrize(
@@ -657,6 +759,17 @@ async def test_the_list_of_runs_tells_why_the_newest_are_not_well() -> None:
     assert store.reads - before > 2
 
 
+@pytest.mark.parametrize(("path", "is_page"), [("/data/2001-01-01/<b>.csv", True), ("/api/weeks/<b>", False)])
+async def test_whoever_follows_a_link_reads_a_page(path: str, is_page: bool) -> None:  # noqa: FBT001
+    """A browser shows what is wrong in words, with what the address held as text; a script gets JSON."""
+    async with serving(Table(), MemoryObjectStore()) as client:
+        response = await client.get(path, headers={"Accept": "text/html,*/*;q=0.8"})
+        assert (response.status, response.content_type == "text/html") == (404, is_page)
+        if is_page:
+            assert "&lt;b&gt;" in (told := await response.text())
+            assert "<b>" not in told
+
+
 async def test_a_document_that_cannot_be_read_is_named() -> None:
     """A broken document in the bucket is told by its name, not as an unexpected fault."""
     store = MemoryObjectStore()
@@ -696,6 +809,13 @@ async def test_what_is_left_out_is_not_given_either() -> None:
         assert (await client.get("/api/weeks/2026-11-23")).status == 200
 
 
+async def test_without_figures_no_file_has_them() -> None:
+    """The sets that the charts are made of go with the charts; the releases stay."""
+    async with serving(Table(), MemoryObjectStore(), told=page.Told(left_out=("figures",))) as client:
+        status = {name: (await client.get(f"/data/2026-11-23/{name}.csv")).status for name in files.SETS}
+    assert status == {name: 200 if name == "releases" else 404 for name in files.SETS}
+
+
 @pytest.mark.parametrize("name", files.SETS)
 async def test_every_set_is_given_in_every_format(name: str) -> None:
     """What the charts show can be had as CSV, Parquet and JSON, with the same rows."""
@@ -724,6 +844,7 @@ def test_a_spreadsheet_takes_no_title_for_a_formula() -> None:
     [
         (TOLD, "img-src 'self' https://covers.example;"),
         (page.Told(), "img-src 'self';"),
+        (page.Told(logo=LOGO), "img-src 'self' data:;"),
         (page.Told(embed_in="https://intranet.example"), "frame-ancestors https://intranet.example;"),
         (page.Told(), "frame-ancestors 'none';"),
     ],
@@ -790,10 +911,11 @@ def test_settings_name_every_fault() -> None:
                 "LEAVE_OUT": "covers,everything",
                 "EMBED_IN": "https://a.example; script-src *",
                 "SPOTIFY_IMAGES_URL": "https://a.example;b",
+                "SPOTIFY_LOGO": 'data:image/png;base64,"><script>',
             },
         )
     faults = {fault.field for fault in caught.value.faults}
-    wrong = {"MAXIMUM_BYTES_BILLED", "LOG_LEVEL", "LEAVE_OUT", "EMBED_IN", "SPOTIFY_IMAGES_URL"}
+    wrong = {"MAXIMUM_BYTES_BILLED", "LOG_LEVEL", "LEAVE_OUT", "EMBED_IN", "SPOTIFY_IMAGES_URL", "SPOTIFY_LOGO"}
     assert faults == {"GOOGLE_CLOUD_PROJECT", "BUCKET", *wrong}
 
 

@@ -14,14 +14,16 @@ from google.auth.exceptions import RefreshError
 from contracts.topology import BucketNotification, PushSubscription, audience_of, read
 from local.tools import ROOT
 from ops.doctor import data, examination, messaging, project, proof, rights, running
-from ops.doctor.findings import Finding, is_healthy
-from ops.doctor.messaging import Edge, MessagingRights, Seen
+from ops.doctor.findings import Finding, each_exists, is_healthy
+from ops.doctor.messaging import Seen
 
 TOPOLOGY = read(ROOT / "infra/topology.json")
 PUSH = next(push for push in TOPOLOGY.push_subscriptions if push.name == "cluster-manager-batch-ready")
 ACCOUNT = "new-releases-pusher@p.iam.gserviceaccount.com"
-CLOUD = Edge("https://cm.run.app", ACCOUNT)
+CLOUD: Any = {"endpoint": "https://cm.run.app", "account": ACCOUNT}
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+SITE: Any = None
+"""Where no check looks."""
 
 
 def as_described(push: PushSubscription, **changes: Any) -> Seen:
@@ -52,15 +54,15 @@ def whats(findings: list[Finding]) -> list[str]:
 def test_missing_topics_are_named() -> None:
     """Each by name: a list of what is there would leave the comparing to the reader."""
     found = set(TOPOLOGY.topics) - {"batch-ready"}
-    assert whats(messaging.judge_topics(found, TOPOLOGY)) == ["batch-ready does not exist"]
-    assert whats(messaging.judge_topics(set(TOPOLOGY.topics), TOPOLOGY)) == []
+    assert whats(each_exists("topics", TOPOLOGY.topics, found, "make it")) == ["batch-ready does not exist"]
+    assert whats(each_exists("topics", TOPOLOGY.topics, set(TOPOLOGY.topics), "make it")) == []
 
 
 def test_a_subscription_as_described_is_well() -> None:
     """In a project and on a local stack, whose emulator signs nothing and lets nothing expire."""
-    assert whats(messaging.judge_push(PUSH, as_described(PUSH), CLOUD)) == []
+    assert whats(messaging.judge_push(PUSH, as_described(PUSH), **CLOUD)) == []
     local = as_described(PUSH, audience="", account="", endpoint="http://127.0.0.1:1/", expires=True)
-    assert whats(messaging.judge_push(PUSH, local, Edge("http://127.0.0.1:1", None))) == []
+    assert whats(messaging.judge_push(PUSH, local, endpoint="http://127.0.0.1:1", account=None)) == []
 
 
 @pytest.mark.parametrize(
@@ -84,14 +86,16 @@ def test_a_subscription_as_described_is_well() -> None:
 )
 def test_each_difference_of_a_subscription_is_a_finding(change: dict[str, Any], complaint: str) -> None:
     """One wrong value loses messages, or brings them too often; the finding says which and what it should be."""
-    assert whats(messaging.judge_push(PUSH, as_described(PUSH, **change), CLOUD)) == [f"{PUSH.name}: {complaint}"]
+    assert whats(messaging.judge_push(PUSH, as_described(PUSH, **change), **CLOUD)) == [
+        f"{PUSH.name}: {complaint}"
+    ]
 
 
 def test_what_ends_a_subscription_is_a_finding() -> None:
     """Gone, detached, or about to expire after a quiet month."""
-    assert "does not exist" in whats(messaging.judge_push(PUSH, None, CLOUD))[0]
-    assert "is detached" in whats(messaging.judge_push(PUSH, as_described(PUSH, is_detached=True), CLOUD))[0]
-    assert "expires" in whats(messaging.judge_push(PUSH, as_described(PUSH, expires=True), CLOUD))[0]
+    assert "does not exist" in whats(messaging.judge_push(PUSH, None, **CLOUD))[0]
+    assert "is detached" in whats(messaging.judge_push(PUSH, as_described(PUSH, is_detached=True), **CLOUD))[0]
+    assert "expires" in whats(messaging.judge_push(PUSH, as_described(PUSH, expires=True), **CLOUD))[0]
 
 
 def test_a_pull_subscription_must_not_push() -> None:
@@ -110,10 +114,10 @@ def test_dead_lettering_needs_both_rights_everywhere() -> None:
     agent = rights.pubsub_agent("42")
     topics = {topic: frozenset({("roles/pubsub.publisher", agent)}) for topic in TOPOLOGY.dead_letter_topics}
     pushes = {push.name: frozenset({("roles/pubsub.subscriber", agent)}) for push in TOPOLOGY.push_subscriptions}
-    assert whats(messaging.judge_dead_lettering(TOPOLOGY, MessagingRights(topics, pushes), agent)) == []
+    assert whats(messaging.judge_dead_lettering(TOPOLOGY, topics, pushes, agent)) == []
     topics["batch-ready-dead"] = frozenset({("roles/pubsub.publisher", "serviceAccount:other")})
     pushes[PUSH.name] = frozenset({("roles/pubsub.viewer", agent)})
-    lacking = whats(messaging.judge_dead_lettering(TOPOLOGY, MessagingRights(topics, pushes), agent))
+    lacking = whats(messaging.judge_dead_lettering(TOPOLOGY, topics, pushes, agent))
     assert lacking == [
         "Pub/Sub may not publish to batch-ready-dead: dead letters stay where they are",
         f"Pub/Sub may not acknowledge on {PUSH.name}: nothing is dead-lettered",
@@ -132,12 +136,12 @@ WELL = data.Notification("raw-finalized", "raw/", frozenset({"OBJECT_FINALIZE"})
     [
         ([], "announces nothing to raw-finalized"),
         ([replace(WELL, topic="other")], "announces nothing to raw-finalized"),
-        ([replace(WELL, prefix="")], "announces 'everything', should announce 'raw/'"),
+        ([replace(WELL, prefix="")], "of every object, should announce OBJECT_FINALIZE of 'raw/'"),
         (
             [replace(WELL, events=frozenset({"OBJECT_DELETE"}))],
-            "announces OBJECT_DELETE, should be OBJECT_FINALIZE",
+            "announces OBJECT_DELETE of 'raw/', should announce OBJECT_FINALIZE of",
         ),
-        ([replace(WELL, events=frozenset())], "announces every event"),
+        ([replace(WELL, events=frozenset())], "announces every event of 'raw/'"),
         ([WELL, WELL], "2 notifications to raw-finalized"),
     ],
 )
@@ -150,8 +154,6 @@ def test_a_bucket_that_announces_otherwise_is_a_finding(seen: list[data.Notifica
 def test_a_bucket_as_described_is_well() -> None:
     """A notification to somebody else's topic is not ours to judge."""
     assert whats(data.judge_notifications(WANTED, [WELL, replace(WELL, topic="theirs")])) == []
-    assert whats(data.judge_bucket("b", exists=True)) == []
-    assert whats(data.judge_bucket("b", exists=False)) == ["b does not exist or is not ours"]
 
 
 COLUMNS = ({"name": "market", "type": "STRING", "mode": "NULLABLE"}, {"name": "duration_ms", "type": "INT64"})
@@ -185,8 +187,13 @@ def test_a_table_with_the_same_columns_by_older_names_is_well() -> None:
 
 
 def test_missing_views_are_named() -> None:
-    """A report on a view that is not there shows nothing but an error."""
-    assert whats(data.judge_views(("a", "b"), {"b", "c"})) == ["view a does not exist"]
+    """A report on a view that is not there shows nothing but an error; a table of its name is no view."""
+    listed = [SimpleNamespace(table_id=name, table_type=kind) for name, kind in (("a", "TABLE"), ("b", "VIEW"))]
+    target = SimpleNamespace(project="p", dataset="d")
+    site: Any = SimpleNamespace(
+        target=target, views=("a", "b"), bigquery=SimpleNamespace(list_tables=lambda *_, **__: listed)
+    )
+    assert whats(data.views(site)) == ["a does not exist"]
 
 
 # --- the project ---------------------------------------------------------------------------------------------------
@@ -236,7 +243,11 @@ GOOD_SINK = project.Sink(
         (None, {"serviceAccount:w"}, "does not exist"),
         (replace(GOOD_SINK, is_disabled=True), {"serviceAccount:w"}, "is disabled"),
         (replace(GOOD_SINK, destination="bigquery"), {"serviceAccount:w"}, "writes to bigquery"),
-        (replace(GOOD_SINK, filter=SINK.filter + " AND x=1"), {"serviceAccount:w"}, "passes other entries"),
+        (
+            replace(GOOD_SINK, filter=SINK.filter + " AND x=1"),
+            {"serviceAccount:w"},
+            "passes entries other than described",
+        ),
         (replace(GOOD_SINK, filter=""), {"serviceAccount:w"}, "its filter is ''"),
         (GOOD_SINK, {"serviceAccount:x"}, "serviceAccount:w may not publish"),
     ],
@@ -342,14 +353,14 @@ VIEWER = frozenset({"user:a@b.org"})
         (None, False, "ok", "there is none"),
         (running.Service("u", invokers=VIEWER), False, "ok", "is ready"),
         (running.Service("u"), True, "ok", "is ready"),
-        (running.Service("u"), False, "warn", "nobody may look at it"),
+        (running.Service("u"), False, "warn", "nobody may see it"),
         (running.Service("u", "image not found", VIEWER), False, "warn", "is not ready: image not found"),
-        (running.Service("u", invokers=VIEWER | {"allUsers"}), False, "fail", "may be looked at by allUsers"),
+        (running.Service("u", invokers=VIEWER | {"allUsers"}), False, "fail", "may be seen by allUsers"),
         (
             running.Service("u", invokers=frozenset({"allAuthenticatedUsers"})),
             False,
             "fail",
-            "may be looked at by allAuthenticatedUsers",
+            "may be seen by allAuthenticatedUsers",
         ),
     ],
 )
@@ -399,7 +410,7 @@ def test_what_cannot_be_looked_at_is_neither_well_nor_broken() -> None:
     def refused(_: Any) -> list[Finding]:
         raise requests.HTTPError("403 Client Error: Forbidden")
 
-    [finding] = examination._guarded("apis", lambda: refused(None))
+    [finding] = examination._guarded("apis", refused, SITE)
     assert (finding.status, finding.check) == ("unreachable", "apis")
     assert "403" in finding.what
     assert not is_healthy([finding])
@@ -409,11 +420,11 @@ def test_what_cannot_be_looked_at_is_neither_well_nor_broken() -> None:
 def test_a_login_that_expires_ends_the_examination() -> None:
     """It is no lack of rights: twenty checks that ask for another account hide the one command that helps."""
 
-    def expired() -> list[Finding]:
+    def expired(_: Any) -> list[Finding]:
         raise RefreshError("invalid_grant")
 
     with pytest.raises(RefreshError):
-        examination._guarded("apis", expired)
+        examination._guarded("apis", expired, SITE)
 
 
 # --- proof ---------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from local.dataproc import audit
 from local.tools import ROOT
 from ops.doctor import data, examination, last_run
 from ops.doctor.findings import Finding
-from ops.doctor.site import HttpRest
+from ops.doctor.site import Rest
 from tests.builders import NOW, RUN, receipt
 
 TOPOLOGY = read(ROOT / "infra/topology.json")
@@ -162,7 +162,7 @@ BY_REFERENCE = entry("JobController.SubmitJob", CLUSTER, reference={"jobId": JOB
 def test_each_end_that_the_log_does_not_tell_is_named(told: list[dict[str, Any]], missing: list[str]) -> None:
     """That a job's end is told, and names the job, is documented and was never seen; the sweep covers for it."""
     session = Answering(200, {"entries": told})
-    found = last_run.audit(site(rest=HttpRest(session)))  # type: ignore[arg-type]
+    found = last_run.audit(site(rest=Rest(session)))  # type: ignore[arg-type]
     warned = [finding.what for finding in found if finding.status == "warn"]
     assert len(warned) == len(missing)
     assert all(any(f".{method} of" in what for what in warned) for method in missing)
@@ -182,7 +182,7 @@ def test_an_entry_that_is_not_understood_is_a_fault() -> None:
 def test_a_log_that_may_not_be_read_says_so() -> None:
     """Without the right nothing is known, and the examination calls it unreachable."""
     with pytest.raises(requests.HTTPError):
-        last_run.audit(site(rest=HttpRest(Answering(403, {}))))  # type: ignore[arg-type]
+        last_run.audit(site(rest=Rest(Answering(403, {}))))  # type: ignore[arg-type]
 
 
 # --- its labels ----------------------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ def test_refused_pushes_are_told_by_service_and_status() -> None:
     """401 is the service's own verifier, 403 Cloud Run's: the remedies are not the same."""
     refused = [request_of("new-releases-scheduler", 401)] * 3 + [request_of("new-releases-batch-trigger", 403)]
     session = Answering(200, {"entries": refused})
-    found = last_run.refusals(site(rest=HttpRest(session)), datetime(2026, 11, 23, tzinfo=UTC))  # type: ignore[arg-type]
+    found = last_run.refusals(site(rest=Rest(session)), datetime(2026, 11, 23, tzinfo=UTC))  # type: ignore[arg-type]
     assert statuses(found) == ["warn", "warn"]
     assert [finding.what.split(" of the last day")[0] for finding in found] == [
         "new-releases-batch-trigger answered 1 requests",
