@@ -1,12 +1,8 @@
 """Small documents for tests: everything given that a test does not care about."""
 
-import base64
-import json
 from datetime import UTC, datetime, timedelta
 
 from contracts.documents import CompletenessPolicy, Decision, Manifest, Part, Receipt, WarehouseCount
-from contracts.envelope.messages import Message
-from contracts.envelope.reading import parse
 from contracts.events import Delivery, OwnEvent
 from contracts.names import trace_id
 
@@ -89,10 +85,3 @@ def receipt(revision: int = 1, **changes: object) -> Receipt:
 
 def delivery(event: OwnEvent, *, event_id: str = "e1", published: datetime | None = START) -> Delivery:
     return Delivery(event=event, event_id=event_id, message_id=f"m-{event_id}", publish_time=published)
-
-
-def parse_message(message: Message, *, message_id: str, subscription: str | None = None) -> Delivery:
-    """A message as a service has it when Pub/Sub pushes it."""
-    data = base64.b64encode(message.data).decode()
-    pushed = {"data": data, "attributes": message.attributes, "messageId": message_id}
-    return parse({}, json.dumps({"message": pushed, "subscription": subscription}).encode())

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from contracts.envelope.checking import json_object, without_nulls
+from contracts.envelope.checking import json_object, validate, without_nulls
+from contracts.envelope.messages import Message
 from contracts.faults import ContractError, Fault
 from contracts.moments import plausible
 
@@ -51,6 +52,16 @@ class Push(BaseModel):
     delivery_attempt: int | None = Field(
         default=None, validation_alias=AliasChoices("deliveryAttempt", "delivery_attempt")
     )
+
+    @classmethod
+    def of(cls, message: Message, *, message_id: str, subscription: str | None) -> "Push":
+        """A pulled message as if it had been pushed."""
+        pushed = {
+            "data": base64.b64encode(message.data).decode(),
+            "attributes": message.attributes,
+            "messageId": message_id,
+        }
+        return validate(cls, {"message": pushed, "subscription": subscription})
 
     def with_attributes(self, attributes: dict[str, str]) -> "Push":
         """The same push with other attributes of its message."""

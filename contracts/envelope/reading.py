@@ -16,6 +16,7 @@ from contracts.envelope.google_events import (
     is_notification,
     object_finalized,
 )
+from contracts.envelope.messages import Message
 from contracts.envelope.push import Push
 from contracts.events import (
     DataprocOperation,
@@ -42,6 +43,15 @@ def parse(headers: Mapping[str, str], body: bytes) -> Delivery:
     if event := event_in(headers, content):
         return _from_cloud_event(event)
     return _from_push(validate(Push, content()))
+
+
+def parse_message(message: Message, *, message_id: str, subscription: str | None = None) -> Delivery:
+    """Turn a pulled Pub/Sub message into a delivery.
+
+    Raises:
+        ContractError: the message breaks the contract; lists every fault.
+    """
+    return _from_push(Push.of(message, message_id=message_id, subscription=subscription))
 
 
 def _from_cloud_event(event: CloudEvent, push: Push | None = None) -> Delivery:

@@ -16,7 +16,6 @@ from contracts.envelope.messages import Origin
 from contracts.events import BY_TYPE, OWN_EVENTS, DeadLettered, MarketRequested, RunFinished
 from contracts.faults import ContractError
 from contracts.names import traceparent
-from tests.builders import parse_message
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.json"))
 ROOT = Path(__file__).parents[2]
@@ -96,7 +95,7 @@ def test_what_is_published_is_what_is_read() -> None:
     origin = Origin("scheduler", "cause-1", datetime(2026, 11, 23, tzinfo=UTC))
     event = MarketRequested(run_id="2026-11-23", market="DK", replay=True, reason="æøå")
     message = messages.to_message(event, origin, traceparent=traceparent("2026-11-23", "x"))
-    delivery = parse_message(message, message_id="5", subscription="s")
+    delivery = reading.parse_message(message, message_id="5", subscription="s")
     assert delivery.event == event
     assert delivery.event_id == message.attributes["ce-id"]
     assert delivery.traceparent == traceparent("2026-11-23", "x")

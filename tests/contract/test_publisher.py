@@ -7,6 +7,7 @@ import pytest
 from google.cloud.pubsub_v1 import PublisherClient
 
 from contracts.envelope.messages import Message
+from contracts.envelope.reading import parse_message
 from contracts.events import BatchReady, Delivery, MarketRequested, OwnEvent
 from contracts.names import MARKETS, trace_id
 from eventing.errors import Retryable
@@ -14,7 +15,7 @@ from eventing.publisher import Publisher, PubSubPublisher
 from local import topology
 from local.pubsub import PubSub
 from local.tools import ROOT
-from tests.builders import RUN, TestClock, parse_message
+from tests.builders import RUN, TestClock
 from tests.fakes.publisher import MemoryPublisher
 
 EVENTS: list[OwnEvent] = [MarketRequested(run_id=RUN, market=market) for market in MARKETS]

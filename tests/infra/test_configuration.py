@@ -15,11 +15,11 @@ from contracts import events, names, registry, topology
 from contracts.documents import Order
 from contracts.envelope import dead_letters
 from contracts.envelope.messages import Message
+from contracts.envelope.reading import parse_message
 from dashboard.settings import Settings as DashboardSettings
 from ops.cli.app import app
 from services.cluster_manager.ports import APP_LABEL
 from spark_job import decision
-from tests.builders import parse_message
 from tests.infra.configuration import (
     INFRA,
     Resource,

@@ -15,12 +15,13 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Bucket, Client
 
 from contracts.envelope.messages import Message, Origin, to_message
+from contracts.envelope.reading import parse_message
 from contracts.events import Event, OwnEvent
 from local import topology
 from local.processes import Supervisor, answers
 from local.pubsub import PubSub
 from local.tools import ROOT
-from tests.builders import START, parse_message
+from tests.builders import START
 
 _READY = 30.0
 

@@ -41,6 +41,7 @@ from google.pubsub_v1 import SubscriberClient
 from google.pubsub_v1.types import PubsubMessage, Subscription
 
 from contracts.envelope.messages import Message
+from contracts.envelope.reading import parse_message
 from local.dataproc import __main__ as command_line
 from local.dataproc import audit, driver, server
 from local.dataproc import bucket as bucket_files
@@ -50,7 +51,6 @@ from local.dataproc.world import Setting, World
 from local.pubsub import PubSub
 from local.storage import Storage
 from local.tools import ROOT, Java
-from tests.builders import parse_message
 from tests.waiting import eventually
 
 HELLO = "print('hello from the driver')"

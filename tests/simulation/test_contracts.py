@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from contracts.envelope.messages import Message
+from contracts.envelope.reading import parse_message
 from eventing.objects import ObjectStore
 from eventing.publisher import PubSubPublisher
-from tests.builders import parse_message
 from tests.contract import test_object_store as store_suite
 from tests.contract import test_publisher as publisher_suite
 from tests.contract.test_publisher import Published

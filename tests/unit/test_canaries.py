@@ -7,11 +7,12 @@ import pytest
 
 from contracts import names
 from contracts.envelope.messages import Message, Origin, to_message
+from contracts.envelope.reading import parse_message
 from contracts.events import Canary, DeadLettered
 from contracts.faults import ContractError
 from eventing.app import Service, settle
 from eventing.canaries import canary_handlers
-from tests.builders import TestClock, parse_message
+from tests.builders import TestClock
 from tests.fakes.objects import MemoryObjectStore
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)

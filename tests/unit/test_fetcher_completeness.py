@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from contracts.envelope.messages import Origin, to_message
+from contracts.envelope.reading import parse_message
 from contracts.events import Delivery, MarketRequested
 from contracts.names import album_cache_name, part_name, throttled_name
 from contracts.parts import PartMetadata
@@ -19,7 +20,7 @@ from services.market_fetcher.adapters.http import Request
 from services.market_fetcher.decisions import Answer
 from services.market_fetcher.shapes import pack
 from tests import fetching
-from tests.builders import NOW, RUN, parse_message
+from tests.builders import NOW, RUN
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.spotify import FakeSpotify, album, answer, error
 from tests.unit.test_fetcher_service import BROWSE, SEARCH, TOKEN, fetched, times

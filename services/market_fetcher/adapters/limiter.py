@@ -39,7 +39,8 @@ _RECOVERY_SECONDS = 600.0  # in which the whole rate grows back; slowly, since t
 class Budget:
     """What the operator allows."""
 
-    calls_per_second: float
+    rate: float
+    """Calls a second."""
     parallel: int
     """Calls under way at once."""
     max_wait: timedelta
@@ -88,7 +89,7 @@ class Limiter:
         self._time = time
         self._passing = Passing(time)
         self._slots = asyncio.Semaphore(budget.parallel)
-        self._most = max(1.0, budget.calls_per_second * _SPOTIFY_WINDOW_SECONDS)
+        self._most = max(1.0, budget.rate * _SPOTIFY_WINDOW_SECONDS)
         self._allowed = self._most
         self._slowed_at: datetime | None = None
         self._sent: deque[datetime] = deque()
