@@ -330,7 +330,7 @@ def test_a_project_may_keep_its_parts_for_another_time(tmp_path: Path) -> None:
     assert find(named, {}, folder=tmp_path).raw_days == 90
     assert find(named, {"RAW_DAYS": "30"}, folder=tmp_path).raw_days == 30
     for wrong in ("soon", "-1", "9" * 12, "9" * 5000, "\u0663"):
-        with pytest.raises(TargetError, match=r"RAW_DAYS: .* is no number of days"):
+        with pytest.raises(TargetError, match=r"RAW_DAYS: .* is not a number of days"):
             find(named, {"RAW_DAYS": wrong}, folder=tmp_path)
 
 
