@@ -40,8 +40,8 @@ tick: runtime ## ask the running stack for a run
 	@exec $(RUN) -m local tick
 
 ##@ Try it: which test a change needs stands in CONTRIBUTING.md
-test: setup browser ## the whole suite, two files at a time: make test WORKERS=1 for one
-	@exec $(RUN) -m pytest -q -n $${WORKERS:-2} --dist loadfile --no-loadscope-reorder --durations=12
+test: setup browser ## the whole suite, three files at a time: make test WORKERS=1 for one
+	@exec $(RUN) -m pytest -q -n $${WORKERS:-3} --dist loadfile --no-loadscope-reorder --durations=12
 
 test-fast: main ## what needs no emulator
 	@exec $(RUN) -m pytest -q -m "$(FAST)"
