@@ -26,6 +26,10 @@ def told(folder: Path, **more: str) -> dict[str, str]:
     return {**os.environ, "LOCAL_FOLDER": str(folder), "MARKETS": "DK", "RUN_DATE": "2026-11-23", **more}
 
 
+WITHOUT_A_LOAD = {"MARKETS": "DK,SE", "SPOTIFY_SIMULATOR": "developer", "SPOTIFY_FAULTS": "never-a-listing"}
+"""Denmark never lands: a stack that is asked for a run, and begins no Spark beside the tests."""
+
+
 def local(verb: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Give a command and wait for it."""
     command = [sys.executable, "-m", "local", verb]
@@ -44,7 +48,7 @@ def processes_of(folder: Path) -> list[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a stack that is up."""
     folder = tmp_path_factory.mktemp("up")
-    done = local("up", told(folder))
+    done = local("up", told(folder, **WITHOUT_A_LOAD))
     assert done.returncode == 0, done.stderr
     yield folder
     local("down", told(folder))
@@ -71,7 +75,7 @@ async def test_any_google_client_reaches_the_stack_by_its_environment(
 
     assert local("tick", told(folder)).returncode == 0
     client = StorageClient(project=variables["GOOGLE_CLOUD_PROJECT"], credentials=anonymous)
-    part = client.bucket(variables["BUCKET"]).blob("raw/2026-11-23/DK.jsonl.gz")
+    part = client.bucket(variables["BUCKET"]).blob("raw/2026-11-23/SE.jsonl.gz")
     await eventually(part.exists, within=60)
     client.close()
 
@@ -148,7 +152,7 @@ def test_of_two_at_the_same_moment_one_comes_up_and_down_ends_all_of_it(folder: 
 
     After `down` no process and no address is left, but for the stack of another folder, and nothing more to end.
     """
-    both = [started("up", told(tmp_path)) for _ in range(2)]
+    both = [started("up", told(tmp_path, **WITHOUT_A_LOAD)) for _ in range(2)]
     said = {one.communicate(timeout=240)[0]: one.returncode for one in both}
     assert sorted(said.values()) == [0, 1], said
     (refusal,) = (text for text, status in said.items() if status)
