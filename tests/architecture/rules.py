@@ -180,7 +180,7 @@ def tests_wait_for_conditions(root: Path) -> list[str]:
     """A span of time is too long on a fast machine and too short on a slow one; `let_pass` is of virtual time alone."""
     return [
         f"{path.relative_to(root)}:{call.lineno}: {name}() skips or sleeps"
-        for path in _tests(root)
+        for path in sorted({*_tests(root), *_modules(root, ("tests/simulation",))})
         for call in ast.walk(_tree(path))
         if isinstance(call, ast.Call) and (name := ast.unparse(call.func)) in _IMPATIENT
         if ast.unparse(call) != "asyncio.sleep(0)"  # gives others their turn, and takes no time

@@ -77,6 +77,11 @@ SOURCES: list[tuple[rules.Rule, str, str]] = [
         "tests/unit/test_planted.py",
         "async def test_planted(): await asyncio.sleep(1)",
     ),
+    (
+        rules.tests_wait_for_conditions,
+        "tests/simulation/world.py",
+        "async def planted(): await asyncio.sleep(1)",
+    ),
     (rules.tests_say_which_rule_they_protect, "benchmarks/tests/test_planted.py", "def test_planted(): assert 1"),
     (rules.tests_measure_nothing, "tests/unit/planted.py", "from benchmarks.receive import delivery"),
     (rules.tests_measure_nothing, "tests/unit/planted.py", "def planted(): import benchmarks"),

@@ -38,6 +38,7 @@ from tests.fakes.objects import MemoryObjectStore
 from tests.simulation import job as spark
 from tests.simulation.chance import Chance
 from tests.simulation.job import Examined, Row
+from tests.virtual_time import let_pass
 
 TOPOLOGY = Path(__file__).parents[2] / "infra/topology.json"
 PROJECT, REGION, BUCKET = "simulated-project", "europe-west3", "bucket"
@@ -132,7 +133,7 @@ class PubSub:
         chance, key = self._outside.chance, (subscription.name, published.message_id)
         self.under_way.setdefault(key, 0)
         late = chance.hit("message delayed")
-        await asyncio.sleep(chance.between(1, 1800) if late else chance.between(0.01, 0.3))
+        await let_pass(chance.between(1, 1800) if late else chance.between(0.01, 0.3))
         for attempt in range(1, subscription.max_delivery_attempts + 1):
             if key in self.under_way:
                 self.under_way[key] = attempt
@@ -141,7 +142,7 @@ class PubSub:
                 self.under_way.pop(key, None)
                 return
             longest = subscription.min_backoff * 2.0 ** min(attempt - 1, 12)
-            await asyncio.sleep(min(subscription.max_backoff, longest))
+            await let_pass(min(subscription.max_backoff, longest))
         self._give_up(subscription, published)
         self.under_way.pop(key, None)
 
@@ -459,7 +460,7 @@ class SimulatedDataproc(MemoryDataproc):
         self._audit("ClusterController.CreateCluster", f"clusters/{made.name}", cluster, last=False)
         if chance.hit("cluster hangs"):
             return
-        await asyncio.sleep(chance.between(60, 150))
+        await let_pass(chance.between(60, 150))
         if not self._is(made, "CREATING"):
             return
         sold_out = chance.hit("zone out of machines")
@@ -468,14 +469,14 @@ class SimulatedDataproc(MemoryDataproc):
         made.idle_since = self._outside.now()
         self._audit("ClusterController.CreateCluster", f"clusters/{made.name}", cluster, last=True)
         if not fails and chance.hit("cluster dies"):
-            await asyncio.sleep(chance.between(5, 600))
+            await let_pass(chance.between(5, 600))
             if self._is(made, "RUNNING"):
                 self._turn(made, "ERROR")
                 self._kill_jobs(made, "the cluster died")
 
     async def _expire(self, made: Made) -> None:
         while not made.gone:
-            await asyncio.sleep(120)
+            await let_pass(120)
             now = self._outside.now()
             busy = any(is_active(job.state) for job in self._jobs_on(made))
             idle = self._is(made, "RUNNING") and not busy and now - made.idle_since > made.ttls.idle
@@ -492,9 +493,9 @@ class SimulatedDataproc(MemoryDataproc):
 
     async def _delete(self, made: Made) -> None:
         chance, cluster = self._outside.chance, self.machines[made.name]
-        await asyncio.sleep(chance.between(1, 30))
+        await let_pass(chance.between(1, 30))
         self._kill_jobs(made, "the cluster was deleted")
-        await asyncio.sleep(chance.between(10, 60))
+        await let_pass(chance.between(10, 60))
         if chance.hit("deletion fails"):
             self._turn(made, "ERROR")
         else:
@@ -508,7 +509,7 @@ class SimulatedDataproc(MemoryDataproc):
         fails = chance.number(3) if chance.hit("job fails") else None
         fails = 1 if identity in self.orphaned else fails
         hangs = chance.number(3) if chance.hit("job hangs") else None
-        await asyncio.sleep(chance.between(3, 10))
+        await let_pass(chance.between(3, 10))
         self.submitted[identity] = replace(self.submitted[identity], state="RUNNING", started_at=self.clock())
         for stage in range(4):
             if stage == hangs:
@@ -522,7 +523,7 @@ class SimulatedDataproc(MemoryDataproc):
 
     async def _stage(self, stage: int, identity: str, arguments: Arguments) -> None:
         """Read, replace, report, linger: between any two the job may end. What is refused is reported all the same."""
-        await asyncio.sleep(self._outside.chance.between(2, 30))
+        await let_pass(self._outside.chance.between(2, 30))
         if stage == 0:
             self._examine(identity, arguments)
         if stage == 1 and identity in self._begun:
@@ -583,7 +584,7 @@ class SimulatedDataproc(MemoryDataproc):
         takes = self.orphaned.get(load.job, takes)
         chance.injected["load without a driver"] += 1
         self.orphans[load.job] = self._outside.now() + timedelta(seconds=takes)
-        await asyncio.sleep(takes)
+        await let_pass(takes)
         self._replace(load._replace(orphan=True))
 
     def _kill_jobs(self, made: Made, why: str) -> None:

@@ -28,7 +28,7 @@ CASES = {
 }
 EFFECT_FATES: Sequence[Fate] = ("crash before", "crash after", "answer lost", "fails")
 Point = tuple[int, Fate]
-"""The how-manieth call of the run, and what becomes of it."""
+"""The number of a call in the run, from 0, and what becomes of it."""
 
 
 @dataclass

@@ -58,7 +58,7 @@ from tests.fakes.objects import MemoryObjectStore
 from tests.simulation.chance import Fate, Fates
 from tests.simulation.cloud import BUCKET, PROJECT, Outside
 from tests.simulation.people import ADDRESSES, People
-from tests.virtual_time import VirtualTime
+from tests.virtual_time import VirtualTime, let_pass
 
 ResultT = TypeVar("ResultT")
 SERVICES = ("scheduler", "market_fetcher", "batch_trigger", "cluster_manager", "notifier")
@@ -166,7 +166,7 @@ class Process:
             raise error(f"{what} failed")
         if fate == "hangs":
             # Looked up late: a deadline that is too long is one of the planted mistakes.
-            await asyncio.sleep(deadlines.CALL.seconds)
+            await let_pass(deadlines.CALL.seconds)
             self._must_live()
             raise error(f"{what} did not answer")
         if fate == "late":
@@ -193,7 +193,7 @@ class Process:
         takes = self.shared.outside.chance.latency()
         if takes >= 1:
             self._count_trouble()
-        await asyncio.sleep(takes)
+        await let_pass(takes)
 
     def _count_trouble(self) -> None:
         self.shared.people.troubles += self.name == "notifier"
@@ -204,7 +204,7 @@ class Process:
 
 
 async def _later(seconds: float, act: Callable[[], Awaitable[Any]]) -> None:
-    await asyncio.sleep(seconds)
+    await let_pass(seconds)
     try:
         await act()
     except Retryable:

@@ -12,7 +12,6 @@ import pytest
 
 from contracts.envelope.messages import Message
 from contracts.envelope.reading import parse_message
-from eventing.objects import ObjectStore
 from eventing.publisher import PubSubPublisher
 from tests.contract import test_object_store as store_suite
 from tests.contract import test_publisher as publisher_suite
@@ -21,6 +20,7 @@ from tests.fakes.spotify import FakeSpotify
 from tests.simulation.chance import Chance
 from tests.simulation.cloud import PROJECT, Bucket, Outside, Table
 from tests.simulation.processes import Process, PublisherClient, Shared, StorePort
+from tests.virtual_time import run
 
 
 def suite_of(module: Any, fixture: str) -> dict[str, Any]:
@@ -57,27 +57,29 @@ def process(published: list[tuple[str, Message]]) -> Process:
     return Process("scheduler", 1, shared, lambda _process: None)
 
 
-@pytest.fixture
-async def store() -> ObjectStore:
-    """The simulated bucket, as a service reaches it."""
-    owner = process([])
-    return StorePort(owner, owner.shared.bucket)
-
-
 @pytest.mark.parametrize("name", STORE_SUITE)
-async def test_the_simulated_bucket_is_an_object_store(name: str, store: ObjectStore) -> None:
+def test_the_simulated_bucket_is_an_object_store(name: str) -> None:
     """A simulation of another storage than the real one would prove nothing about this one."""
-    await STORE_SUITE[name](store)
+
+    async def main() -> None:
+        owner = process([])
+        await STORE_SUITE[name](StorePort(owner, owner.shared.bucket))
+
+    run(main)
 
 
 @pytest.mark.parametrize("name", PUBLISHER_SUITE)
-async def test_the_simulated_topics_take_what_the_publisher_sends(name: str) -> None:
+def test_the_simulated_topics_take_what_the_publisher_sends(name: str) -> None:
     """The services' own publisher runs in the simulation; only Google's client is replaced."""
     kept: list[tuple[str, Message]] = []
-    client: Any = PublisherClient(process(kept))
-    publisher = PubSubPublisher(client, project=PROJECT, source="test", clock=lambda: datetime.now(UTC))
     arrived = lambda: [parse_message(message, message_id="1").event for _, message in kept]  # noqa: E731 -- the same
-    await PUBLISHER_SUITE[name](Published(publisher, arrived))
+
+    async def main() -> None:
+        client: Any = PublisherClient(process(kept))
+        publisher = PubSubPublisher(client, project=PROJECT, source="test", clock=lambda: datetime.now(UTC))
+        await PUBLISHER_SUITE[name](Published(publisher, arrived))
+
+    run(main)
 
 
 def test_the_suites_are_not_empty() -> None:

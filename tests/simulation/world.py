@@ -37,7 +37,7 @@ from tests.simulation.hands import HARMS, Harm, harm, litter, stray
 from tests.simulation.job import Row
 from tests.simulation.processes import ENVIRONMENT, SERVICES, Process, Shared, task_factory
 from tests.simulation.source import OddSpotify
-from tests.virtual_time import VirtualTimeLoop
+from tests.virtual_time import VirtualTimeLoop, let_pass
 
 SWEEP, DAY, WEEK = 600.0, 86400.0, 7 * 86400.0  # seconds
 EARLIER = "2026-11-16"
@@ -284,12 +284,12 @@ class World:
         self.spawn(self._reboot(process.name))
 
     async def _reboot(self, name: str) -> None:
-        await asyncio.sleep(self.chance.between(1, 60))
+        await let_pass(self.chance.between(1, 60))
         await self.boot(name)
 
     async def _kill_at_random(self, name: str) -> None:
         while True:
-            await asyncio.sleep(self.chance.between(60, 7200))
+            await let_pass(self.chance.between(60, 7200))
             alive = self.processes.get(name, [])
             if alive and self.chance.hit("crash at any moment"):
                 self.chance.one_of(alive).crash()
@@ -364,18 +364,18 @@ class World:
         if self.case.trial is not None:
             run_id, markets = self.case.runs[0], self.case.markets[:1]
             self.publish(RunRequested(run_id=run_id, markets=markets, reason="trial"), f"trial/{run_id}")
-            await asyncio.sleep(self.case.trial)
+            await let_pass(self.case.trial)
         for run_id in self.case.runs:
             event = RunRequested() if run_id == RUN else RunRequested(run_id=run_id)
             self.publish(event, f"tick/{run_id}")
             self.begun.append(run_id)
             if self.case.weekly:
-                await asyncio.sleep(WEEK)
+                await let_pass(WEEK)
 
     async def _age(self) -> None:
         """Raw objects live so many days, and some hours: the bucket looks once a day."""
         while True:
-            await asyncio.sleep(DAY)
+            await let_pass(DAY)
             oldest = self.now() - timedelta(days=RAW_DAYS)
             for name, written in self.bucket.written("raw/").items():
                 if written < oldest:
@@ -384,48 +384,48 @@ class World:
 
     async def _sweep(self) -> None:
         number = 0
-        await asyncio.sleep(self.case.first_sweep)
+        await let_pass(self.case.first_sweep)
         while True:
             number += 1
             self.publish(SweepRequested(), f"sweep/{number}")
             # Of a season that is all settled a sweep a day shows as much.
-            await asyncio.sleep(DAY if self.case.weekly and not invariants.left_to_do(self) else SWEEP)
+            await let_pass(DAY if self.case.weekly and not invariants.left_to_do(self) else SWEEP)
 
     async def _replay(self, at: float, market: str, *, fresh: bool) -> None:
-        await asyncio.sleep(at)
+        await let_pass(at)
         event = MarketRequested(run_id=self.case.runs[0], market=market, replay=True, fresh=fresh, reason="replay")
         self.publish(event, f"replay/{at}", clock_off=self.case.clock_off)
 
     async def _harm(self, at: float, market: str, how: Harm) -> None:
-        await asyncio.sleep(at)
+        await let_pass(at)
         if await harm(self.bucket, self.case.runs[0], market, how):
             self.chance.injected[f"part {how}"] += 1
             self.note(f"{part_name(self.case.runs[0], market)} {how}")
 
     async def _stray(self, at: float) -> None:
-        await asyncio.sleep(at)
+        await let_pass(at)
         self.chance.injected["strays beside the parts"] += 1
         await stray(self.bucket, self.case.runs[0], self.case.markets[0])
 
     async def _litter(self, at: float) -> None:
-        await asyncio.sleep(at)
+        await let_pass(at)
         self.chance.injected["litter among the documents"] += 1
         await litter(self.bucket, self.case.runs[0], self.chance)
 
     async def _order(self, at: float, kind: Kind) -> None:
-        await asyncio.sleep(at)
+        await let_pass(at)
         run_id, outside = self.case.runs[0], Operator(self)
         self.note(f"operator orders: {kind} {run_id}")
         now = self.now() + timedelta(seconds=self.case.clock_off)
         await give_order(self.ledger, outside, run_id=run_id, kind=kind, reason="simulated", now=now)
 
     async def _poison(self, at: float) -> None:
-        await asyncio.sleep(at)
+        await let_pass(at)
         for topic in sorted({one.topic for one in self.pubsub.subscriptions if not one.topic.endswith(DEAD)}):
             self.pubsub.publish(topic, Message(b"\xff poison", {"about": "poison"}))
 
     async def _redrive(self, at: float) -> None:
-        await asyncio.sleep(at)
+        await let_pass(at)
         topics = {subscription.name: subscription.topic for subscription in self.pubsub.subscriptions}
         actions = dead_letters.plan(await self.ledger.dead_letters(), topics)
         self.note(f"operator redrives {len(actions)} dead letters")
@@ -446,7 +446,7 @@ class World:
         if self.case.sweeps:
             self.spawn(self._sweep())
         self._send_operator()
-        await asyncio.sleep(self.case.storm)
+        await let_pass(self.case.storm)
         self.chance.on = False
         self.note("the faults stop")
         await self._settle(patience)
@@ -478,9 +478,9 @@ class World:
         done = (*self.case.replays, *self.case.harms)
         lasts = [*(at + 1 for at, _, _ in done), *(at + SWEEP + 120 for at in orders)]
         quiet_from = max([self.loop.time(), *lasts])
-        await asyncio.sleep(quiet_from - self.loop.time())
+        await let_pass(quiet_from - self.loop.time())
         while (left := invariants.left_to_do(self)) and not self.broken:
-            await asyncio.sleep(30 if self.loop.time() >= quiet_from else SWEEP / 2)
+            await let_pass(30 if self.loop.time() >= quiet_from else SWEEP / 2)
             quiet_from = max([quiet_from, *self._second_looks()])
             begins = max([quiet_from, *self._deadlines()])
             if self.loop.time() > begins + patience:
@@ -521,7 +521,7 @@ class World:
             for subscription in self.pubsub.subscriptions:
                 if subscription.topic == published.topic and (whole or published.topic != "run-requested"):
                     self.pubsub.deliver(subscription, published)
-        await asyncio.sleep(1500)
+        await let_pass(1500)
         if invariants.askings(self) != asked:
             return  # the time had come to ask again for missing markets: what changed is no work of the log's
         after = invariants.memory(self)
